@@ -1,0 +1,95 @@
+"""Settings of a recording, and what follows from them for each video."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .agent import draw_actions
+from .trajectory import draw_test_actions
+from .voxel_config import VoxelConfig
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordConfig:
+    """Settings of a recording.
+
+    Attributes:
+        world: settings of the world.
+        train_videos: number of training videos, each in a world of its own.
+        test_videos: number of test videos, in worlds that no training video has.
+        frames: frames per video.
+        context: in test videos, frames from ``context`` on stay near the places of the frames before it.
+        seed: of the whole dataset; another seed gives other worlds and other actions.
+        fps: frames per second, written into the files.
+        clear_path: keep obstacles off each agent's way, so that every forward frame moves it. Otherwise it is
+            stopped by things now and then.
+        lossless: store frames without loss.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    world: VoxelConfig = field(default_factory=VoxelConfig)
+    train_videos: int = 1000
+    test_videos: int = 32
+    frames: int = 256
+    context: int = 84
+    seed: int = 0
+    fps: int = 20
+    clear_path: bool = True
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.world, dict):
+            object.__setattr__(self, "world", VoxelConfig(**self.world))
+        for name in ("train_videos", "test_videos", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0; got {getattr(self, name)}")
+        if self.train_videos + self.test_videos == 0:
+            raise ValueError("train_videos and test_videos are both 0: there is nothing to record; set one of them")
+        if self.train_videos + self.test_videos > 99_999:
+            raise ValueError("at most 99,999 videos fit the numbering; record several datasets with different seeds")
+        if self.frames < 2 or not 0 < self.context < self.frames:
+            raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
+        if self.fps < 1:
+            raise ValueError(f"fps must be at least 1; got {self.fps}")
+
+    def ids(self) -> dict[str, list[str]]:
+        """Ids per split: ``train_00000``, ..., ``test_00000``, ..."""
+        counts = {"train": self.train_videos, "test": self.test_videos}
+        return {split: [self.video_id(split, index) for index in range(counts[split])] for split in SPLITS}
+
+    @staticmethod
+    def video_id(split: str, index: int) -> str:
+        """The id of a video."""
+        return f"{split}_{index:05d}"
+
+    def source(self) -> dict[str, Any]:
+        """What ``dataset.json`` says about where the videos come from: enough to make them again."""
+        settings = asdict(self)
+        world = settings.pop("world")
+        return {
+            "generator": "millivid-data-gen",
+            "generator_version": 1,
+            "world": "voxel",
+            "world_settings": world,
+            **settings,
+        }
+
+
+def world_seed(seed: int, split: str, index: int) -> int:
+    """The seed of a video's world: unique to (dataset seed, split, index), so that no world is in two splits."""
+    return (seed * 100_000 + index) * len(SPLITS) + SPLITS.index(split)
+
+
+def video_actions(config: RecordConfig, split: str, index: int) -> NDArray[np.int64]:
+    """The actions of a video, int64 [frame]; those of test videos come back to where they were."""
+    rng = np.random.default_rng([config.seed, SPLITS.index(split), index, 7])
+    hold = config.world.frames_per_action
+    if split == "test":
+        return draw_test_actions(rng, config.frames, hold, config.context)
+    return draw_actions(rng, config.frames, hold)

@@ -1,0 +1,69 @@
+"""Flat-plane paths of action sequences, and the choice of test sequences that come back to where they were."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .agent import FORWARD, LEFT, RIGHT, draw_actions
+
+
+def flat_path(actions: NDArray[np.int64], frames_per_action: int) -> NDArray[np.float64]:
+    """Where an agent is after every frame if nothing is in its way.
+
+    Args:
+        actions: [frame]; a forward frame moves by 1 unit, a turning frame turns by 90 / ``frames_per_action`` degrees.
+        frames_per_action: frames that make a right angle.
+
+    Returns:
+        float64 [frame, 3]: x, z, heading in degrees in [0, 360). The start is (0, 0, 0); heading 0 goes to +z,
+        heading 90 to -x.
+    """
+    turns = np.cumsum((actions == RIGHT).astype(np.int64) - (actions == LEFT)) % (4 * frames_per_action)
+    heading = turns * (90.0 / frames_per_action)
+    forward = actions == FORWARD
+    x = np.cumsum(np.where(forward, -_sin_degrees(heading), 0.0))
+    z = np.cumsum(np.where(forward, _sin_degrees(heading + 90.0), 0.0))
+    return np.stack([x, z, heading], axis=1)
+
+
+def _sin_degrees(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sine that is exact at right angles, so that a walk round a block ends where it began."""
+    return np.where(angle % 180.0 == 0.0, 0.0, np.sin(np.deg2rad(angle)))
+
+
+def chamfer_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Mean distance from each point of ``first`` to the nearest of ``second`` plus the same the other way round.
+
+    Args:
+        first, second: [point, axis], at least one point each.
+    """
+    squared = ((first[:, None, :] - second[None, :, :]) ** 2).sum(-1)
+    return float(np.sqrt(squared.min(axis=1)).mean() + np.sqrt(squared.min(axis=0)).mean())
+
+
+def draw_test_actions(
+    rng: np.random.Generator,
+    num_frames: int,
+    frames_per_action: int,
+    context: int,
+    candidates: int = 100,
+    keep: int = 10,
+) -> NDArray[np.int64]:
+    """Actions whose second part stays near the first: one of the ``keep`` best of ``candidates`` drawn sequences.
+
+    A sequence's score is the Chamfer distance between its flat path in frames [:context] and [context:]; low is good.
+
+    Returns:
+        int64 [num_frames].
+
+    Raises:
+        ValueError: ``context`` leaves one of the two parts empty, or not 1 <= keep <= candidates.
+    """
+    if not 0 < context < num_frames:
+        raise ValueError(f"context must lie in 1..{num_frames - 1} for {num_frames} frames; got {context}")
+    if not 1 <= keep <= candidates:
+        raise ValueError(f"need 1 <= keep <= candidates; got keep {keep}, candidates {candidates}")
+    drawn = [draw_actions(rng, num_frames, frames_per_action) for _ in range(candidates)]
+    paths = [flat_path(actions, frames_per_action)[:, :2] for actions in drawn]
+    scores = [chamfer_distance(path[:context], path[context:]) for path in paths]
+    best = np.argsort(scores, kind="stable")[:keep]
+    return drawn[int(rng.choice(best))]

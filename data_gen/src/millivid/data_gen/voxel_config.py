@@ -1,0 +1,64 @@
+"""Settings of the block world."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoxelConfig:
+    """Settings of the block world; lengths in blocks, angles in degrees.
+
+    Attributes:
+        size: (height, width) of a frame in pixels.
+        frames_per_action: frames that the agent holds an action; a turning frame turns by 90 / frames_per_action.
+        step: blocks that a forward frame moves. Small, so that views come back: see the README for the measurement.
+        field_of_view: horizontal angle of view.
+        eye_height: height of the camera over the ground.
+        world_size: blocks along a side of the world. The agent starts near the middle and cannot leave.
+        view_distance: where fog hides everything.
+        hill_height: greatest difference in height of the ground.
+        landmark_spacing: mean distance between neighbouring landmarks.
+        tree_spacing: mean distance between neighbouring trees.
+        ponds: ponds per 1,000 square blocks.
+        path_clearance: free space kept on both sides of the agent's way, where the way is known in advance.
+        shadows: whether things throw shadows on the ground.
+        antialias: whether edges are smoothed (four samples per pixel).
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    size: tuple[int, int] = (64, 64)
+    frames_per_action: int = 3
+    step: float = 0.15
+    field_of_view: float = 85.0
+    eye_height: float = 1.6
+    world_size: int = 96
+    view_distance: float = 22.0
+    hill_height: float = 2.4
+    landmark_spacing: float = 6.0
+    tree_spacing: float = 9.0
+    ponds: float = 2.0
+    path_clearance: float = 1.5
+    shadows: bool = True
+    antialias: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"size must be (height, width) of at least 8 pixels each; got {self.size}")
+        for name, low, high in (
+            ("frames_per_action", 1, 90),
+            ("step", 0.01, 1.0),
+            ("field_of_view", 30.0, 120.0),
+            ("eye_height", 0.5, 3.0),
+            ("world_size", 48, 512),
+            ("view_distance", 8.0, 256.0),
+            ("hill_height", 0.0, 6.0),
+            ("landmark_spacing", 3.5, 64.0),
+            ("tree_spacing", 3.0, 64.0),
+            ("ponds", 0.0, 10.0),
+            ("path_clearance", 0.5, 8.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low} to {high}; got {value}")

@@ -1,0 +1,152 @@
+"""Recording: the same bytes whatever happens on the way."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from millivid.data import ClipDataset, DatasetError
+from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld, chamfer_distance, flat_path, record
+from millivid.data_gen.record_config import video_actions, world_seed
+
+CONFIG = RecordConfig(
+    world=VoxelConfig(size=(32, 32), world_size=48), train_videos=12, test_videos=2, frames=40, context=16, seed=3
+)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reference") / "clips"
+    record(CONFIG, folder, processes=1, progress=False)
+    return folder
+
+
+def test_two_processes_give_the_same_bytes_as_one(reference: Path, tmp_path: Path) -> None:
+    record(CONFIG, tmp_path / "clips", processes=2, progress=False)
+    assert digests(tmp_path / "clips") == digests(reference)
+
+
+def test_the_dataset_is_what_was_asked_for(reference: Path) -> None:
+    data = ClipDataset(reference)
+    assert data.ids("train") == [f"train_{index:05d}" for index in range(12)]
+    assert data.ids("test") == ["test_00000", "test_00001"]
+    assert data.index.action_names == ("forward", "left", "right")
+    assert data.index.source["world_settings"]["step"] == CONFIG.world.step
+    clip = data.read("train_00003")
+    assert clip.frames.shape == (40, 32, 32, 3)
+    np.testing.assert_array_equal(clip.actions, video_actions(CONFIG, "train", 3))
+    # The frame and the pose are those after the action.
+    world = VoxelWorld(CONFIG.world)
+    world.reset(world_seed(3, "train", 3), clip.actions)
+    first = world.step(int(clip.actions[0]))
+    np.testing.assert_array_equal(clip.poses[0], first.pose)
+    assert np.abs(clip.frames[0].astype(float) - first.frame).mean() < 3
+
+
+def test_every_video_has_a_world_of_its_own() -> None:
+    seeds = {world_seed(seed, split, index) for seed in range(3) for split in ("train", "test") for index in range(500)}
+    assert len(seeds) == 3 * 2 * 500
+    actions = {video_actions(CONFIG, split, index).tobytes() for split in ("train", "test") for index in range(20)}
+    assert len(actions) == 40
+
+
+def test_test_videos_come_back_more_than_training_videos() -> None:
+    scores = {}
+    for split in ("train", "test"):
+        paths = [flat_path(video_actions(CONFIG, split, index), 3)[:, :2] for index in range(20)]
+        scores[split] = np.mean([chamfer_distance(path[:16], path[16:]) for path in paths])
+    assert scores["test"] < 0.6 * scores["train"]
+
+
+def test_after_a_kill_the_same_call_finishes_with_the_same_bytes(reference: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clips"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from millivid.data_gen import *\n"
+        "if __name__ == '__main__':\n"
+        "    world = VoxelConfig(size=(32, 32), world_size=48)\n"
+        "    config = RecordConfig(world=world, train_videos=12, test_videos=2, frames=40, context=16, seed=3)\n"
+        f"    record(config, {str(out)!r}, processes=2, progress=False)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("tables/*.safetensors")) and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.005)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with pytest.raises(DatasetError, match="unfinished"):
+        ClipDataset(out)
+    # The workers notice that their parent is gone; nothing writes any more.
+    deadline = time.monotonic() + 20
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _group_lives(process.pid)
+    done = {path: path.stat().st_mtime_ns for path in out.glob("tables/*.safetensors")}
+    assert 0 < len(done) < 14
+    record(CONFIG, out, processes=1, progress=False)
+    assert digests(out) == digests(reference)
+    for path, modified in done.items():  # recorded once, not again
+        assert path.stat().st_mtime_ns == modified
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a process of the group still runs (zombies do not count)."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] not in "ZX":
+            return True
+    return False
+
+
+def test_control_c_keeps_what_is_recorded(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "clips"
+    step, calls = VoxelWorld.step, 0
+
+    def interrupted(self: VoxelWorld, action: int) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 100:  # in the third video
+            raise KeyboardInterrupt
+        return step(self, action)
+
+    monkeypatch.setattr(VoxelWorld, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        record(CONFIG, out, processes=1, progress=False)
+    assert sorted(path.name for path in (out / "videos").iterdir()) == ["train_00000.mp4", "train_00001.mp4"]
+    record(CONFIG, out, processes=1, progress=False)
+    assert digests(out) == digests(reference)
+
+
+def test_another_recording_is_not_mixed_in(reference: Path) -> None:
+    before = digests(reference)
+    other = RecordConfig(world=CONFIG.world, train_videos=12, test_videos=2, frames=40, context=16, seed=4)
+    with pytest.raises(DatasetError, match=r"something else.*source\.seed = 3 where 4"):
+        record(other, reference, processes=1, progress=False)
+    record(CONFIG, reference, processes=1, progress=False)  # complete already: nothing changes
+    assert digests(reference) == before
+
+
+def test_bad_settings_are_explained() -> None:
+    with pytest.raises(ValueError, match="context 300, frames 256"):
+        RecordConfig(context=300)
+    with pytest.raises(ValueError, match="nothing to record"):
+        RecordConfig(train_videos=0, test_videos=0)

@@ -1,0 +1,26 @@
+"""Clips and latents on disk: reading, writing, splits."""
+
+from .clip import POSE_NAMES, Clip
+from .clips import ClipDataset, ClipIndex, ClipWriter
+from .errors import DatasetError
+from .latent_statistics import LatentStatistics, measure_statistics
+from .latents import LatentDataset, LatentIndex, LatentWriter
+from .video import VideoInfo, probe_video, read_video, write_video
+
+__all__ = [
+    "POSE_NAMES",
+    "Clip",
+    "ClipDataset",
+    "ClipIndex",
+    "ClipWriter",
+    "DatasetError",
+    "LatentDataset",
+    "LatentIndex",
+    "LatentStatistics",
+    "LatentWriter",
+    "VideoInfo",
+    "measure_statistics",
+    "probe_video",
+    "read_video",
+    "write_video",
+]

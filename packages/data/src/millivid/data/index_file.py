@@ -1,0 +1,153 @@
+"""``dataset.json``: what every dataset folder has in common, whatever its videos are made of."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import DatasetError
+
+INDEX_NAME = "dataset.json"
+VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
+    """The parsed ``dataset.json`` of ``folder``, of the expected format and a known version; it may be unfinished.
+
+    Raises:
+        DatasetError: no such folder or file, no JSON, another format or version, or a missing key.
+    """
+    path = folder / INDEX_NAME
+    if not path.is_file():
+        what = "holds no dataset.json" if folder.is_dir() else "does not exist"
+        raise DatasetError(f"{folder} {what}, so it is no dataset. Check the path, or make the dataset first.")
+    value: Any
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DatasetError(f"{path}: is no valid JSON ({error}). Restore it or make the dataset again.") from error
+    found = value.get("format") if isinstance(value, dict) else None
+    if found != expected_format:
+        hint = {
+            "millivid-clips": "open it with ClipDataset",
+            "millivid-latents": "open it with LatentDataset",
+        }.get(str(found), "give a dataset made by MilliVid")
+        raise DatasetError(f'{path}: expected "format": "{expected_format}", found {found!r}; {hint}.')
+    if value.get("version") != VERSION:
+        raise DatasetError(
+            f"{path}: is version {value.get('version')!r} of {expected_format}; this release of millivid-data reads "
+            f"version {VERSION}. Install a matching millivid-data or make the dataset again."
+        )
+    return dict(value)
+
+
+def require_complete(folder: Path, value: Mapping[str, Any]) -> None:
+    """Refuse a dataset that is still being written."""
+    if value.get("complete") is not True:
+        raise DatasetError(
+            f"{folder} is an unfinished dataset: its making was interrupted or is still under way. "
+            f"Run the same command again to finish it; what is there is kept."
+        )
+
+
+def parse_videos(path: Path, value: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+    """Frames per video and ids per split, checked against each other."""
+    try:
+        frames = {str(name): int(entry["frames"]) for name, entry in value["videos"].items()}
+        splits = {str(name): tuple(map(str, ids)) for name, ids in value["splits"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, error) from error
+    check_splits(path, splits, frames)
+    return frames, splits
+
+
+def check_splits(path: Path, splits: Mapping[str, Sequence[str]], known: Mapping[str, int] | set[str]) -> None:
+    """Every id of every split must be a video, and in one split only."""
+    seen: dict[str, str] = {}
+    for split, ids in splits.items():
+        for video in ids:
+            if video not in known:
+                raise DatasetError(f"{path}: split {split!r} names the video {video!r}, which is not in the dataset.")
+            if video in seen:
+                raise DatasetError(f"{path}: the video {video!r} is in split {seen[video]!r} and in split {split!r}.")
+            seen[video] = split
+
+
+def damaged(path: Path, error: Exception) -> DatasetError:
+    """The error for an index whose entries are missing or of another kind."""
+    what = f"lacks the entry {error}" if isinstance(error, KeyError) else f"has an entry of the wrong kind ({error})"
+    return DatasetError(f"{path}: {what}. Restore it or make the dataset again.")
+
+
+def check_id(video: str) -> None:
+    """A video's id becomes a file name: letters, digits, dot, dash, underscore."""
+    if not isinstance(video, str) or not _ID.fullmatch(video):
+        raise DatasetError(
+            f"video id {video!r} cannot be a file name; use letters, digits, '.', '-' and '_', not beginning with '.'"
+        )
+
+
+def known_id(folder: Path, video: str, frames: Mapping[str, int]) -> int:
+    """The number of frames of ``video``, or an error that says which ids there are."""
+    if video not in frames:
+        ids = list(frames)
+        some = f"{ids[0]!r} to {ids[-1]!r}" if ids else "none at all"
+        raise DatasetError(f"{folder} has no video {video!r}; it has {len(ids)} videos, {some}.")
+    return frames[video]
+
+
+def split_ids(folder: Path, split: str | None, splits: Mapping[str, Sequence[str]], every: Sequence[str]) -> list[str]:
+    """Ids of a split, or of all videos for None."""
+    if split is None:
+        return list(every)
+    if split not in splits:
+        raise DatasetError(f"{folder} has no split {split!r}; it has {sorted(splits)}.")
+    return list(splits[split])
+
+
+def check_span(folder: Path, video: str, start: int, stop: int | None, frames: int) -> int:
+    """The end of a span of frames that must lie inside a video."""
+    end = frames if stop is None else stop
+    if not 0 <= start <= end <= frames:
+        raise DatasetError(f"{folder}: video {video!r} has {frames} frames; frames {start} to {end} are not all in it.")
+    return end
+
+
+def continue_or_refuse(folder: Path, header: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The index of a dataset that the same settings began earlier, None for a new folder, else an error.
+
+    ``header`` is what the writer would put into ``dataset.json``; all of its entries must be equal to go on.
+    """
+    if not folder.exists() or (folder.is_dir() and not _entries(folder)):
+        return None
+    if not folder.is_dir():
+        raise _something_else(folder, "a file")
+    if not (folder / INDEX_NAME).is_file():
+        raise _something_else(folder, f"{_entries(folder)[0]!r}, but no dataset.json")
+    value = load_index(folder, header["format"])
+    for key, wanted in json.loads(json.dumps(header)).items():
+        difference = _difference(key, value.get(key), wanted)
+        if difference:
+            raise _something_else(folder, f"a dataset with {difference}")
+    return value
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _difference(name: str, found: Any, wanted: Any) -> str | None:
+    """The first entry in which two JSON values differ, in words."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted(found.keys() | wanted.keys()):
+            difference = _difference(f"{name}.{key}", found.get(key), wanted.get(key))
+            if difference:
+                return difference
+        return None
+    return None if found == wanted else f"{name} = {found!r} where {wanted!r} was asked for"
+
+
+def _something_else(folder: Path, what: str) -> DatasetError:
+    return DatasetError(f"output folder {folder} holds something else ({what}); choose another or delete it.")

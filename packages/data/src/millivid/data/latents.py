@@ -1,0 +1,276 @@
+"""A folder of encoded videos: pyramids of latents with actions and poses, sliced straight from disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .atomic import remove_leftovers, write_json
+from .clip import POSE_NAMES
+from .errors import DatasetError
+from .index_file import (
+    INDEX_NAME,
+    VERSION,
+    check_id,
+    check_span,
+    check_splits,
+    continue_or_refuse,
+    damaged,
+    known_id,
+    load_index,
+    parse_videos,
+    require_complete,
+    split_ids,
+)
+from .latent_statistics import LatentStatistics, measure_statistics
+from .tables import read_table, table_rows, write_table
+
+LATENT_FORMAT = "millivid-latents"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentIndex:
+    """What ``dataset.json`` of a latent dataset says.
+
+    Attributes:
+        fps: frames per second.
+        action_names: what action 0, 1, ... are.
+        pose_names: what the columns of a pose are.
+        grids: (height, width) of each level's token grid, finest level first.
+        channels: channels of a latent.
+        tokenizer: what encoded the frames; ``fingerprint`` tells tokenizers apart.
+        source: where the latents come from; free form.
+        statistics: mean and standard deviation of the training latents per level and channel.
+        splits: ids per split, such as ``train`` and ``test``.
+        frames: number of frames per id, for all videos.
+    """
+
+    fps: float
+    action_names: tuple[str, ...]
+    pose_names: tuple[str, ...]
+    grids: tuple[tuple[int, int], ...]
+    channels: int
+    tokenizer: Mapping[str, Any]
+    source: Mapping[str, Any]
+    statistics: LatentStatistics
+    splits: Mapping[str, tuple[str, ...]]
+    frames: Mapping[str, int]
+
+
+class LatentDataset:
+    """Reads a latent dataset folder.
+
+    Args:
+        folder: holds ``dataset.json`` and ``latents/<id>.safetensors``.
+
+    Raises:
+        DatasetError: there is no such dataset, it is unfinished, or of another format or version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        value = load_index(self.folder, LATENT_FORMAT)
+        require_complete(self.folder, value)
+        path = self.folder / INDEX_NAME
+        frames, splits = parse_videos(path, value)
+        try:
+            self.index = LatentIndex(
+                fps=float(value["fps"]),
+                action_names=tuple(value["action_names"]),
+                pose_names=tuple(value["pose_names"]),
+                grids=tuple((int(height), int(width)) for height, width in value["grids"]),
+                channels=int(value["channels"]),
+                tokenizer=dict(value["tokenizer"]),
+                source=dict(value.get("source", {})),
+                statistics=LatentStatistics.from_lists(value["statistics"]["mean"], value["statistics"]["std"]),
+                splits=splits,
+                frames=frames,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(path, error) from error
+
+    def __len__(self) -> int:
+        """Number of videos, all splits together."""
+        return len(self.index.frames)
+
+    def ids(self, split: str | None = None) -> list[str]:
+        """Ids of the videos of a split, in order; of all videos for None."""
+        return split_ids(self.folder, split, self.index.splits, list(self.index.frames))
+
+    def num_frames(self, video: str) -> int:
+        """Number of frames of a video."""
+        return known_id(self.folder, video, self.index.frames)
+
+    def read(self, video: str, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float16]:
+        """Latents of one level (0: finest), frames ``start`` up to ``stop``: float16 [frame, height, width, channel].
+
+        Only the bytes asked for are read.
+
+        Raises:
+            DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
+        """
+        if not 0 <= level < len(self.index.grids):
+            raise DatasetError(f"{self.folder} has levels 0 to {len(self.index.grids) - 1}; got level {level}.")
+        shape = (*self.index.grids[level], self.index.channels)
+        return self._read(video, f"level_{level}", shape, np.float16, start, stop)
+
+    def read_all(self, video: str) -> tuple[NDArray[np.float16], ...]:
+        """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""
+        return tuple(self.read(video, level) for level in range(len(self.index.grids)))
+
+    def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """Actions of a span of a video, int64 [frame]."""
+        return self._read(video, "actions", (), np.int64, start, stop)
+
+    def poses(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Poses of a span of a video, float32 [frame, pose]."""
+        return self._read(video, "poses", (len(self.index.pose_names),), np.float32, start, stop)
+
+    def _read(
+        self, video: str, name: str, shape: tuple[int, ...], dtype: type[np.generic], start: int, stop: int | None
+    ) -> NDArray[Any]:
+        frames = self.num_frames(video)
+        stop = check_span(self.folder, video, start, stop, frames)
+        path = self.folder / "latents" / f"{video}.safetensors"
+        return read_table(path, name, (frames, *shape), dtype, start, stop)
+
+
+class LatentWriter:
+    """Writes a latent dataset folder, video by video; may be stopped at any time and continued later.
+
+    Args:
+        folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there.
+        fps, action_names, pose_names: as in the clip dataset that is encoded.
+        grids: (height, width) of each level's token grid, finest level first.
+        channels: channels of a latent.
+        tokenizer: what encodes the frames (JSON values), with a ``fingerprint`` that tells its weights apart.
+        source: where the frames come from (JSON values).
+
+    Several processes may write different videos into one folder, each with its own `LatentWriter`; one of them calls
+    `finish` when all are done.
+
+    Raises:
+        DatasetError: the folder holds something else, or ``tokenizer`` has no fingerprint.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        fps: float,
+        action_names: Sequence[str],
+        grids: Sequence[tuple[int, int]],
+        channels: int,
+        tokenizer: Mapping[str, Any],
+        source: Mapping[str, Any] | None = None,
+        pose_names: Sequence[str] = POSE_NAMES,
+    ) -> None:
+        if "fingerprint" not in tokenizer:
+            raise DatasetError(
+                f"tokenizer needs an entry 'fingerprint' to tell its latents apart; got {dict(tokenizer)}"
+            )
+        self.folder = Path(folder)
+        self.grids = tuple((int(height), int(width)) for height, width in grids)
+        self.channels = int(channels)
+        self._header: dict[str, Any] = {
+            "format": LATENT_FORMAT,
+            "version": VERSION,
+            "fps": fps,
+            "action_names": list(action_names),
+            "pose_names": list(pose_names),
+            "grids": [list(grid) for grid in self.grids],
+            "channels": self.channels,
+            "tokenizer": dict(tokenizer),
+            "source": dict(source or {}),
+        }
+        if continue_or_refuse(self.folder, self._header) is None:
+            empty = {"statistics": {}, "complete": False, "splits": {}, "videos": {}}
+            write_json(self.folder / INDEX_NAME, {**self._header, **empty})
+
+    def done(self, video: str) -> bool:
+        """Whether the video is written already."""
+        return self._path(video).is_file()
+
+    def write(
+        self, video: str, levels: Sequence[NDArray[Any]], actions: NDArray[np.int64], poses: NDArray[np.float32]
+    ) -> None:
+        """Write one video's latents; the file appears whole or not at all.
+
+        Args:
+            video: the id, as in the clip dataset.
+            levels: the pyramid, finest level first, each [frame, height, width, channel]; stored as float16.
+            actions: integers, [frame].
+            poses: [frame, pose].
+
+        Raises:
+            DatasetError: a shape is another one, or a latent is not finite in float16.
+        """
+        check_id(video)
+        if len(levels) != len(self.grids):
+            raise DatasetError(f"video {video!r}: {len(self.grids)} levels are expected; got {len(levels)}")
+        frames = len(levels[0])
+        table: dict[str, NDArray[Any]] = {}
+        for level, (latents, grid) in enumerate(zip(levels, self.grids, strict=True)):
+            table[f"level_{level}"] = _checked(
+                f"video {video!r}, level {level}", latents, (frames, *grid, self.channels), np.float16
+            )
+            if not np.isfinite(table[f"level_{level}"]).all():
+                raise DatasetError(
+                    f"video {video!r}, level {level}: latents hold NaN, infinity or values that float16 cannot "
+                    f"(largest {np.abs(latents).max()}); look at the tokenizer"
+                )
+        num_poses = len(self._header["pose_names"])
+        table["actions"] = _checked(f"video {video!r}, actions", actions, (frames,), np.int64)
+        table["poses"] = _checked(f"video {video!r}, poses", poses, (frames, num_poses), np.float32)
+        write_table(self._path(video), table)
+
+    def finish(self, splits: Mapping[str, Sequence[str]], statistics: LatentStatistics | None = None) -> None:
+        """Declare the dataset complete: write the index with these splits (ids in order). No writer may be at work.
+
+        Args:
+            splits: ids per split.
+            statistics: mean and standard deviation per level and channel; None: measured over the split ``train``
+                (over all videos where there is none), reading one video at a time.
+
+        Raises:
+            DatasetError: a split names a video that is not written, or a video is in two splits.
+        """
+        ids = [video for names in splits.values() for video in names]
+        for video in ids:
+            check_id(video)
+        path = self.folder / INDEX_NAME
+        check_splits(path, splits, {video for video in ids if self.done(video)})
+        rows = {video: table_rows(self._path(video), "actions") for video in ids}
+        if statistics is None:
+            measured = splits.get("train") or ids
+            shapes = [(*grid, self.channels) for grid in self.grids]
+            statistics = measure_statistics(
+                (
+                    read_table(self._path(video), f"level_{level}", (rows[video], *shape), np.float16)
+                    for level, shape in enumerate(shapes)
+                )
+                for video in measured
+            )
+        for folder in (self.folder, self.folder / "latents"):
+            remove_leftovers(folder)
+        complete = {
+            "statistics": statistics.to_lists(),
+            "complete": True,
+            "splits": {name: list(ids) for name, ids in splits.items()},
+            "videos": {video: {"frames": frames} for video, frames in rows.items()},
+        }
+        write_json(path, {**self._header, **complete})
+
+    def _path(self, video: str) -> Path:
+        return self.folder / "latents" / f"{video}.safetensors"
+
+
+def _checked(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    array = np.asarray(array)
+    if array.shape != shape:
+        raise DatasetError(f"{what}: shape {list(shape)} is expected; got {list(array.shape)}")
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)

@@ -1,0 +1,203 @@
+"""Clip datasets: roundtrip, continuing, and errors that say what to do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, LatentDataset
+from safetensors.numpy import save_file
+
+SETTINGS: dict[str, Any] = {
+    "fps": 20,
+    "size": (32, 48),
+    "action_names": ["forward", "left", "right"],
+    "source": {"world": "test", "seed": 3, "nested": {"size": (1, 2)}},
+    "lossless": True,
+}
+
+
+def random_clip(seed: int, frames: int = 40) -> Clip:
+    rng = np.random.default_rng(seed)
+    return Clip(
+        frames=rng.integers(0, 256, (frames, 32, 48, 3), dtype=np.uint8),
+        actions=rng.integers(0, 3, frames),
+        poses=rng.normal(size=(frames, 5)).astype(np.float32),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    writer = ClipWriter(tmp_path / "clips", **SETTINGS)
+    for seed, video in enumerate(("a", "b", "c")):
+        writer.write(video, random_clip(seed, 40 + seed))
+    writer.finish({"train": ["b", "a"], "test": ["c"]})
+    return tmp_path / "clips"
+
+
+def test_roundtrip(folder: Path) -> None:
+    data = ClipDataset(folder)
+    assert len(data) == 3
+    assert data.ids("train") == ["b", "a"]
+    assert data.ids() == ["b", "a", "c"]
+    assert data.index.size == (32, 48)
+    assert data.index.action_names == ("forward", "left", "right")
+    assert data.index.source["seed"] == 3
+    assert data.index.lossless
+    for seed, video in enumerate(("a", "b", "c")):
+        clip, truth = data.read(video), random_clip(seed, 40 + seed)
+        assert data.num_frames(video) == 40 + seed == len(clip)
+        for name in ("frames", "actions", "poses"):
+            np.testing.assert_array_equal(getattr(clip, name), getattr(truth, name))
+            assert getattr(clip, name).dtype == getattr(truth, name).dtype
+
+
+def test_any_span_has_frames_actions_and_poses_of_that_span(folder: Path) -> None:
+    data, truth = ClipDataset(folder), random_clip(0)
+    for start, stop in ((0, 1), (15, 17), (16, 16), (31, 40)):
+        clip = data.read("a", start, stop)
+        np.testing.assert_array_equal(clip.frames, truth.frames[start:stop])
+        np.testing.assert_array_equal(clip.actions, truth.actions[start:stop])
+        np.testing.assert_array_equal(clip.poses, truth.poses[start:stop])
+    np.testing.assert_array_equal(data.poses("a", 3), truth.poses[3:])
+
+
+def test_an_index_is_frozen(folder: Path) -> None:
+    with pytest.raises(AttributeError):
+        ClipDataset(folder).index.fps = 3  # type: ignore[misc]
+
+
+def test_unfinished_dataset_is_refused_then_continued(tmp_path: Path) -> None:
+    out = tmp_path / "clips"
+    ClipWriter(out, **SETTINGS).write("a", random_clip(0))
+    with pytest.raises(DatasetError, match=r"unfinished.*[Rr]un the same command again"):
+        ClipDataset(out)
+    writer = ClipWriter(out, **SETTINGS)
+    assert writer.done("a")
+    assert not writer.done("b")
+    writer.write("b", random_clip(1))
+    (out / "videos" / ".writing-1-c.mp4").write_bytes(b"half")  # what a kill leaves behind
+    writer.finish({"train": ["a", "b"]})
+    assert ClipDataset(out).ids("train") == ["a", "b"]
+    assert sorted(path.name for path in (out / "videos").iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_a_video_without_its_table_is_not_done(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path / "clips", **SETTINGS)
+    writer.write("a", random_clip(0))
+    (tmp_path / "clips" / "tables" / "a.safetensors").unlink()
+    assert not writer.done("a")
+    with pytest.raises(DatasetError, match="'a', which is not in the dataset"):
+        writer.finish({"train": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"source": {**SETTINGS["source"], "seed": 4}}, r"source\.seed = 3 where 4"),
+        ({"fps": 10}, "fps = 20 where 10"),
+        ({"size": (32, 32)}, r"size = \[32, 48\] where \[32, 32\]"),
+        ({"lossless": False}, "lossless"),
+    ],
+)
+def test_other_settings_are_refused(folder: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=f"holds something else.*{message}.*choose another or delete it"):
+        ClipWriter(folder, **{**SETTINGS, **changed})
+
+
+def test_folders_with_other_things_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DatasetError, match=r"holds something else.*thesis\.tex"):
+        ClipWriter(tmp_path, **SETTINGS)
+    with pytest.raises(DatasetError, match=r"holds something else \(a file\)"):
+        ClipWriter(tmp_path / "thesis.tex", **SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def edit_index(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    value = json.loads((folder / "dataset.json").read_text())
+    change(value)
+    (folder / "dataset.json").write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(version=2), "is version 2 of millivid-clips; this release .* reads version 1"),
+        (lambda v: v.update(format="pickles"), "found 'pickles'"),
+        (lambda v: v.pop("fps"), "lacks the entry 'fps'"),
+        (lambda v: v.update(size=3), "entry of the wrong kind"),
+        (lambda v: v["splits"]["test"].append("zebra"), "names the video 'zebra'"),
+        (lambda v: v["splits"]["test"].append("a"), "'a' is in split 'train' and in split 'test'"),
+    ],
+)
+def test_bad_indices_are_refused(folder: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
+    edit_index(folder, change)
+    with pytest.raises(DatasetError, match=message):
+        ClipDataset(folder)
+
+
+def test_missing_dataset_and_wrong_reader(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(DatasetError, match="does not exist"):
+        ClipDataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"no dataset\.json"):
+        ClipDataset(folder / "videos")
+    with pytest.raises(DatasetError, match="open it with ClipDataset"):
+        LatentDataset(folder)
+    (folder / "dataset.json").write_text("{")
+    with pytest.raises(DatasetError, match="no valid JSON"):
+        ClipDataset(folder)
+
+
+def test_damaged_files_are_named(folder: Path) -> None:
+    data = ClipDataset(folder)
+    video, table = folder / "videos" / "a.mp4", folder / "tables" / "a.safetensors"
+    edit_index(folder, lambda v: v["videos"]["b"].update(frames=50))
+    with pytest.raises(DatasetError, match=r"b\.mp4: ends after 41 frames, but frames 0 to 49"):
+        ClipDataset(folder).read("b")
+    with pytest.raises(DatasetError, match=r"b\.safetensors: 'actions' has shape \[41\], but dataset.json says \[50\]"):
+        ClipDataset(folder).read("b", 0, 10)
+    table.write_bytes(table.read_bytes()[:-9])
+    with pytest.raises(DatasetError, match=r"a\.safetensors: cannot be read.*make it again"):
+        data.read("a", 0, 1)
+    save_file({"actions": np.zeros(40, np.int32)}, table)
+    with pytest.raises(DatasetError, match="'actions' is int32, but int64"):
+        data.actions("a")
+    with pytest.raises(DatasetError, match="has no array 'poses'"):
+        data.poses("a")
+    table.unlink()
+    with pytest.raises(DatasetError, match="no such file"):
+        data.actions("a")
+    video.unlink()
+    with pytest.raises(DatasetError, match="no such video file"):
+        data.read("a")
+
+
+def test_unknown_ids_splits_and_spans(folder: Path) -> None:
+    data = ClipDataset(folder)
+    with pytest.raises(DatasetError, match="no video 'zebra'; it has 3 videos, 'b' to 'c'"):
+        data.read("zebra")
+    with pytest.raises(DatasetError, match=r"no split 'valid'; it has \['test', 'train'\]"):
+        data.ids("valid")
+    for start, stop in ((0, 41), (-1, 3), (5, 4)):
+        with pytest.raises(DatasetError, match="has 40 frames"):
+            data.read("a", start, stop)
+
+
+def test_clips_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path / "clips", **SETTINGS)
+    clip = random_clip(0)
+    with pytest.raises(DatasetError, match=r"must lie in 0\.\.2 \(forward, left, right\)"):
+        writer.write("a", Clip(frames=clip.frames, actions=clip.actions + 1, poses=clip.poses))
+    with pytest.raises(DatasetError, match="32x48 pixels is expected"):
+        writer.write("a", Clip(frames=clip.frames[:, :16], actions=clip.actions, poses=clip.poses))
+    with pytest.raises(DatasetError, match="5 columns"):
+        writer.write("a", Clip(frames=clip.frames, actions=clip.actions, poses=clip.poses[:, :4]))
+    with pytest.raises(DatasetError, match="cannot be a file name"):
+        writer.write("../a", clip)
+    with pytest.raises(ValueError, match="one action and one pose per frame"):
+        Clip(frames=clip.frames, actions=clip.actions[1:], poses=clip.poses)
+    with pytest.raises(ValueError, match=r"clip.actions must be int64 \[frame\]; got float64"):
+        Clip(frames=clip.frames, actions=clip.actions.astype(float), poses=clip.poses)  # type: ignore[arg-type]

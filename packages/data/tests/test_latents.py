@@ -1,0 +1,127 @@
+"""Latent datasets: slices from disk equal slices of what was written; statistics equal those of all latents at once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter, measure_statistics
+from numpy.typing import NDArray
+
+GRIDS = ((4, 4), (2, 2), (1, 1))
+SETTINGS: dict[str, Any] = {
+    "fps": 20,
+    "action_names": ["forward", "left", "right"],
+    "grids": GRIDS,
+    "channels": 6,
+    "tokenizer": {"fingerprint": "abc123", "name": "test"},
+}
+
+
+def pyramid(seed: int, frames: int) -> list[NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    scale = np.array([1, 0.5, 2, 1, 0, 3], np.float32)  # channel 4 never changes
+    return [
+        (rng.normal(size=(frames, *grid, 6)) * scale + level).astype(np.float32) for level, grid in enumerate(GRIDS)
+    ]
+
+
+def write(writer: LatentWriter, video: str, seed: int, frames: int) -> None:
+    poses = np.full((frames, 5), seed, np.float32)
+    writer.write(video, pyramid(seed, frames), np.arange(frames) % 3, poses)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    writer = LatentWriter(tmp_path / "latents", **SETTINGS)
+    for seed, video in enumerate(("a", "b", "c")):
+        write(writer, video, seed, 20 + seed)
+    writer.finish({"train": ["a", "b"], "test": ["c"]})
+    return tmp_path / "latents"
+
+
+def test_slices_equal_slices_of_the_whole(folder: Path) -> None:
+    data = LatentDataset(folder)
+    assert (len(data), data.ids("train"), data.num_frames("c")) == (3, ["a", "b"], 22)
+    assert data.index.grids == GRIDS
+    assert data.index.tokenizer["fingerprint"] == "abc123"
+    written = [level.astype(np.float16) for level in pyramid(1, 21)]
+    for level, latents in enumerate(data.read_all("b")):
+        assert latents.dtype == np.float16
+        np.testing.assert_array_equal(latents, written[level])
+        for start, stop in ((0, 21), (3, 9), (20, 21), (7, 7)):
+            np.testing.assert_array_equal(data.read("b", level, start, stop), written[level][start:stop])
+    np.testing.assert_array_equal(data.actions("b", 4, 8), [1, 2, 0, 1])
+    np.testing.assert_array_equal(data.poses("b"), np.ones((21, 5), np.float32))
+
+
+def test_statistics_are_those_of_the_training_latents(folder: Path) -> None:
+    statistics = LatentDataset(folder).index.statistics
+    for level in range(3):
+        every = np.concatenate([pyramid(seed, 20 + seed)[level].astype(np.float16).reshape(-1, 6) for seed in (0, 1)])
+        np.testing.assert_allclose(statistics.mean[level], every.astype(np.float64).mean(0), rtol=1e-6, atol=1e-7)
+        expected = np.maximum(every.astype(np.float64).std(0), 1e-6)
+        np.testing.assert_allclose(statistics.std[level], expected, rtol=1e-6)
+    np.testing.assert_allclose(statistics.std[:, 4], 1e-6)  # the floor
+
+
+def test_merging_is_exact_for_large_offsets() -> None:
+    """Where sums of squares would cancel: values near 1000 that differ by 0.001."""
+    rng = np.random.default_rng(0)
+    parts = [1000 + 0.001 * rng.normal(size=(frames, 1, 1, 2)) for frames in (3, 50, 7)]
+    statistics = measure_statistics([part] for part in parts)
+    np.testing.assert_allclose(statistics.std[0], np.concatenate(parts).reshape(-1, 2).std(0), rtol=1e-6)
+
+
+def test_given_statistics_are_kept(tmp_path: Path) -> None:
+    writer = LatentWriter(tmp_path / "latents", **SETTINGS)
+    write(writer, "a", 0, 5)
+    given = LatentStatistics(mean=np.full((3, 6), 0.1, np.float32), std=np.full((3, 6), 0.7, np.float32))
+    writer.finish({"train": ["a"]}, given)
+    read = LatentDataset(tmp_path / "latents").index.statistics
+    np.testing.assert_array_equal(read.mean, given.mean)
+    np.testing.assert_array_equal(read.std, given.std)
+
+
+def test_continuing(tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    write(LatentWriter(out, **SETTINGS), "a", 0, 5)
+    with pytest.raises(DatasetError, match="unfinished"):
+        LatentDataset(out)
+    with pytest.raises(DatasetError, match=r"holds something else.*tokenizer\.fingerprint = 'abc123' where 'other'"):
+        LatentWriter(out, **{**SETTINGS, "tokenizer": {"fingerprint": "other", "name": "test"}})
+    writer = LatentWriter(out, **SETTINGS)
+    assert writer.done("a")
+    assert not writer.done("b")
+    with pytest.raises(DatasetError, match="'b', which is not in the dataset"):
+        writer.finish({"train": ["a", "b"]})
+    write(writer, "b", 1, 6)
+    writer.finish({"train": ["a", "b"]})
+    assert LatentDataset(out).ids() == ["a", "b"]
+
+
+def test_latents_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    writer = LatentWriter(tmp_path / "latents", **SETTINGS)
+    actions, poses = np.zeros(5, np.int64), np.zeros((5, 5), np.float32)
+    levels = pyramid(0, 5)
+    with pytest.raises(DatasetError, match="3 levels are expected; got 2"):
+        writer.write("a", levels[:2], actions, poses)
+    with pytest.raises(DatasetError, match=r"level 1: shape \[5, 2, 2, 6\] is expected; got \[4, 2, 2, 6\]"):
+        writer.write("a", [levels[0], levels[1][1:], levels[2]], actions, poses)
+    with pytest.raises(DatasetError, match="level 0: latents hold NaN, infinity"):
+        writer.write("a", [levels[0] * 1e6, *levels[1:]], actions, poses)
+    with pytest.raises(DatasetError, match=r"actions: shape \[5\] is expected; got \[6\]"):
+        writer.write("a", levels, np.zeros(6, np.int64), poses)
+    with pytest.raises(DatasetError, match="fingerprint"):
+        LatentWriter(tmp_path / "other", **{**SETTINGS, "tokenizer": {}})
+    assert not writer.done("a")
+
+
+def test_damaged_files_and_wrong_levels(folder: Path) -> None:
+    data = LatentDataset(folder)
+    with pytest.raises(DatasetError, match="levels 0 to 2; got level 3"):
+        data.read("a", 3)
+    path = folder / "latents" / "a.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetError, match=r"a\.safetensors: cannot be read"):
+        data.read("a", 0)

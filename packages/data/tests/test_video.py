@@ -1,0 +1,121 @@
+"""Videos: what is written is what is read, from any frame on, or nothing is there at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from millivid.data import DatasetError, probe_video, read_video, write_video
+from numpy.typing import NDArray
+
+
+def moving_picture(frames: int = 40, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """A smooth background with a bright square that moves by one pixel per frame."""
+    rows, columns = np.mgrid[:height, :width]
+    background = np.stack([rows * 3 + 20, columns * 2 + 30, 200 - rows - columns], -1).astype(np.uint8)
+    video = np.repeat(background[None], frames, 0)
+    for index in range(frames):
+        video[index, 10:20, index : index + 12] = (250, 40, 90)
+    return video
+
+
+def test_lossless_roundtrip_gives_the_same_bytes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 34, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mp4", noise, 20, lossless=True)
+    np.testing.assert_array_equal(read_video(tmp_path / "a.mp4"), noise)
+
+
+def test_lossy_roundtrip_stays_close(tmp_path: Path) -> None:
+    frames = moving_picture()
+    write_video(tmp_path / "a.mp4", frames, 20)
+    error = read_video(tmp_path / "a.mp4").astype(float) - frames
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 36  # dB
+
+
+@pytest.mark.parametrize("fps", [20, 29.97])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_any_span_equals_the_same_span_of_the_whole(tmp_path: Path, fps: float, lossless: bool) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(), fps, lossless=lossless)
+    whole = read_video(tmp_path / "a.mp4")
+    assert len(whole) == 40
+    for start in range(40):
+        np.testing.assert_array_equal(
+            read_video(tmp_path / "a.mp4", start, min(start + 2, 40)), whole[start : start + 2]
+        )
+    np.testing.assert_array_equal(read_video(tmp_path / "a.mp4", 33), whole[33:])
+    assert read_video(tmp_path / "a.mp4", 5, 5).shape == (0, 48, 64, 3)
+
+
+def test_odd_sizes_and_single_frames_work(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(1, 33, 35), 20)
+    assert read_video(tmp_path / "a.mp4").shape == (1, 33, 35, 3)
+
+
+def test_probe_says_frames_fps_and_size(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(), 25)
+    info = probe_video(tmp_path / "a.mp4")
+    assert (info.frames, info.fps, info.size) == (40, 25.0, (48, 64))
+
+
+def test_encoding_twice_gives_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, moving_picture(), 20)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_failing_in_the_middle_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(), 20)
+    before = (tmp_path / "a.mp4").read_bytes()
+    calls = 0
+
+    def fail_later(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        nonlocal calls
+        calls += 1
+        if calls == 30:
+            raise KeyboardInterrupt
+        return array
+
+    monkeypatch.setattr(np, "ascontiguousarray", fail_later)
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", moving_picture(), 20)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_truncated_file_is_named_with_what_to_do(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "cut.mp4"
+    write_video(path, moving_picture(), 20)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    for read in (read_video, probe_video):
+        with pytest.raises(DatasetError, match=r"cut\.mp4.*damaged.*make it again"):
+            read(path)
+
+
+def test_overwritten_frames_are_noticed(tmp_path: Path) -> None:
+    """Damage that spans frames is found (inside one frame's data, any bytes may decode to something)."""
+    path = tmp_path / "bad.mp4"
+    write_video(path, moving_picture(), 20)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1000] = bytes(1000)
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"bad\.mp4: cannot be decoded from frame \d+ on"):
+        read_video(path)
+
+
+def test_asking_for_more_frames_than_there_are(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(10), 20)
+    with pytest.raises(DatasetError, match="ends after 10 frames, but frames 5 to 11"):
+        read_video(tmp_path / "a.mp4", 5, 12)
+
+
+def test_missing_file_and_wrong_arrays(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such video"):
+        read_video(tmp_path / "none.mp4")
+    with pytest.raises(ValueError, match="0 <= start <= stop"):
+        read_video(tmp_path / "none.mp4", 3, 2)
+    with pytest.raises(ValueError, match="frames must be uint8"):
+        write_video(tmp_path / "a.mp4", np.zeros((2, 8, 8, 3), np.float32), 20)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

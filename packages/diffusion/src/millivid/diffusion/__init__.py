@@ -1,0 +1,28 @@
+"""One level-conditioned diffusion transformer over every level of a video's latents, and its sampler."""
+
+from millivid.diffusion.config import SIZES, VideoDiTConfig
+from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.noise import alpha_sigma, logsnr
+from millivid.diffusion.objective import Draws, diffusion_loss, draw
+from millivid.diffusion.pretrained import fingerprint
+from millivid.diffusion.sampler import RolloutProgress, SamplerConfig, denoise, rollout, sample_step
+from millivid.diffusion.tokens import TokenBatch, stack_tokens
+
+__all__ = [
+    "SIZES",
+    "Draws",
+    "RolloutProgress",
+    "SamplerConfig",
+    "TokenBatch",
+    "VideoDiT",
+    "VideoDiTConfig",
+    "alpha_sigma",
+    "denoise",
+    "diffusion_loss",
+    "draw",
+    "fingerprint",
+    "logsnr",
+    "rollout",
+    "sample_step",
+    "stack_tokens",
+]

@@ -1,0 +1,89 @@
+"""The level-conditioned video diffusion transformer."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from millivid.diffusion.config import VideoDiTConfig
+from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
+from millivid.diffusion.motion import PoseEmbedding, relative_pose
+from millivid.diffusion.pretrained import PretrainedModel
+from millivid.diffusion.tokens import TokenBatch
+from millivid.diffusion.transformer import Block, Head
+
+
+class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
+    """Predicts the velocity of every token of a sequence that mixes levels, frames, context and targets.
+
+    Source: arXiv 2606.09056; DiT of Peebles & Xie 2023 with conditioning per cell.
+    """
+
+    config_class = VideoDiTConfig
+
+    def __init__(self, config: VideoDiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.patchify = nn.Linear(config.latent_channels, width)
+        self.time_embedding = TimeEmbedding(width)
+        self.level_embedding = nn.Embedding(config.num_levels, width)
+        self.action_embedding = nn.Embedding(config.num_actions, width) if config.num_actions else None
+        self.pose_embedding = PoseEmbedding(width) if config.odometry is not None else None
+        self.blocks = nn.ModuleList(Block(width, config.num_heads) for _ in range(config.depth))
+        self.head = Head(width, config.latent_channels)
+        if config.normalize_latents:
+            self.register_buffer("latent_mean", torch.zeros(config.num_levels, config.latent_channels))
+            self.register_buffer("latent_std", torch.ones(config.num_levels, config.latent_channels))
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+                if "adaLN_modulation" in name:
+                    nn.init.zeros_(module.weight)
+        nn.init.zeros_(self.head.linear.weight)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch token c"],
+        t: Float[Tensor, "batch cell"],
+        tokens: TokenBatch,
+        action: Int[Tensor, "batch cell"] | None = None,
+        pose: Float[Tensor, "batch cell 3"] | None = None,
+    ) -> Float[Tensor, "batch token c"]:
+        """Velocity of every token.
+
+        x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
+        cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry.
+        """
+        c = self.time_embedding(t) + self.level_embedding(tokens.cell_level)
+        if self.action_embedding is not None and action is not None:
+            known = (action >= 0).unsqueeze(-1)
+            c = c + self.action_embedding(action.clamp(min=0)) * known
+        first_frame = tokens.frame.amin(dim=1, keepdim=True)
+        place = sincos_3d(tokens.frame - first_frame, tokens.row, tokens.column, self.config.width)
+        row = tokens.cell_row
+        h = self.patchify(x) + place
+        if self.pose_embedding is not None and pose is not None:
+            h = h + self.pose_embedding(self._seen_from_targets(pose, tokens))[
+                torch.arange(len(h), device=h.device).unsqueeze(1), tokens.cell
+            ]
+        for block in self.blocks:
+            h = block(h, c, row, tokens.key_mask)
+        return self.head(h, c, row)
+
+    @staticmethod
+    def _seen_from_targets(pose: Tensor, tokens: TokenBatch) -> Tensor:
+        far = tokens.cell_frame.amax() + 1
+        first_target = torch.where(tokens.cell_is_target, tokens.cell_frame, far).argmin(dim=1)
+        return relative_pose(pose, pose[torch.arange(len(pose), device=pose.device), first_target])
+
+    def normalize(self, x: Float[Tensor, "*b c"], level: Int[Tensor, "*b"] | int) -> Float[Tensor, "*b c"]:
+        """Latents as the network sees them."""
+        return (x - self.latent_mean[level]) / self.latent_std[level] if self.config.normalize_latents else x
+
+    def denormalize(self, x: Float[Tensor, "*b c"], level: Int[Tensor, "*b"] | int) -> Float[Tensor, "*b c"]:
+        """The inverse of `normalize`."""
+        return x * self.latent_std[level] + self.latent_mean[level] if self.config.normalize_latents else x

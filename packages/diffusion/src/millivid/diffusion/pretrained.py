@@ -1,0 +1,102 @@
+"""Saving a model as safetensors with its config, and loading it from a folder or the Hugging Face hub."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import torch
+from huggingface_hub import ModelHubMixin, hf_hub_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+Config = TypeVar("Config")
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+
+
+class PretrainedModel(ModelHubMixin, Generic[Config]):
+    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a module built from one config dataclass."""
+
+    config_class: ClassVar[type]
+    config: Config
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        assert isinstance(self, nn.Module)
+        values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
+        content = json.dumps({"class": type(self).__name__, **values}, indent=2) + "\n"
+        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        partial = save_directory / (WEIGHTS_NAME + ".partial")
+        save_file(state, partial)
+        partial.replace(save_directory / WEIGHTS_NAME)
+        (save_directory / CONFIG_NAME).write_text(content)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub: Any) -> Self:
+        """The model saved in a folder, or under that name on the hub (`hub` goes to its download).
+
+        Raises ValueError with one sentence when the folder holds no such model or its weights do not fit its config.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            files = [folder / CONFIG_NAME, folder / WEIGHTS_NAME]
+        elif folder.exists() or folder.is_absolute() or str(pretrained_model_name_or_path).count("/") != 1:
+            raise ValueError(f"no model at {folder}: expected a folder with {CONFIG_NAME} and {WEIGHTS_NAME}")
+        else:
+            try:
+                name = str(pretrained_model_name_or_path)
+                files = [Path(hf_hub_download(name, file, **hub)) for file in (CONFIG_NAME, WEIGHTS_NAME)]
+            except OSError as error:
+                raise ValueError(
+                    f"no model at {folder}: it is no folder here, and the hub did not give it ({type(error).__name__})"
+                ) from error
+        return cls._from_files(*files)
+
+    @classmethod
+    def _from_files(cls, config_file: Path, weights_file: Path) -> Self:
+        for file in (config_file, weights_file):
+            if not file.is_file():
+                raise ValueError(f"{file.parent} holds no {file.name}, so it is no saved {cls.__name__}")
+        try:
+            values = json.loads(config_file.read_text())
+            state = load_file(weights_file)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{config_file} is not JSON ({error}); save the model again") from error
+        except SafetensorError as error:
+            raise ValueError(f"{weights_file} is damaged ({error}); save or download it again") from error
+        saved = values.pop("class", None) if isinstance(values, dict) else None
+        if saved != cls.__name__:
+            raise ValueError(f"{config_file.parent} holds a {saved or 'model of another kind'}, not a {cls.__name__}")
+        fields = {field.name for field in dataclasses.fields(cls.config_class)}
+        if unknown := sorted(values.keys() - fields):
+            raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
+        model = cls(cls.config_class(**{name: _frozen(value) for name, value in values.items()}))  # type: ignore[call-arg]
+        assert isinstance(model, nn.Module)
+        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        if expected != found:
+            different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+            raise ValueError(
+                f"{weights_file} does not fit its {CONFIG_NAME}: {len(different)} tensors differ, first {different[0]} "
+                f"(expected {expected.get(different[0], 'none')}, found {found.get(different[0], 'none')})"
+            )
+        model.load_state_dict(state)
+        return model.eval()
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as the tuples that config dataclasses hold."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The first 16 hex digits of a hash over a model's weights: equal exactly when every value is."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""Sampling: one rollout step by DDIM, and whole videos by running a plan."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from millivid.kernels import pack_tokens, unpack_tokens_
+from millivid.rollout import Plan, Role
+from torch import Tensor
+
+from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.motion import dead_reckon
+from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
+from millivid.diffusion.tokens import TokenBatch, stack_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """How a rollout step is sampled: number of times from 1 to 0, both included; guidance (1 is none); noise shift."""
+
+    steps: int = 50
+    guidance: float = 1.0
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ValueError(f"sampling steps is {self.steps}; it must be at least 2, for the times 1 and 0")
+        if self.shift <= 0:
+            raise ValueError(f"noise shift is {self.shift}; it must be positive")
+
+
+@torch.no_grad()
+def denoise(
+    model: VideoDiT,
+    x: Float[Tensor, "batch token c"],
+    eps: Float[Tensor, "batch token c"],
+    t: float,
+    tokens: TokenBatch,
+    action: Int[Tensor, "batch cell"] | None = None,
+    pose: Float[Tensor, "batch cell 3"] | None = None,
+    guidance: float = 1.0,
+    shift: float = 1.0,
+) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
+    """One model call at time t: the data and noise it sees in the targets; context keeps its x and eps.
+
+    guidance g mixes velocities as v_uncond + g (v - v_uncond); unconditional means that everything but the targets is
+    pure noise and that there are no actions (Ho & Salimans 2022). At g = 1 only the conditional model is called.
+    """
+
+    def velocity_at(context_t: float, given: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        times = torch.where(tokens.cell_is_target, t, context_t).to(x.dtype)
+        alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(times, shift))
+        noisy = add_noise(x, eps, alpha, sigma)
+        return model(noisy, times, tokens, given, pose).to(x.dtype), noisy, alpha, sigma
+
+    v, noisy, alpha, sigma = velocity_at(0.0, action)
+    if guidance != 1.0:
+        unconditional = velocity_at(1.0, None)[0]
+        v = unconditional + guidance * (v - unconditional)
+    target = tokens.is_target.unsqueeze(-1)
+    x_hat, eps_hat = data_and_noise(v, noisy, alpha, sigma)
+    return torch.where(target, x_hat, x), torch.where(target, eps_hat, eps)
+
+
+def sample_step(
+    model: VideoDiT,
+    x: Float[Tensor, "batch token c"],
+    eps: Float[Tensor, "batch token c"],
+    tokens: TokenBatch,
+    action: Int[Tensor, "batch cell"] | None = None,
+    pose: Float[Tensor, "batch cell 3"] | None = None,
+    config: SamplerConfig | None = None,
+) -> Float[Tensor, "batch token c"]:
+    """Write one step's targets from noise by deterministic DDIM (Song et al. 2021); returns the whole sequence."""
+    config = config or SamplerConfig()
+    for t in torch.linspace(1, 0, config.steps).tolist():
+        x, eps = denoise(model, x, eps, t, tokens, action, pose, config.guidance, config.shift)
+    return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutProgress:
+    """What a rollout step did: its index, how many there are, and the frames [first, last) that it finished."""
+
+    index: int
+    total: int
+    finished: tuple[int, int]
+
+
+def rollout(
+    model: VideoDiT,
+    stores: Sequence[Float[Tensor, "batch frame height width c"]],
+    plan: Plan,
+    actions: Int[Tensor, "batch frame"] | None = None,
+    config: SamplerConfig | None = None,
+    generator: torch.Generator | None = None,
+    noise: Callable[[int, tuple[int, ...]], Tensor] | None = None,
+) -> Iterator[RolloutProgress]:
+    """Run a plan, writing into `stores`, and yield after every step.
+
+    stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
+    `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category of
+    every frame up to `plan.buffer_end`, -1 for none. Fresh noise per step comes from `generator`, or from `noise(index,
+    shape)`. Raises ValueError for stores or actions that are too short.
+    """
+    config = config or SamplerConfig()
+    short = min(store.shape[1] for store in stores)
+    if short < plan.buffer_end or (actions is not None and actions.shape[1] < plan.buffer_end):
+        raise ValueError(
+            f"the plan reaches frame {plan.buffer_end}, but the latents have {short} frames and the actions "
+            f"{'none' if actions is None else actions.shape[1]}; pad both to {plan.buffer_end}"
+        )
+    grids = model.config.grids[: plan.chunk.num_levels]
+    batch, device = len(stores[0]), stores[0].device
+    pose = None
+    if model.config.odometry is not None and actions is not None:
+        pose = dead_reckon(actions, model.config.odometry)
+    for planned in plan:
+        tokens = stack_tokens([planned.tokens(grids)], device).expand(batch)
+        columns = (tokens.level, tokens.frame, tokens.row, tokens.column)
+        x = model.normalize(pack_tokens(stores, *columns), tokens.level)
+        x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)  # whatever lies where targets go must not shine through
+        if noise is not None:
+            eps = noise(planned.index, tuple(x.shape))
+        else:
+            eps = torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype)
+        frame = tokens.cell_frame[0]
+        x = sample_step(
+            model,
+            x,
+            eps,
+            tokens,
+            None if actions is None else actions[:, frame],
+            None if pose is None else pose[:, frame],
+            config,
+        )
+        unpack_tokens_(stores, model.denormalize(x, tokens.level), *columns, tokens.is_target)
+        written = (planned.step.roles[0] == Role.TARGET).nonzero()[0] + planned.chunk_start
+        finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
+        yield RolloutProgress(index=planned.index, total=len(plan), finished=finished)

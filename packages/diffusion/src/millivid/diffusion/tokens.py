@@ -1,0 +1,73 @@
+"""The index columns of a batch of sequences, as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from millivid.rollout import Role, StepTokens
+from torch import Tensor
+
+_COLUMNS = ("level", "frame", "row", "column", "cell", "cell_level", "cell_frame", "cell_role")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """Where every token of a batch of sequences sits, and the cells that the tokens share.
+
+    cell indexes the cell columns of its own sequence. Sequences with fewer cells or tokens than the longest are padded:
+    key_mask is False at padded tokens, and None when there are none.
+    """
+
+    level: Int[Tensor, "batch token"]
+    frame: Int[Tensor, "batch token"]
+    row: Int[Tensor, "batch token"]
+    column: Int[Tensor, "batch token"]
+    cell: Int[Tensor, "batch token"]
+    cell_level: Int[Tensor, "batch cell"]
+    cell_frame: Int[Tensor, "batch cell"]
+    cell_role: Int[Tensor, "batch cell"]
+    key_mask: Bool[Tensor, "batch token"] | None = None
+
+    def expand(self, batch: int) -> "TokenBatch":
+        """The columns of a single sequence as those of `batch` equal ones, without copying."""
+        columns = {name: getattr(self, name) for name in (*_COLUMNS, "key_mask")}
+        return TokenBatch(**{name: x if x is None else x.expand(batch, -1) for name, x in columns.items()})
+
+    @property
+    def cell_is_target(self) -> Bool[Tensor, "batch cell"]:
+        """Which cells the step writes."""
+        return self.cell_role == int(Role.TARGET)
+
+    @property
+    def is_target(self) -> Bool[Tensor, "batch token"]:
+        """Which tokens the step writes."""
+        target = self.cell_is_target.gather(1, self.cell)
+        return target if self.key_mask is None else target & self.key_mask
+
+    @property
+    def cell_row(self) -> Int[Tensor, " index"]:
+        """Each token's row in a table of the whole batch's cells."""
+        batch, cells = self.cell_level.shape
+        return (self.cell + cells * torch.arange(batch, device=self.cell.device).unsqueeze(1)).flatten()
+
+
+def stack_tokens(steps: Sequence[StepTokens], device: torch.device | str | None = None) -> TokenBatch:
+    """Stack the index columns of one step per example, padding shorter sequences and cell tables with zeros."""
+    columns = {
+        name: torch.from_numpy(_stack([getattr(step, name) for step in steps])).to(device)
+        for name in _COLUMNS
+    }
+    lengths = [len(step.level) for step in steps]
+    key_mask = None
+    if min(lengths) < max(lengths):
+        key_mask = (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).to(device)
+    return TokenBatch(**columns, key_mask=key_mask)
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    out = np.zeros((len(arrays), max(len(array) for array in arrays)), dtype=np.int64)
+    for index, array in enumerate(arrays):
+        out[index, : len(array)] = array
+    return out

@@ -1,0 +1,92 @@
+"""The report's page: one HTML file with its style and script inside, that opens from the file system."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from .palette import CONTEXT_COLOUR, Look
+from .results import Results, json_number
+from .table import ARROWS, horizon_rows, sizes_text
+
+
+def render_page(
+    results: Results,
+    looks: Sequence[Look],
+    *,
+    title: str,
+    videos: Mapping[str, str],
+    strips: int,
+    panels: Sequence[Look],
+    descriptions: Mapping[str, str],
+    protocol: Mapping[str, Any],
+) -> str:
+    """The page as text. `videos`: by id, the path of its side-by-side video relative to the page."""
+    templates = files(__package__) / "templates"
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        title=title,
+        css=Markup((templates / "page.css").read_text(encoding="utf-8")),
+        js=Markup((templates / "page.js").read_text(encoding="utf-8")),
+        data=Markup(_script_json(page_data(results, looks, videos))),
+        results=results,
+        sizes=sizes_text(results),
+        rows=horizon_rows(results, tuple(looks)),
+        arrows=ARROWS,
+        looks=looks,
+        panels=panels,
+        videos=videos,
+        strips=strips,
+        descriptions=descriptions,
+        bounds=[look for look in looks if look.role == "bound"],
+        has_psnr=any(metric.name == "psnr" for metric in results.metrics),
+        context_colour=CONTEXT_COLOUR,
+        protocol_text=json.dumps(protocol, indent=2, ensure_ascii=False, default=str),
+        versions=protocol.get("versions", {}),
+    )
+
+
+def page_data(results: Results, looks: Sequence[Look], videos: Mapping[str, str]) -> dict[str, Any]:
+    """What the page's script draws from: per metric and run, the mean curve and that of every shown video."""
+    rows = [results.ids.index(id) for id in videos]
+    return {
+        "fps": results.fps,
+        "context": results.start,
+        "total": results.stop,
+        "contextColour": CONTEXT_COLOUR,
+        "horizons": [{"name": h.name, "first": h.first, "last": h.last} for h in results.horizons],
+        "videos": list(videos),
+        "metrics": [
+            {"name": m.name, "label": m.label, "better": m.better, "unit": m.unit, "decimals": m.decimals}
+            for m in results.metrics
+        ],
+        "runs": [
+            {
+                "name": look.name,
+                "role": look.role,
+                "colour": look.colour,
+                "dash": " ".join(f"{d:g}" for d in look.dash),
+                "mean": {name: _numbers(scores.curve) for name, scores in results.scores[look.name].items()},
+                "videos": {
+                    name: [_numbers(scores.frames[row]) for row in rows]
+                    for name, scores in results.scores[look.name].items()
+                },
+            }
+            for look in looks
+        ],
+    }
+
+
+def _numbers(values: Any) -> list[float | None]:
+    rounded = (json_number(value) for value in values)
+    return [None if value is None else float(f"{value:.4g}") for value in rounded]
+
+
+def _script_json(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in, whatever the names in it."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,175 @@
+"""Write a report: a folder with figures, plots, pictures, side-by-side videos and one page."""
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import EvaluationError
+from .palette import DARK, LIGHT, Look, looks
+from .protocol import build_protocol
+from .results import Results
+from .table import markdown
+from .videos import VideoSource, check_ids
+
+FORMAT = "millivid.eval.report"
+VERSION = 1
+
+
+def write_report(
+    results: Results,
+    runs: Mapping[str, VideoSource],
+    reference: VideoSource,
+    out: str | os.PathLike[str],
+    *,
+    title: str,
+    context_frames: int | None = None,
+    roles: Mapping[str, str] | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    descriptions: Mapping[str, str] | None = None,
+    panels: Sequence[str] | None = None,
+    max_videos: int = 8,
+    strip_videos: int = 3,
+) -> Path:
+    """Write metrics.json, metrics.md, curves.png, strip.png, videos/*.mp4 and index.html to the folder `out`.
+
+    `context_frames`: checked against the results' first frame where given. `roles`: "run" or "bound" by run ("run"
+    where not named). `protocol`: further JSON values (seed, checkpoint, command) for metrics.json's "settings".
+    `descriptions`: a line on a run or a bound, by name. `panels`: the runs to picture, by default those that are no
+    bounds. The first `max_videos` videos are shown, the first `strip_videos` in the strip.
+
+    Everything is made in a temporary folder beside `out` and then renamed into place, metrics.json last. An existing
+    folder is only written to if it is empty or holds a report of this format; of an old report only the files that it
+    lists are removed. Returns the path of index.html. Needs the extra [report]. Raises EvaluationError.
+    """
+    if not results.ids or max_videos < 1 or strip_videos < 0:
+        raise EvaluationError(f"a report shows at least 1 video; max_videos={max_videos}, strip_videos={strip_videos}")
+    if context_frames is not None and context_frames != results.start:
+        raise EvaluationError(
+            f"context_frames is {context_frames}, but the results compare frames from {results.start} on; generated "
+            "frame 1 must follow the context"
+        )
+    names = list(results.scores)
+    all_looks = looks(names, roles)
+    shown = _panels(all_looks, panels)
+    unknown = [name for name in descriptions or {} if name not in names]
+    if unknown:
+        raise EvaluationError(f"descriptions name {unknown}, which are not runs; these are: {', '.join(names)}")
+    absent = [look.name for look in shown if look.name not in runs]
+    if absent:
+        raise EvaluationError(f"no videos were given for {absent}, which are to be shown")
+    ids = list(results.ids[:max_videos])
+    check_ids({"the reference": reference, **{look.name: runs[look.name] for look in shown}}, ids)
+    out = Path(out)
+    old = _files_of_old_report(out)
+    try:
+        from .curves import draw_curves
+        from .page import render_page
+        from .side_by_side import write_side_by_side
+        from .strip import draw_strip
+    except ImportError as error:
+        raise ImportError(f"a report needs more packages: pip install 'millivid-eval[report]' ({error})") from error
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = (
+        out.parent / f".{out.name}.{uuid.uuid4().hex}.tmp"
+    )  # not mkdtemp, whose folders only their owner may read
+    temporary.mkdir()
+    try:
+        videos = {id: f"videos/{name}.mp4" for id, name in _file_names(ids).items()}
+        (temporary / "videos").mkdir()
+        for id, file in videos.items():
+            write_side_by_side(results, runs, reference, shown, id, temporary / file)
+        for suffix, theme in (("", LIGHT), ("-dark", DARK)):
+            draw_curves(results, all_looks, temporary / f"curves{suffix}.png", theme)
+            if strip_videos:
+                draw_strip(results, runs, reference, shown, ids[:strip_videos], temporary / f"strip{suffix}.png", theme)
+        descriptions = dict(descriptions or {})
+        described = build_protocol(results, runs, reference, protocol or {})
+        text = render_page(
+            results,
+            all_looks,
+            title=title,
+            videos=videos,
+            strips=min(strip_videos, len(ids)),
+            panels=shown,
+            descriptions=descriptions,
+            protocol=described,
+        )
+        (temporary / "index.html").write_text(text, encoding="utf-8")
+        (temporary / "metrics.md").write_text(markdown(results, all_looks, title, descriptions), encoding="utf-8")
+        files = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "title": title,
+            "roles": {look.name: look.role for look in all_looks},
+            "descriptions": descriptions,
+            **results.to_dict(),
+            "protocol": described,
+            "files": [*files, "metrics.json"],
+        }
+        (temporary / "metrics.json").write_text(
+            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n", encoding="utf-8"
+        )
+        _move_into_place(temporary, out, [*files, "metrics.json"], old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def _panels(all_looks: tuple[Look, ...], panels: Sequence[str] | None) -> tuple[Look, ...]:
+    if panels is None:
+        return tuple(look for look in all_looks if look.role == "run") or all_looks
+    by_name = {look.name: look for look in all_looks}
+    unknown = [name for name in panels if name not in by_name]
+    if unknown or not panels:
+        raise EvaluationError(f"panels {list(panels)} must name runs; these are: {', '.join(by_name)}")
+    return tuple(by_name[name] for name in panels)
+
+
+def _file_names(ids: Sequence[str]) -> dict[str, str]:
+    """A file name for each id: what every file system and address takes, and no two alike (also in case)."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for id in ids:
+        stem = name = re.sub(r"[^A-Za-z0-9_-]+", "_", id).strip("_")[:80] or "video"
+        number = 2
+        while name.lower() in taken:
+            name, number = f"{stem}_{number}", number + 1
+        taken.add(name.lower())
+        names[id] = name
+    return names
+
+
+def _files_of_old_report(out: Path) -> list[str]:
+    """The files of the report that `out` holds; EvaluationError if it holds something else."""
+    if not out.exists():
+        return []
+    if not out.is_dir():
+        raise EvaluationError(f"{out} is a file; a report is a folder")
+    if not any(out.iterdir()):
+        return []
+    try:
+        content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise EvaluationError(f"{out} holds something other than a report; give a new folder, or empty this one")
+    files = [file for file in content.get("files", []) if isinstance(file, str)]
+    return [f for f in files if not PurePosixPath(f).is_absolute() and ".." not in PurePosixPath(f).parts]
+
+
+def _move_into_place(temporary: Path, out: Path, files: list[str], old: list[str]) -> None:
+    if not out.exists():
+        os.replace(temporary, out)
+        return
+    for file in files:
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary / file, out / file)
+    for file in set(old) - set(files):
+        (out / file).unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""Side-by-side videos: truth and runs next to each other, context marked, as H.264 that every browser plays."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .drawing import canvas, factor_for, fit_text, font, upscale
+from .errors import EvaluationError
+from .palette import CONTEXT_COLOUR, Look
+from .results import Results
+from .videos import Frames, VideoSource
+
+PANEL = 256
+GAP = 8
+HEADER = 34
+FOOTER = 40
+BACKGROUND, INK, MUTED, TRACK = "#101318", "#f0f2f5", "#8f99a6", "#2b313a"
+KEY_FRAME_DISTANCE = 12  # so that dragging the slider lands anywhere at once
+BATCH = 32
+
+
+def write_side_by_side(
+    results: Results,
+    runs: Mapping[str, VideoSource],
+    reference: VideoSource,
+    looks: Sequence[Look],
+    id: str,
+    path: Path,
+) -> None:
+    """Write frames [0, stop) of one video: panels truth | run | run ..., with a time line beneath.
+
+    Small frames are enlarged by a whole number (nearest neighbour) to about 256 pixels. Panels have a yellow edge while
+    they show context. Raises EvaluationError where the encoder is missing or fails.
+    """
+    sources = [reference, *(runs[look.name] for look in looks)]
+    names = [("truth", INK), *((look.name, look.colour) for look in looks)]
+    frames = _compose(results, sources, names, id)
+    first = next(frames)
+    try:
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream = container.add_stream("libx264", rate=Fraction(results.fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+            stream.options = {"crf": "17", "preset": "veryfast"}
+            stream.gop_size = KEY_FRAME_DISTANCE
+            stream.codec_context.max_b_frames = 0
+            for array in itertools.chain((first,), frames):
+                _encode(container, stream, array)
+            container.mux(stream.encode())
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, EvaluationError):
+            raise
+        raise EvaluationError(f"the side-by-side video of {id!r} cannot be encoded as H.264: {error}") from error
+
+
+def _encode(container: av.container.OutputContainer, stream: av.VideoStream, array: np.ndarray) -> None:
+    container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
+
+
+def _compose(
+    results: Results, sources: Sequence[VideoSource], names: Sequence[tuple[str, str]], id: str
+) -> Iterator[Frames]:
+    total = results.stop
+    size = sources[0].read(id, 0, 1).shape[1:3]
+    factor = factor_for(size[0], PANEL)
+    height, width = size[0] * factor, size[1] * factor
+    full_width = GAP + len(sources) * (width + GAP)
+    full_height = HEADER + height + FOOTER
+    full_width, full_height = full_width + full_width % 2, full_height + full_height % 2
+    base, draw = canvas(full_width, full_height, BACKGROUND)
+    lefts = [GAP + i * (width + GAP) for i in range(len(sources))]
+    label = font(16)
+    for left, (name, colour) in zip(lefts, names, strict=True):
+        draw.rectangle((left, 11, left + 4, 26), fill=colour)
+        draw.text((left + 12, 18), fit_text(draw, name, label, width - 14), font=label, fill=INK, anchor="lm")
+    for first in range(0, total, BATCH):
+        last = min(first + BATCH, total)
+        batches = [upscale(source.read(id, first, last), factor) for source in sources]
+        for index in range(first, last):
+            image = base.copy()
+            for left, batch in zip(lefts, batches, strict=True):
+                image.paste(Image.fromarray(batch[index - first]), (left, HEADER))
+            _annotate(image, results, index, lefts, (width, height))
+            yield np.asarray(image)
+
+
+def _annotate(image: Image.Image, results: Results, index: int, lefts: Sequence[int], panel: tuple[int, int]) -> None:
+    draw = ImageDraw.Draw(image)
+    context = index < results.start
+    if context:
+        for left in lefts:
+            draw.rectangle((left, HEADER, left + panel[0] - 1, HEADER + panel[1] - 1), outline=CONTEXT_COLOUR, width=3)
+    middle = HEADER + panel[1] + FOOTER // 2 + 1
+    text = f"context {index + 1}/{results.start}" if context else f"generated +{index - results.start + 1}"
+    draw.text((GAP, middle), text, font=font(15), fill=CONTEXT_COLOUR if context else INK, anchor="lm")
+    # The time line: context yellow, generated white, what is still to come dark.
+    left, right = GAP + 128, lefts[-1] + panel[0]
+    if right - left < 40:
+        return
+    scale = (right - left) / results.stop
+    switch, now = left + results.start * scale, left + (index + 1) * scale
+    draw.rectangle((left, middle - 3, right, middle + 3), fill=TRACK)
+    draw.rectangle((left, middle - 3, min(now, switch), middle + 3), fill=CONTEXT_COLOUR)
+    if not context:
+        draw.rectangle((switch, middle - 3, now, middle + 3), fill=INK)
+    draw.rectangle((switch - 1, middle - 7, switch, middle + 7), fill=MUTED)

@@ -1,0 +1,51 @@
+"""Structural similarity, per frame (Wang, Bovik, Sheikh, Simoncelli 2004)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from .frames import check_pair
+
+WINDOW = 11
+SIGMA = 1.5
+K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III-C
+
+
+def _blur(x: Float[Tensor, "frame channel height width"]) -> Float[Tensor, "frame channel height-10 width-10"]:
+    """Gaussian-weighted local mean, 11 taps each way, only where the whole window lies inside the frame."""
+    offset = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
+    weight = torch.exp(-offset.square() / (2 * SIGMA**2))
+    weight = weight / weight.sum()
+    channels = x.shape[1]
+    x = functional.conv2d(x, weight.view(1, 1, WINDOW, 1).expand(channels, -1, -1, -1), groups=channels)
+    return functional.conv2d(x, weight.view(1, 1, 1, WINDOW).expand(channels, -1, -1, -1), groups=channels)
+
+
+def ssim(
+    generated: Float[Tensor, "frame channel height width"], reference: Float[Tensor, "frame channel height width"]
+) -> Float[Tensor, " frame"]:
+    """SSIM of every frame, for frames in [0, 1]; 1 means identical, and it can be slightly negative.
+
+    Gaussian window 11x11 with sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, no down-sampling, biased variances. Each
+    channel is compared on its own and the mean over channels is taken. Borders: only windows that lie wholly inside the
+    frame count (the outer 5 pixels have no window of their own), as in scikit-image's `structural_similarity` with
+    `gaussian_weights=True, sigma=1.5, use_sample_covariance=False` and in torchmetrics. Differentiable; constant frames
+    are fine. Raises EvaluationError for frames smaller than 11x11 or shapes that differ.
+    """
+    check_pair(generated, reference, metric="SSIM", min_size=WINDOW)
+    c1, c2 = K1**2, K2**2
+    count = generated.shape[0]
+    moments = _blur(
+        torch.cat(
+            (generated, reference, generated * generated, reference * reference, generated * reference),
+        )
+    )
+    mean_a, mean_b, square_a, square_b, product = torch.split(moments, count)
+    variance_a = square_a - mean_a.square()
+    variance_b = square_b - mean_b.square()
+    covariance = product - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    similarity: Tensor = luminance * structure
+    return similarity.mean(dim=(1, 2, 3))

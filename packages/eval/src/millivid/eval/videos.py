@@ -1,0 +1,99 @@
+"""Where videos come from: the protocol every source follows, arrays in memory, and picking a source for a path."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from .errors import EvaluationError, name_some
+
+Frames = UInt8[np.ndarray, "frame height width 3"]
+
+
+class VideoSource(Protocol):
+    """A set of videos by id. Frame numbers are the same in every source of one evaluation: context comes first.
+
+    A source may also have `describe() -> dict` (JSON values: kind, codec, ...); reports copy it into their protocol.
+    """
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, for playing only."""
+        ...
+
+    def ids(self) -> list[str]:
+        """All ids, in a fixed order."""
+        ...
+
+    def num_frames(self, id: str) -> int:
+        """Frames of one video."""
+        ...
+
+    def read(self, id: str, start: int, stop: int) -> Frames:
+        """Frames [start, stop) of one video, RGB uint8."""
+        ...
+
+
+def check_range(id: str, start: int, stop: int, count: int) -> None:
+    """Raise EvaluationError unless [start, stop) holds at least one frame and lies within `count` frames."""
+    if not 0 <= start < stop <= count:
+        raise EvaluationError(f"video {id!r}: frames [{start}, {stop}) were asked for, it has [0, {count})")
+
+
+class VideosInMemory:
+    """Videos given as uint8 arrays (frame, height, width, 3) by id."""
+
+    def __init__(self, videos: Mapping[str, Frames], fps: float = 20.0) -> None:
+        for id, frames in videos.items():
+            if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+                raise EvaluationError(
+                    f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3)"
+                )
+        self._videos = dict(videos)
+        self.fps = float(fps)
+
+    def ids(self) -> list[str]:
+        return list(self._videos)
+
+    def num_frames(self, id: str) -> int:
+        return len(self._videos[id])
+
+    def read(self, id: str, start: int, stop: int) -> Frames:
+        check_range(id, start, stop, self.num_frames(id))
+        return self._videos[id][start:stop]
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "arrays in memory"}
+
+
+def open_videos(path: str | os.PathLike[str], split: str | None = None) -> VideoSource:
+    """A clip dataset where `path` holds dataset.json (needs millivid-data), else a folder of video files (needs av).
+
+    `split` names a split of a clip dataset; for a plain folder it is an error. Raises EvaluationError for a path that
+    is not a folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise EvaluationError(f"{folder} is not a folder; give a clip dataset or a folder of video files")
+    if (folder / "dataset.json").is_file():
+        from .clips import ClipFolder
+
+        return ClipFolder(folder, split)
+    if split is not None:
+        raise EvaluationError(f"{folder} holds no dataset.json, so it has no split {split!r}; leave split out")
+    from .video_files import FolderOfVideos
+
+    return FolderOfVideos(folder)
+
+
+def check_ids(sources: Mapping[str, VideoSource], wanted: list[str]) -> None:
+    """Raise EvaluationError naming the ids that a source lacks."""
+    for name, source in sources.items():
+        missing = [id for id in wanted if id not in set(source.ids())]
+        if missing:
+            have = source.ids()
+            hint = f"it has {name_some(have)}" if have else "it is empty"
+            raise EvaluationError(f"{name} lacks {len(missing)} of {len(wanted)} videos: {name_some(missing)}; {hint}")

@@ -1,0 +1,123 @@
+"""PSNR and SSIM say what their definitions say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import jaxtyped
+
+from millivid.eval import EvaluationError, FrameMetric, PSNRMetric, SSIMMetric, psnr, ssim
+from millivid.eval.metrics import build_metrics
+
+
+def _pair(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(*shape, generator=generator, dtype=dtype)
+    return a, (a + 0.2 * torch.rand(*shape, generator=generator, dtype=dtype)).clamp(0, 1)
+
+
+def test_psnr_of_a_known_error_is_known() -> None:
+    reference = torch.full((3, 3, 8, 8), 0.5, dtype=torch.float64)
+    generated = reference + torch.tensor([0.1, 0.01, 0.0], dtype=torch.float64).view(3, 1, 1, 1)
+    assert psnr(generated, reference).tolist() == pytest.approx([20.0, 40.0, math.inf])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 11, 11), (3, 3, 24, 37), (1, 1, 64, 64)])
+def test_ssim_agrees_with_scikit_image(shape: tuple[int, ...]) -> None:
+    metrics = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
+    a, b = _pair(*shape)
+    expected = [
+        metrics.structural_similarity(
+            x.numpy(),
+            y.numpy(),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            channel_axis=0,
+            data_range=1,
+        )
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert ssim(a, b).tolist() == pytest.approx(expected, abs=1e-10)
+    assert ssim(a.float(), b.float()).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_ssim_is_one_for_identical_and_finite_for_constant_frames() -> None:
+    a, _ = _pair(2, 3, 16, 16)
+    black, white = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    assert ssim(a, a).tolist() == pytest.approx([1.0, 1.0])
+    assert ssim(black, black).item() == pytest.approx(1.0)
+    # Constant frames: the structure term is 1, the luminance term C1 / (1 + C1) with C1 = 0.01^2.
+    assert ssim(black, white).item() == pytest.approx(1e-4 / (1 + 1e-4), rel=1e-3)
+
+
+def test_ssim_has_a_gradient() -> None:
+    a, b = _pair(1, 3, 16, 16)
+    (gradient,) = torch.autograd.grad(ssim(a.requires_grad_(), b).sum(), a)
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+
+
+def test_annotations_hold_at_run_time() -> None:
+    beartype = pytest.importorskip("beartype", reason="beartype is not installed").beartype
+    a, b = _pair(2, 3, 16, 20)
+    for function in (psnr, ssim):
+        assert jaxtyped(typechecker=beartype)(function)(a, b).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("generated", "reference", "message"),
+    [
+        (torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 17), "must have one shape"),
+        (torch.rand(3, 16, 16), torch.rand(3, 16, 16), r"\(frame, channel, height, width\)"),
+        (torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.zeros(2, 3, 16, 16, dtype=torch.uint8), "floats"),
+    ],
+)
+def test_frames_that_do_not_fit_are_named(generated: torch.Tensor, reference: torch.Tensor, message: str) -> None:
+    for function in (psnr, ssim):
+        with pytest.raises(EvaluationError, match=message):
+            function(generated, reference)
+
+
+def test_small_frames_are_refused_with_the_minimum() -> None:
+    with pytest.raises(EvaluationError, match="16x10.*at least 11x11"):
+        ssim(torch.rand(1, 3, 10, 16), torch.rand(1, 3, 10, 16))
+
+
+def test_batches_of_one_video_join_and_videos_stay_apart() -> None:
+    a, b = _pair(6, 3, 16, 16)
+    for metric in (PSNRMetric(), SSIMMetric()):
+        whole = metric.fresh()
+        whole.update(a, b, video="x")
+        for first in (0, 2, 4):
+            metric.update(a[first : first + 2], b[first : first + 2], video="x")
+        metric.update(b, a, video="y")
+        assert metric.compute().shape == (2, 6)
+        np.testing.assert_allclose(metric.compute()[:1], whole.compute(), rtol=1e-12)
+
+
+def test_a_metric_refuses_nan_and_ragged_videos() -> None:
+    metric = PSNRMetric()
+    with pytest.raises(EvaluationError, match="PSNR of video 'v' is nan at frame 1"):
+        metric.update(torch.tensor([0.0, math.nan]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="v")
+    with pytest.raises(EvaluationError, match="no frames"):
+        metric.compute()
+    metric.update(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="a")
+    metric.update(torch.zeros(3, 1, 1, 1), torch.zeros(3, 1, 1, 1), video="b")
+    with pytest.raises(EvaluationError, match="different numbers of frames"):
+        metric.compute()
+
+
+def test_metrics_by_name() -> None:
+    class Brightness(FrameMetric):
+        name, label, better, definition = "brightness", "Brightness", "lower", "difference of mean brightness"
+
+        def measure(self, generated: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+            return (generated - reference).mean(dim=(1, 2, 3)).abs()
+
+    built, skipped = build_metrics(["psnr", Brightness()])
+    assert [metric.name for metric in built] == ["psnr", "brightness"] and not skipped
+    with pytest.raises(EvaluationError, match="'pnsr' is not known; these are: psnr, ssim, lpips"):
+        build_metrics(["pnsr"])
+    with pytest.raises(EvaluationError, match="different names"):
+        build_metrics(["psnr", "psnr"])

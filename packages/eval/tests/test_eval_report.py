@@ -1,0 +1,245 @@
+"""A report is complete, self-contained, honest about what is missing, and never harms what is not its own."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eval_worlds import moving_discs, truth_and_run
+
+from millivid.eval import (
+    EvaluationError,
+    Results,
+    ShuffledFrames,
+    VideosInMemory,
+    VideoSource,
+    evaluate,
+    horizons_from,
+    write_report,
+)
+
+for module in ("av", "matplotlib", "PIL", "jinja2"):
+    pytest.importorskip(module, reason=f"reports need {module}: pip install 'millivid-eval[report]'")
+import av  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from millivid.eval.strip import strip_frames  # noqa: E402
+
+Scored = tuple[Results, dict[str, VideoSource], VideoSource]
+
+
+def _scored(ids: tuple[str, ...] = ("world_0", "world_1"), **shape: int) -> Scored:
+    truth, run = truth_and_run(len(ids), **shape)
+    stop = truth.num_frames("world_0")
+    reference = VideosInMemory({new: truth.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
+    ours = VideosInMemory({new: run.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
+    runs: dict[str, VideoSource] = {"ours": ours, "other": ShuffledFrames(reference, keep=8)}
+    results = evaluate(
+        runs, reference, start=8, horizons=horizons_from((4, 16)), metrics=["psnr", "ssim"], progress=False
+    )
+    return results, runs, reference
+
+
+@pytest.fixture(scope="module")
+def scored() -> Scored:
+    return _scored()
+
+
+@pytest.fixture(scope="module")
+def report(scored: Scored, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report") / "out"
+    index = write_report(
+        *scored,
+        out,
+        title="Ours & <theirs>",
+        context_frames=8,
+        roles={"other": "bound"},
+        protocol={"seed": 7, "note": "</script><b>"},
+        descriptions={"other": "frames of other videos"},
+    )
+    assert index == out / "index.html"
+    return out
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.script = ""
+        self._in_data = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.links += [v for k in ("src", "href", "srcset", "poster") if (v := values.get(k))]
+        self._in_data = tag == "script" and values.get("type") == "application/json"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_data:
+            self.script += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_data = False
+
+
+def test_every_file_is_there_and_listed(report: Path) -> None:
+    found = {p.relative_to(report).as_posix() for p in report.rglob("*") if p.is_file()}
+    assert found == {
+        "curves.png", "curves-dark.png", "index.html", "metrics.json", "metrics.md", "strip.png", "strip-dark.png",
+        "videos/world_0.mp4", "videos/world_1.mp4",
+    }  # fmt: skip
+    assert set(json.loads((report / "metrics.json").read_text())["files"]) == found
+    assert [p.name for p in report.parent.iterdir()] == ["out"]  # nothing temporary is left
+
+
+def test_metrics_json_holds_figures_and_protocol(report: Path, scored: Scored) -> None:
+    content = json.loads((report / "metrics.json").read_text())
+    results = scored[0]
+    assert (content["format"], content["version"], content["videos"]) == ("millivid.eval.report", 1, 2)
+    assert content["roles"] == {"ours": "run", "other": "bound"}
+    figure = content["runs"]["ours"]["psnr"]["horizons"]["long"]["value"]
+    assert figure == pytest.approx(results.scores["ours"]["psnr"].horizons["long"], rel=1e-5)
+    assert len(content["runs"]["other"]["ssim"]["curve"]) == 16
+    protocol = content["protocol"]
+    assert protocol["settings"]["seed"] == 7 and protocol["context_frames"] == 8 and protocol["sizes"] == [[32, 32]]
+    assert protocol["versions"]["torch"] and protocol["runs"]["other"]["kind"] == "frames of other videos"
+
+
+def test_the_table_has_a_row_for_every_run_and_a_column_for_every_horizon(report: Path) -> None:
+    lines = (report / "metrics.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert "PSNR ↑ short 1–4" in table[0] and "SSIM ↑ long 5–16" in table[0]
+    assert table[2].startswith("| ours |") and table[3].startswith("| *other* (bound) |")
+    assert len({line.count("|") for line in table[:4]}) == 1
+    assert "nan" not in "".join(table)
+
+
+def test_the_page_needs_nothing_from_outside(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    page = _Links()
+    page.feed(text)
+    assert page.links
+    for link in page.links:
+        assert link == "data:," or (report / link).is_file(), link
+    assert not re.search(r"https?:|@import|url\(|\bfetch\(|XMLHttpRequest", text)
+    assert "<title>Ours &amp; &lt;theirs&gt;</title>" in text
+    assert "b" not in page.tags or "</script><b>" not in text  # names in the data cannot end the script
+    data = json.loads(page.script)
+    assert data["context"] == 8 and data["total"] == 24 and data["videos"] == ["world_0", "world_1"]
+    assert len(data["runs"][0]["videos"]["psnr"][1]) == 16
+
+
+def test_the_videos_play_and_show_context_and_truth(report: Path, scored: Scored) -> None:
+    with av.open(str(report / "videos" / "world_0.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.width % 2 == 0 and stream.height % 2 == 0 and float(stream.average_rate or 0) == pytest.approx(10)
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(frames) == 24
+    # The truth is the left panel, from (8, 34), enlarged 8 times: its pixel centres are the video's.
+    truth = scored[2].read("world_0", 0, 24)
+    for t in (3, 20):
+        panel = frames[t][34 : 34 + 256, 8 : 8 + 256][4::8, 4::8].astype(int)
+        assert np.abs(panel - truth[t])[2:-2, 2:-2].mean() < 8
+    edges = [frame[35, 8 + 100 : 8 + 150].astype(int).mean(axis=0) for frame in (frames[7], frames[8])]
+    assert np.abs(edges[0] - (0xF2, 0xB0, 0x1E)).max() < 30  # yellow while it is context,
+    assert np.abs(edges[1] - (0xF2, 0xB0, 0x1E)).max() > 30  # and not afterwards
+
+
+def test_the_strip_shows_every_row_and_moment(report: Path) -> None:
+    with Image.open(report / "strip.png") as image:
+        assert image.width > 5 * 128 and image.height > 2 * 2 * 128
+    assert strip_frames(16) == (1, 8, 16)
+    assert strip_frames(128) == (1, 8, 16, 32, 64, 96, 128)
+    assert strip_frames(1) == (1,) and strip_frames(20) == (1, 8, 16, 20)
+    assert len(strip_frames(768)) == 7 and strip_frames(768)[0::6] == (1, 768)
+
+
+def test_only_reports_are_overwritten(tmp_path: Path, scored: Scored) -> None:
+    out = tmp_path / "out"
+    out.mkdir()  # empty is fine
+    write_report(*scored, out, title="first", strip_videos=1)
+    (out / "notes.txt").write_text("mine")
+    write_report(*scored, out, title="second", max_videos=1, strip_videos=0)
+    assert json.loads((out / "metrics.json").read_text())["title"] == "second"
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "videos" / "world_1.mp4").exists() and not (out / "strip.png").exists()
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "metrics.json").write_text('{"format": "something else"}')
+    with pytest.raises(EvaluationError, match="something other than a report"):
+        write_report(*scored, foreign, title="x")
+    (tmp_path / "file").touch()
+    with pytest.raises(EvaluationError, match="is a file"):
+        write_report(*scored, tmp_path / "file", title="x")
+    assert [p.name for p in foreign.iterdir()] == ["metrics.json"]
+
+
+def test_a_failure_leaves_the_old_report_whole(tmp_path: Path, scored: Scored) -> None:
+    results, runs, reference = scored
+    out = tmp_path / "out"
+    write_report(results, runs, reference, out, title="first", max_videos=1, strip_videos=1)
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+    class Failing(VideosInMemory):
+        def read(self, id: str, start: int, stop: int) -> np.ndarray:
+            if start > 0:
+                raise EvaluationError("cannot be read")
+            return super().read(id, start, stop)
+
+    short = Failing({id: moving_discs(i, frames=24) for i, id in enumerate(reference.ids())})
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        write_report(results, {**runs, "ours": short}, reference, out, title="second")
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_settings_that_do_not_fit_are_named(tmp_path: Path, scored: Scored) -> None:
+    results, runs, reference = scored
+    for settings, message in (
+        ({"context_frames": 9}, "context_frames is 9.*from 8 on"),
+        ({"roles": {"lost": "run"}}, "'lost', which is not a run"),
+        ({"roles": {"ours": "best"}}, "must be 'run' or 'bound'"),
+        ({"panels": ["lost"]}, "must name runs"),
+        ({"descriptions": {"lost": ""}}, "not runs"),
+        ({"max_videos": 0}, "at least 1 video"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            write_report(results, runs, reference, tmp_path / "out", title="x", **settings)
+    with pytest.raises(EvaluationError, match="no videos were given for"):
+        write_report(results, {}, reference, tmp_path / "out", title="x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_frame_odd_sizes_and_odd_ids(tmp_path: Path) -> None:
+    results, runs, reference = _scored(ids=("a/b <i>", "a b&i", "ä"), frames=9, height=21, width=33)
+    assert results.num_frames == 1
+    write_report(results, runs, reference, tmp_path / "out", title="one", roles={"other": "bound"})
+    names = sorted(p.name for p in (tmp_path / "out" / "videos").iterdir())
+    assert names == ["a_b_i.mp4", "a_b_i_2.mp4", "video.mp4"]
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["ids"] == ["a/b <i>", "a b&i", "ä"]
+    assert "nan" not in (tmp_path / "out" / "metrics.md").read_text().lower()
+
+
+def test_a_report_without_context_and_with_a_perfect_run(tmp_path: Path) -> None:
+    reference = VideosInMemory({"v": moving_discs(0, frames=5, height=32, width=32)}, fps=10)
+    results = evaluate({"truth": reference}, reference, start=0, metrics=["psnr"], progress=False)
+    write_report(results, {"truth": reference}, reference, tmp_path / "out", title="perfect")
+    assert "∞" in (tmp_path / "out" / "metrics.md").read_text()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["runs"]["truth"]["psnr"]["curve"] == [None] * 5
+
+
+def test_missing_lpips_is_said_on_the_page(tmp_path: Path, scored: Scored) -> None:
+    from dataclasses import replace
+
+    results = replace(scored[0], skipped={"lpips": "pip install the weights"})
+    write_report(results, scored[1], scored[2], tmp_path / "out", title="x", max_videos=1, strip_videos=1)
+    assert "pip install the weights" in (tmp_path / "out" / "index.html").read_text()
+    assert "pip install the weights" in (tmp_path / "out" / "metrics.md").read_text()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"] == {
+        "lpips": "pip install the weights"
+    }

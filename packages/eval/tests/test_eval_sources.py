@@ -1,0 +1,109 @@
+"""Video files read exactly, frame by frame, and bad folders are named."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eval_worlds import moving_discs, truth_and_run
+
+from millivid.eval import EvaluationError, FolderOfVideos, evaluate, open_videos
+
+av = pytest.importorskip("av", reason="video files need av: pip install 'millivid-eval[report]'")
+
+
+def write_video(path: Path, frames: np.ndarray, codec: str = "libx264", options: dict[str, str] | None = None) -> None:
+    # The index first, so that it survives when a file is cut short.
+    with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as container:
+        stream = container.add_stream(codec, rate=Fraction(12))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = options or {}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("long.mp4", "libx264", {"crf": "10"}),  # one key frame, B-frames
+        ("short.mp4", "libx264", {"crf": "10", "g": "8", "bf": "3"}),
+        ("open.mp4", "libx264", {"crf": "10", "g": "8", "x264-params": "open-gop=1:bframes=3"}),
+        ("vp9.webm", "libvpx-vp9", {"crf": "10", "g": "8", "cpu-used": "8", "deadline": "realtime"}),
+    ],
+)
+def test_any_frame_reads_as_in_one_pass(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
+    write_video(tmp_path / name, moving_discs(0, frames=40), codec, options)
+    with av.open(str(tmp_path / name)) as container:
+        expected = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    source = FolderOfVideos(tmp_path)
+    id = Path(name).stem
+    assert source.ids() == [id] and source.num_frames(id) == 40 and source.fps == pytest.approx(12)
+    for start, stop in ((0, 40), (39, 40), (0, 1), (7, 9), (9, 20), (20, 33), (24, 25), (20, 21)):
+        np.testing.assert_array_equal(source.read(id, start, stop), expected[start:stop])
+    with pytest.raises(EvaluationError, match=r"\[30, 41\).*\[0, 40\)"):
+        source.read(id, 30, 41)
+
+
+def test_folders_go_in_and_their_codec_comes_out(tmp_path: Path) -> None:
+    reference, run = truth_and_run(2)
+    for name, source in (("truth", reference), ("run", run)):
+        (tmp_path / name).mkdir()
+        for id in source.ids():
+            write_video(tmp_path / name / f"{id}.mp4", source.read(id, 0, 24), options={"crf": "10"})
+    opened = {name: open_videos(tmp_path / name) for name in ("truth", "run")}
+    results = evaluate({"run": opened["run"]}, opened["truth"], start=8, metrics=["psnr"], progress=False)
+    assert results.fps == pytest.approx(12)
+    curve = results.scores["run"]["psnr"].curve
+    assert curve[0] > 20 > curve[-1] > 5
+    assert opened["run"].describe()["codec"] == "h264"  # type: ignore[attr-defined]
+
+
+def test_bad_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no video files"):
+        open_videos(tmp_path)
+    with pytest.raises(EvaluationError, match="is not a folder"):
+        open_videos(tmp_path / "none")
+    (tmp_path / "broken.mp4").write_bytes(b"not a video" * 100)
+    source = open_videos(tmp_path)
+    with pytest.raises(EvaluationError, match=r"broken\.mp4 cannot be read as a video"):
+        source.num_frames("broken")
+    with pytest.raises(EvaluationError, match="no video 'lost'"):
+        source.num_frames("lost")
+    (tmp_path / "broken.webm").touch()
+    with pytest.raises(EvaluationError, match=r"broken\.mp4 and broken\.webm have one id"):
+        open_videos(tmp_path)
+    with pytest.raises(EvaluationError, match="no split 'test'"):
+        open_videos(tmp_path, split="test")
+
+
+def test_a_shortened_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    write_video(path, np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), dtype=np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    source = FolderOfVideos(tmp_path)
+    with pytest.raises(EvaluationError, match=r"cut\.mp4|video 'cut'"):
+        source.read("cut", 0, 60)
+
+
+def test_a_clip_dataset_opens_by_its_index(tmp_path: Path) -> None:
+    data = pytest.importorskip("millivid.data", reason="clip datasets need millivid-data")
+    writer = data.ClipWriter(tmp_path / "clips", fps=12, size=(32, 32), action_names=("forward",), source={"seed": 0})
+    for i in range(3):
+        frames = moving_discs(i)
+        writer.write(
+            f"v{i}",
+            data.Clip(frames=frames, actions=np.zeros(24, np.int64), poses=np.zeros((24, 5), np.float32)),
+        )
+    writer.finish({"train": ["v0"], "test": ["v1", "v2"]})
+    source = open_videos(tmp_path / "clips", split="test")
+    assert source.ids() == ["v1", "v2"] and source.fps == 12 and source.num_frames("v2") == 24
+    assert open_videos(tmp_path / "clips").ids() == ["v0", "v1", "v2"]
+    read = source.read("v1", 5, 9)
+    assert read.shape == (4, 32, 32, 3) and read.dtype == np.uint8
+    with pytest.raises(EvaluationError, match="no split 'val'.*train, test"):
+        open_videos(tmp_path / "clips", split="val")
+    with pytest.raises(EvaluationError, match=r"\[20, 30\)"):
+        source.read("v1", 20, 30)

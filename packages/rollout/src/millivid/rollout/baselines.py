@@ -1,0 +1,115 @@
+"""The schedules that MilliVid is compared with: full resolution, and FramePack's one-sided and mirrored pyramids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .checks import ScheduleError, check_integer, check_integers, check_tokens_per_level
+from .chunk import Chunk
+from .schedule import Schedule
+from .steps import make_step
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullResolution(Schedule):
+    """The finest level only: the first half of `num_frames` is context, the second half target.
+
+    num_frames: 2 or more; with an odd number the target half is the longer one. Raises ScheduleError.
+    """
+
+    name: ClassVar[str] = "full_resolution"
+
+    num_frames: int = 14
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_frames", check_integer(self.num_frames, "num_frames", 2))
+
+    @property
+    def num_levels(self) -> int:
+        return 1
+
+    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
+        tokens = check_tokens_per_level(tokens_per_level, 1)
+        half = self.num_frames // 2
+        step = make_step(self.num_frames, [[(0, half)]], [[(half, self.num_frames)]], group=0)
+        return Chunk(steps=(step,), tokens_per_level=tokens, target_start=half)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePack(Schedule):
+    """Context that gets coarser with age, and a few target frames written at all levels in one step.
+
+    num_targets: frames written per step, 1 or more.
+    context: frames of context per level, finest (newest) first, each 1 or more.
+
+    After Zhang and Agrawala 2025 (arXiv 2504.12626). Raises ScheduleError.
+    """
+
+    name: ClassVar[str] = "framepack"
+
+    num_targets: int
+    context: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_targets", check_integer(self.num_targets, "num_targets", 1))
+        object.__setattr__(self, "context", check_integers(self.context, "context", "context"))
+
+    @property
+    def num_levels(self) -> int:
+        return len(self.context)
+
+    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
+        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
+        start = sum(self.context)
+        end = start + self.num_targets
+        step = make_step(end, _past(self.context), [[(start, end)]] * self.num_levels, group=0)
+        return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePackMirrored(Schedule):
+    """FramePack's context, and targets that mirror it: further into the future, ever coarser.
+
+    targets: frames written per level, finest (first) to coarsest (last). Those of level 0 are written at all levels and
+        kept; the coarser ones behind them are clipped.
+    context: frames of context per level, finest (newest) first; as many levels as `targets`.
+
+    Raises ScheduleError.
+    """
+
+    name: ClassVar[str] = "framepack_mirrored"
+
+    targets: tuple[int, ...]
+    context: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", check_integers(self.targets, "targets", "targets"))
+        object.__setattr__(self, "context", check_integers(self.context, "context", "context"))
+        if len(self.targets) != len(self.context):
+            raise ScheduleError(
+                f"targets {self.targets} has {len(self.targets)} levels and context {self.context} has "
+                f"{len(self.context)}; expected the same number"
+            )
+
+    @property
+    def num_levels(self) -> int:
+        return len(self.context)
+
+    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
+        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
+        start = end = sum(self.context)
+        kept = (start, start + self.targets[0])
+        targets = []
+        for level, count in enumerate(self.targets):
+            targets.append([kept, (end, end + count)] if level else [kept])
+            end += count
+        step = make_step(end, _past(self.context), targets, group=0)
+        clipped = sum(self.targets[1:])
+        return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start, num_clipped_frames=clipped)
+
+
+def _past(context: Sequence[int]) -> list[list[Span]]:
+    """The context spans per level, finest first, that together end at frame sum(context): the coarsest is oldest."""
+    return [[(sum(context[level + 1 :]), sum(context[level:]))] for level in range(len(context))]

@@ -1,0 +1,92 @@
+"""Every number in golden/schedules.json, which was computed with the paper authors' released code."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from millivid.rollout import MilliVid, Role, Schedule, ScheduleError, make_schedule, plan
+
+PAPER = (256, 64, 16, 4)
+ENTRIES = json.loads((Path(__file__).parent / "golden" / "schedules.json").read_text())["entries"]
+NAMES = {"baseline": "full_resolution"}
+SETTINGS = {
+    ("millivid", "num_frames_per_level"): "windows",
+    ("millivid", "extra_budget"): "history",
+    ("framepack", "num_denoised_frames"): "num_targets",
+    ("framepack", "num_context_frames"): "context",
+    ("framepack_mirrored", "num_denoised_frames"): "targets",
+    ("framepack_mirrored", "num_context_frames"): "context",
+    ("upscale", "base_num_frames"): "base",
+    ("rollout_upscale", "base_num_frames"): "base",
+}
+
+
+def our_schedule(strategy: dict[str, Any]) -> Schedule:
+    theirs = strategy["name"]
+    settings = {SETTINGS.get((theirs, key), key): value for key, value in strategy.items() if key != "name"}
+    return make_schedule(NAMES.get(theirs, theirs), **settings)
+
+
+def spans(row: np.ndarray) -> list[list[int]]:
+    return np.flatnonzero(np.diff(np.concatenate(([0], row, [0])))).reshape(-1, 2).tolist()
+
+
+@pytest.fixture(params=ENTRIES, ids=lambda entry: entry["id"])
+def entry(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param
+
+
+def test_all_entries_are_there() -> None:
+    assert len(ENTRIES) == 14
+    assert all(entry["status"] == "ok" and entry["base_num_tokens"] == PAPER[0] for entry in ENTRIES)
+
+
+def test_chunk(entry: dict[str, Any]) -> None:
+    schedule = our_schedule(entry["strategy"])
+    chunk = schedule.chunk(PAPER)
+    assert schedule.num_levels == chunk.num_levels == entry["num_levels"]
+    assert chunk.tokens_per_level == PAPER[: entry["num_levels"]]
+    assert chunk.num_frames == entry["chunk_num_frames"]
+    assert chunk.target_start == entry["chunk_denoising_start"]
+    assert chunk.num_clipped_frames == entry["num_clipped_frames"]
+    assert chunk.num_tokens == entry["max_num_tokens"]
+    assert chunk.num_tokens_per_step.tolist() == entry["num_tokens"]
+    assert chunk.pads == entry["requires_attention_masking"]
+    assert chunk.first_frame_seen == entry["first_frame_seen"]
+    assert len(chunk.steps) == entry["num_steps"]
+    np.testing.assert_allclose(np.cumsum(chunk.step_probabilities), entry["cdf"], rtol=1e-12)
+    if isinstance(schedule, MilliVid):
+        assert list(schedule.history_frames(PAPER)) == entry["num_extra_frames"]
+
+
+def test_steps(entry: dict[str, Any]) -> None:
+    chunk = our_schedule(entry["strategy"]).chunk(PAPER)
+    for step, golden in zip(chunk.steps, entry["steps"], strict=True):
+        assert [spans(row == Role.CONTEXT) for row in step.roles] == golden["context"]
+        assert [spans(row == Role.TARGET) for row in step.roles] == golden["denoised"]
+        assert hashlib.sha256(step.roles.astype("<i4").tobytes()).hexdigest()[:16] == golden["sha256"]
+        assert step.group == (golden["sampling_group"] or 0)
+    written = np.sum([step.roles == Role.TARGET for step in chunk.steps], axis=0)[:, chunk.target_start :]
+    assert [[row.min(), row.max()] for row in written] == entry["denoised_count_per_level"]
+    assert chunk.rewrites == (written.max() > 1)
+
+
+def test_plans(entry: dict[str, Any]) -> None:
+    schedule = our_schedule(entry["strategy"])
+    for golden in entry["generate"]:
+        start, ends = golden["start"], {key: golden[key] for key in ("end", "limit") if key in golden}
+        if "note" in golden:  # the authors' code fails on a negative frame here
+            with pytest.raises(ScheduleError, match=f"needs {entry['chunk_denoising_start']}; start at frame"):
+                plan(schedule, PAPER, start, **ends)
+            continue
+        ours = plan(schedule, PAPER, start, **ends)
+        assert list(ours.chunk_starts) == golden["chunk_starts"]
+        assert (ours.start, ours.video_end) == (start, golden["video_end"])
+        assert ours.buffer_end == golden["buffer_end"]
+        assert len(ours) == golden["num_rollout_steps"]
+        if "sequence" in golden:
+            assert [[planned.step_index, planned.chunk_start] for planned in ours] == golden["sequence"]

@@ -1,0 +1,171 @@
+"""What holds for every registered schedule, whatever its settings and the pyramid."""
+
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millivid.rollout import Role, make_schedule, plan, schedule_names, suggest
+from millivid.rollout.registry import _BUILT_IN
+
+
+@st.composite
+def windows(draw: Any, max_levels: int = 4) -> tuple[int, ...]:
+    sizes = [draw(st.integers(1, 4))]
+    for factor in draw(st.lists(st.integers(1, 4), max_size=max_levels - 1)):
+        sizes.append(sizes[-1] * factor)
+    return tuple(sizes)
+
+
+def frame_counts(num_levels: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(1, 9)] * num_levels)
+
+
+@st.composite
+def mirrored(draw: Any) -> dict[str, Any]:
+    num_levels = draw(st.integers(1, 4))
+    return {"targets": draw(frame_counts(num_levels)), "context": draw(frame_counts(num_levels))}
+
+
+SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    # Histories are whole frames at every level of the pyramids below: multiples of 1024.
+    "millivid": st.fixed_dictionaries({"windows": windows(), "history": st.sampled_from([0, 1024, 2048])}),
+    "full_resolution": st.fixed_dictionaries({"num_frames": st.integers(2, 30)}),
+    "framepack": st.fixed_dictionaries(
+        {"num_targets": st.integers(1, 5), "context": st.integers(1, 4).flatmap(frame_counts)}
+    ),
+    "framepack_mirrored": mirrored(),
+    "rollout_upscale": st.fixed_dictionaries({"base": st.sampled_from([2, 4, 6]), "num_levels": st.integers(1, 3)}),
+    "upscale": st.fixed_dictionaries({"base": st.integers(2, 5), "num_levels": st.integers(1, 3)}),
+}
+
+PYRAMIDS = st.sampled_from([(256, 64, 16, 4), (64, 16, 4, 1), (1024, 256, 64, 16), (512, 128, 32, 8)])
+
+
+@st.composite
+def named_settings(draw: Any) -> dict[str, Any]:
+    name = draw(st.sampled_from(sorted(SETTINGS)))
+    return {"name": name} | draw(SETTINGS[name])
+
+
+@st.composite
+def chunks(draw: Any) -> Any:
+    return make_schedule(**draw(named_settings())).chunk(draw(PYRAMIDS))
+
+
+def test_every_built_in_schedule_is_covered() -> None:
+    assert set(SETTINGS) == set(_BUILT_IN) <= set(schedule_names())
+
+
+@settings(max_examples=120, deadline=None)
+@given(chunks())
+def test_the_token_budget_is_equal_in_every_step(chunk: Any) -> None:
+    assert chunk.pads or set(chunk.num_tokens_per_step.tolist()) == {chunk.num_tokens}
+
+
+@settings(max_examples=120, deadline=None)
+@given(chunks())
+def test_kept_cells_are_written_once_and_context_exists(chunk: Any) -> None:
+    exists = np.zeros((chunk.num_levels, chunk.num_frames), dtype=bool)
+    exists[:, : chunk.target_start] = True
+    counts = np.zeros_like(exists, dtype=int)
+    for index, step in enumerate(chunk.steps):
+        np.testing.assert_array_equal(chunk.available(index), exists)
+        assert exists[step.roles == Role.CONTEXT].all()
+        counts += step.roles == Role.TARGET
+        exists |= step.roles == Role.TARGET
+    kept = counts[:, chunk.target_start : chunk.target_start + chunk.num_kept_frames]
+    assert kept.min() == 1
+    assert kept.max() == 1 or chunk.rewrites
+    assert not counts[:, : chunk.target_start].any()
+
+
+@settings(max_examples=120, deadline=None)
+@given(chunks())
+def test_sampling_groups_share_equally(chunk: Any) -> None:
+    probabilities = chunk.step_probabilities
+    groups = np.array([step.group for step in chunk.steps])
+    assert np.isclose(probabilities.sum(), 1)
+    for group, weight in zip(chunk.groups, chunk.group_weights, strict=True):
+        np.testing.assert_allclose(probabilities[groups == group].sum(), weight)
+        np.testing.assert_allclose(weight, 1 / len(chunk.groups))
+        assert len(set(probabilities[groups == group].tolist())) == 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(named_settings(), PYRAMIDS, st.integers(0, 40), st.integers(1, 90))
+def test_a_plan_loses_no_frame(named: Any, pyramid: Any, extra: int, length: int) -> None:
+    schedule = make_schedule(**named)
+    start = schedule.chunk(pyramid).num_context_frames + extra
+    video = plan(schedule, pyramid, start, end=start + length)
+    written = np.zeros((video.chunk.num_levels, video.buffer_end), dtype=bool)
+    written[:, :start] = True  # what is given
+    for number, planned in enumerate(video):
+        assert planned.index == number
+        assert planned.step == video.chunk.steps[planned.step_index]
+        if planned.step_index == 0:  # frames clipped from the chunk before are gone
+            written[:, planned.chunk_start + video.chunk.target_start :] = False
+        for level in range(video.chunk.num_levels):
+            read = planned.step.frames(level, Role.CONTEXT) + planned.chunk_start
+            assert (read >= 0).all() and written[level, read].all()
+            written[level, planned.step.frames(level, Role.TARGET) + planned.chunk_start] = True
+    assert len(video) == number + 1
+    assert video.video_end >= start + length > video.video_end - video.chunk.num_kept_frames
+    assert written[:, : video.video_end].all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(named_settings(), PYRAMIDS, st.integers(0, 300))
+def test_a_limit_is_the_most_chunks_that_fit(named: Any, pyramid: Any, room: int) -> None:
+    schedule = make_schedule(**named)
+    chunk = schedule.chunk(pyramid)
+    start = chunk.num_context_frames
+    limit = start + chunk.num_kept_frames + chunk.num_clipped_frames + room
+    video = plan(schedule, pyramid, start, limit=limit)
+    assert video.buffer_end <= limit < video.buffer_end + chunk.num_kept_frames
+
+
+@settings(max_examples=60, deadline=None)
+@given(chunks(), st.integers(0, 20))
+def test_tokens_are_the_cells_spread_over_their_grids(chunk: Any, start: int) -> None:
+    step = chunk.steps[-1]
+    sides = [(3, 2), (2, 2), (1, 2), (1, 1)][: chunk.num_levels]
+    tokens = step.tokens(sides, start=start)
+    expected = [
+        (level, frame + start, row, column, step.roles[level, frame])
+        for level in range(chunk.num_levels)
+        for frame in range(chunk.num_frames)
+        if step.roles[level, frame] != Role.UNSEEN
+        for row in range(sides[level][0])
+        for column in range(sides[level][1])
+    ]
+    columns = (tokens.level, tokens.frame, tokens.row, tokens.column, tokens.role)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+    assert len(tokens) == step.num_tokens([height * width for height, width in sides])
+    np.testing.assert_array_equal(tokens.cell_level[tokens.cell], tokens.level)
+    np.testing.assert_array_equal(tokens.cell_frame[tokens.cell], tokens.frame)
+    np.testing.assert_array_equal(tokens.cell_role[tokens.cell], tokens.role)
+    assert tokens.num_cells == (step.roles != Role.UNSEEN).sum()
+    assert len(set(zip(tokens.cell_level.tolist(), tokens.cell_frame.tolist(), strict=True))) == tokens.num_cells
+
+
+@settings(max_examples=80, deadline=None)
+@given(named_settings())
+def test_settings_survive_json(named: Any) -> None:
+    schedule = make_schedule(**named)
+    restored = make_schedule(**json.loads(json.dumps(schedule.settings())))
+    assert restored == schedule
+    assert restored.settings() == schedule.settings()
+    assert hash(restored) == hash(schedule)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2))
+def test_a_suggestion_spends_the_whole_budget(share: int, num_levels: int, shift: int) -> None:
+    pyramid = (256, 64, 16, 4)[:num_levels]
+    budget = share * 256 * (num_levels + 1)
+    schedule = suggest(budget, pyramid)
+    assert schedule.chunk(pyramid).num_tokens == budget
+    assert not schedule.chunk(pyramid).pads

@@ -1,0 +1,76 @@
+"""What a tokenizer is made of, as a validated value."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from millivid.tokenizer.pyramid import Grid, level_grids
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Sizes of a hierarchical tokenizer.
+
+    image_size and patch_size are (height, width) in pixels; the coarser of the num_levels images are 2x2 means.
+    width, depth and num_heads describe the encoder, and the decoder too where its own are not given.
+    variant "adaptive" learns every level; "cascaded" averages the finest one (the paper's ablation).
+    Raises ValueError for sizes that do not divide.
+    """
+
+    image_size: Grid = (256, 256)
+    patch_size: Grid = (16, 16)
+    num_levels: int = 4
+    latent_channels: int = 32
+    width: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    decoder_width: int | None = None
+    decoder_depth: int | None = None
+    decoder_num_heads: int | None = None
+    variant: Literal["adaptive", "cascaded"] = "adaptive"
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("adaptive", "cascaded"):
+            raise ValueError(f"tokenizer variant {self.variant!r} is unknown; use 'adaptive' or 'cascaded'")
+        level_grids(self.image_size, self.patch_size, self.num_levels)
+        if self.latent_channels < 1:
+            raise ValueError(f"latent_channels is {self.latent_channels}; it must be at least 1")
+        for name, (width, depth, num_heads) in {"encoder": self.encoder, "decoder": self.decoder}.items():
+            if depth < 1 or num_heads < 1:
+                raise ValueError(f"the {name}'s depth {depth} and num_heads {num_heads} must be at least 1")
+            if width < 8 or width % num_heads or width % 4:
+                raise ValueError(
+                    f"the {name}'s width {width} must be a multiple of 4 and of its num_heads {num_heads}; "
+                    f"{max(1, round(width / (4 * num_heads))) * 4 * num_heads} is"
+                )
+
+    @property
+    def encoder(self) -> tuple[int, int, int]:
+        """The encoder's (width, depth, num_heads)."""
+        return self.width, self.depth, self.num_heads
+
+    @property
+    def decoder(self) -> tuple[int, int, int]:
+        """The decoder's (width, depth, num_heads)."""
+        return (
+            self.decoder_width or self.width,
+            self.decoder_depth or self.depth,
+            self.decoder_num_heads or self.num_heads,
+        )
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Latent grid (height, width) per level, finest first."""
+        return level_grids(self.image_size, self.patch_size, self.num_levels)
+
+    @property
+    def tokens_per_level(self) -> tuple[int, ...]:
+        """Number of tokens per level, finest first."""
+        return tuple(height * width for height, width in self.grids)
+
+
+SIZES: dict[str, dict[str, int]] = {
+    "S": {"width": 384, "depth": 12, "num_heads": 6},
+    "B": {"width": 768, "depth": 12, "num_heads": 12},
+    "L": {"width": 1024, "depth": 24, "num_heads": 16},
+}
+"""The vision transformer's usual sizes (Dosovitskiy et al. 2021), for `TokenizerConfig(**SIZES["B"])`."""

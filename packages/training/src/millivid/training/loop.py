@@ -1,0 +1,114 @@
+"""The training loop: batches by step number, so that a run resumes exactly where it was."""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from millivid.training.checkpoint import RunError, load_newest_checkpoint, save_checkpoint
+from millivid.training.config import TrainingConfig
+from millivid.training.muon import bf16_is_fast
+from millivid.training.optimizer import Optimizer, learning_rate_factor
+
+
+class Task(Protocol):
+    """What is trained: a model, its examples and its loss. Every random number comes from the generators given."""
+
+    model: nn.Module
+
+    def batch(self, step: int, generator: torch.Generator) -> Any:
+        """The examples of one step (from 0), on the CPU."""
+
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to minimise, and named parts of it for the log."""
+
+
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """The random numbers of one step: a function of seed and step alone, so that there is no state to save."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) -> nn.Module:
+    """Train, logging and checkpointing under `out`, from the newest checkpoint there; returns the trained model.
+
+    Ctrl-C saves a checkpoint before it goes on its way. Raises RunError when the checkpoint does not fit the model or
+    the loss is no longer a number.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    model = task.model.train()
+    device = next(model.parameters()).device
+    optimizer = Optimizer(model, config)
+    average = {name: p.detach().clone() for name, p in model.named_parameters()} if config.ema else None
+    step = _resume(model, optimizer, average, out)
+    autocast = torch.autocast(device.type, torch.bfloat16) if _use_bf16(config, device) else nullcontext()
+    bar = tqdm(
+        total=config.steps, initial=step, unit="step", desc=f"train {out.name}", disable=not progress, smoothing=0.05
+    )
+    started, counted = time.monotonic(), 0
+    with SummaryWriter(str(out / "logs"), purge_step=step) as writer, bar:
+        try:
+            while step < config.steps:
+                generator = step_generator(config.seed, step)
+                batch = task.batch(step, generator)
+                with autocast:
+                    loss, parts = task.loss(batch, generator)
+                loss.backward()
+                norm = optimizer.update(step)
+                if average is not None:
+                    _update_average(average, model, min(config.ema, (step + 1) / (step + 10)))
+                step, counted = step + 1, counted + config.batch_size
+                bar.update()
+                if step % config.log_every == 0 or step == config.steps:
+                    value = float(loss)
+                    if value != value:
+                        raise RunError(f"the loss is not a number at step {step}; lower training.lr and start again")
+                    rate = counted / (time.monotonic() - started)
+                    bar.set_postfix_str(f"loss {value:.4f}, {rate:.0f} samples/s")
+                    scalars = {"loss": loss.detach(), "gradient_norm": norm, **parts}
+                    scalars["learning_rate"] = torch.tensor(config.lr * learning_rate_factor(step - 1, config))
+                    scalars["samples_per_second"] = torch.tensor(rate)
+                    for name, scalar in scalars.items():
+                        writer.add_scalar(name, float(scalar), step)
+                if step % config.checkpoint_every == 0 or step == config.steps:
+                    save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
+        except KeyboardInterrupt:
+            save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
+            raise
+    if average is not None:
+        model.load_state_dict(average, strict=False)
+    return model.eval()
+
+
+def _use_bf16(config: TrainingConfig, device: torch.device) -> bool:
+    return config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(device))
+
+
+@torch.no_grad()
+def _update_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    for name, parameter in model.named_parameters():
+        average[name].lerp_(parameter.detach(), 1 - decay)
+
+
+def _state(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, step: int) -> dict[str, Any]:
+    return {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+
+
+def _resume(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, out: Path) -> int:
+    state = load_newest_checkpoint(out)
+    if state is None:
+        return 0
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            for name, value in average.items():
+                value.copy_(state["average"][name])
+        return int(state["step"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it") from error
