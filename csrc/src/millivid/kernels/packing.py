@@ -34,7 +34,9 @@ def _flat_index(
     limit = limits[torch.where(known, level, 0)]
     place = torch.stack([frame, row, column], dim=-1)
     if not bool((known & ((place >= 0) & (place < limit)).all(dim=-1)).all()):
-        raise IndexError(f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}")
+        raise IndexError(
+            f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}"
+        )
     sizes = limits.prod(dim=1)
     start = torch.cumsum(sizes, 0) - sizes
     return start[level] + (frame * limit[..., 1] + row) * limit[..., 2] + column

@@ -67,9 +67,12 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         row = tokens.cell_row
         h = self.patchify(x) + place
         if self.pose_embedding is not None and pose is not None:
-            h = h + self.pose_embedding(self._seen_from_targets(pose, tokens))[
-                torch.arange(len(h), device=h.device).unsqueeze(1), tokens.cell
-            ]
+            h = (
+                h
+                + self.pose_embedding(self._seen_from_targets(pose, tokens))[
+                    torch.arange(len(h), device=h.device).unsqueeze(1), tokens.cell
+                ]
+            )
         for block in self.blocks:
             h = block(h, c, row, tokens.key_mask)
         return self.head(h, c, row)

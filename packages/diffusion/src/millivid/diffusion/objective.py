@@ -20,9 +20,7 @@ class Draws:
     eps: Float[Tensor, "batch token c"]
 
 
-def draw(
-    x: Float[Tensor, "batch token c"], context_dropout: float, generator: torch.Generator | None = None
-) -> Draws:
+def draw(x: Float[Tensor, "batch token c"], context_dropout: float, generator: torch.Generator | None = None) -> Draws:
     """Uniform times, context dropped with the given probability, and standard normal noise for a batch like x."""
     batch = len(x)
     return Draws(

@@ -35,6 +35,11 @@ class TokenBatch:
         columns = {name: getattr(self, name) for name in (*_COLUMNS, "key_mask")}
         return TokenBatch(**{name: x if x is None else x.expand(batch, -1) for name, x in columns.items()})
 
+    def to(self, device: torch.device | str) -> "TokenBatch":
+        """The same columns on another device."""
+        columns = {name: getattr(self, name) for name in (*_COLUMNS, "key_mask")}
+        return TokenBatch(**{name: x if x is None else x.to(device) for name, x in columns.items()})
+
     @property
     def cell_is_target(self) -> Bool[Tensor, "batch cell"]:
         """Which cells the step writes."""
@@ -55,10 +60,7 @@ class TokenBatch:
 
 def stack_tokens(steps: Sequence[StepTokens], device: torch.device | str | None = None) -> TokenBatch:
     """Stack the index columns of one step per example, padding shorter sequences and cell tables with zeros."""
-    columns = {
-        name: torch.from_numpy(_stack([getattr(step, name) for step in steps])).to(device)
-        for name in _COLUMNS
-    }
+    columns = {name: torch.from_numpy(_stack([getattr(step, name) for step in steps])).to(device) for name in _COLUMNS}
     lengths = [len(step.level) for step in steps]
     key_mask = None
     if min(lengths) < max(lengths):

@@ -81,9 +81,7 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
         # A tokenizer that starts by predicting mid-grey learns several times faster than one that starts with noise.
         nn.init.zeros_(self.decoder.unpatchify.weight)
         nn.init.constant_(self.decoder.unpatchify.bias, 0.5)
-        level = torch.repeat_interleave(
-            torch.arange(config.num_levels), torch.tensor(config.tokens_per_level)
-        )
+        level = torch.repeat_interleave(torch.arange(config.num_levels), torch.tensor(config.tokens_per_level))
         self.register_buffer("token_level", level, persistent=False)
         for name, (width, _, _) in {"encoder": config.encoder, "decoder": config.decoder}.items():
             position = torch.cat([sincos_2d(grid, width) for grid in config.grids])
@@ -136,7 +134,9 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
         Raises ValueError when the level does not exist or its latents have another shape than this tokenizer makes.
         """
         if not 0 <= level < self.config.num_levels or level >= len(pyramid):
-            raise ValueError(f"level {level} does not exist; this tokenizer has levels 0 to {self.config.num_levels - 1}")
+            raise ValueError(
+                f"level {level} does not exist; this tokenizer has levels 0 to {self.config.num_levels - 1}"
+            )
         given = pyramid[level]
         grid, channels = self.config.grids[level], self.config.latent_channels
         if given.shape[-3:] != (*grid, channels):

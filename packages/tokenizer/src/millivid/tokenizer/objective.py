@@ -26,7 +26,7 @@ def tokenizer_loss(
     """
     target = model.patches(frames)
     decoded = model.decode_patches(model.encode_patches(target), level).float()
-    weight = (4.0 ** model.token_level).unsqueeze(-1)
+    weight = (4.0**model.token_level).unsqueeze(-1)
     squared = (target - decoded).square()
     mse = (weight * squared).mean()
     finest = model.config.tokens_per_level[0]

@@ -83,7 +83,9 @@ def load_newest_checkpoint(out: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(files[-1], map_location="cpu", weights_only=True)
     except Exception as error:
-        raise RunError(f"checkpoint {files[-1]} is damaged ({type(error).__name__}); delete it to resume earlier") from error
+        raise RunError(
+            f"checkpoint {files[-1]} is damaged ({type(error).__name__}); delete it to resume earlier"
+        ) from error
     return state
 
 

@@ -33,7 +33,9 @@ def load_config(cls: type[Config], overrides: Sequence[str], conf: Path | None =
     defaults = {field.name: _default(cls, field) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     experiments = sorted(path.stem for path in (conf / "experiment").glob("*.yaml")) if conf else []
     words = list(_checked_words(overrides, cls, experiments))
-    ConfigStore.instance().store(name="millivid", node={**_plain(defaults), "defaults": [{"optional experiment": None}]})
+    ConfigStore.instance().store(
+        name="millivid", node={**_plain(defaults), "defaults": ["_self_", {"optional experiment": None}]}
+    )
     try:
         with initialize_config_dir(str((conf or Path(__file__).parent).absolute()), version_base="1.3"):
             composed = OmegaConf.to_container(compose("millivid", overrides=words), resolve=True)
@@ -151,7 +153,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) != len(value):
             raise ConfigError(f"{name} has {len(value)} values, {list(value)}; it takes {len(kinds)}")
-        return tuple(_convert(item, kind, f"{name}[{i}]") for i, (item, kind) in enumerate(zip(value, kinds, strict=True)))
+        return tuple(
+            _convert(item, kind, f"{name}[{i}]") for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
+        )
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(typing.cast(type[Any], hint), value, f"{name}.")
     if hint is Path and isinstance(value, str):
@@ -163,7 +167,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     plain = origin or hint
     fits = isinstance(value, plain) if isinstance(plain, type) else True
     if not fits or (plain in (int, float) and isinstance(value, bool)):
-        raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; it takes {getattr(plain, '__name__', plain)}")
+        raise ConfigError(
+            f"{name} is {value!r}, a {type(value).__name__}; it takes {getattr(plain, '__name__', plain)}"
+        )
     return value
 
 

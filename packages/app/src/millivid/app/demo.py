@@ -1,0 +1,113 @@
+"""The demo: make a world, learn it, walk on from held-out videos, and show what was remembered."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from millivid.app.evaluate import EvaluateConfig, evaluate_runs
+from millivid.data_gen import RecordConfig, record
+from millivid.tokenizer.encode import EncodeConfig, encode_dataset
+
+RUNS = ("millivid", "full_resolution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """The demo's sizes.
+
+    out: where everything goes. train_videos, test_videos, context, frames: of the clips, `frames` after `context`.
+    tokenizer_steps, diffusion_steps: of training. sampling_steps: of the sampler. seed: of it all.
+    """
+
+    out: Path = Path("outputs/demo")
+    train_videos: int = 400
+    test_videos: int = 8
+    context: int = 84
+    frames: int = 128
+    tokenizer_steps: int = 1_500
+    diffusion_steps: int = 1_500
+    sampling_steps: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.test_videos < 2:
+            raise ValueError(f"test_videos is {self.test_videos}; the random-frames bound needs at least 2")
+
+
+def run_demo(config: DemoConfig) -> Path:
+    """Run every stage that is not done yet; returns the path of index.html."""
+    out = config.out
+    clips, latents, tokenizer = out / "clips", out / "latents", out / "tokenizer" / "model"
+    record(
+        RecordConfig(
+            train_videos=config.train_videos,
+            test_videos=config.test_videos,
+            frames=config.context + config.frames,
+            context=config.context,
+            seed=config.seed,
+        ),
+        clips,
+        processes=_cores(),
+    )
+    _run_all(
+        [
+            [
+                *("train", "tokenizer", "experiment=tiny", f"data={clips}", f"out={tokenizer.parent}"),
+                *(f"training.steps={config.tokenizer_steps}", f"training.seed={config.seed}"),
+            ]
+        ],
+        _cores(),
+    )
+    encode_dataset(EncodeConfig(data=clips, tokenizer=tokenizer, out=latents))
+    _run_all(
+        [
+            [
+                *("train", "diffusion", f"experiment=tiny_{run}", f"data={latents}", f"out={out / run}"),
+                *(f"training.steps={config.diffusion_steps}", f"training.seed={config.seed}"),
+            ]
+            for run in RUNS
+        ]
+    )
+    _run_all(
+        [
+            [
+                *("generate", f"data={clips}", f"tokenizer={tokenizer}", f"model={out / run / 'model'}"),
+                *(f"out={out / 'generated' / run}", f"context={config.context}", f"frames={config.frames}"),
+                *(f"steps={config.sampling_steps}", f"seed={config.seed}"),
+            ]
+            for run in RUNS
+        ]
+    )
+    return evaluate_runs(
+        EvaluateConfig(
+            runs={run: str(out / "generated" / run) for run in RUNS},
+            reference=clips,
+            out=out / "report",
+            context=config.context,
+            tokenizer=tokenizer,
+            horizons=(16, 64, 128),
+            title="MilliVid: does it remember?",
+        )
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _run_all(commands: list[list[str]], threads: int = 1) -> None:
+    """Run millivid commands beside each other, a process each, and wait; all stop when one fails."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_POSITION": "0"}
+    running = [
+        subprocess.Popen([sys.executable, "-m", "millivid.app.cli", *command], env=environment) for command in commands
+    ]
+    try:
+        codes = [process.wait() for process in running]
+    except BaseException:
+        for process in running:
+            process.wait()  # Ctrl-C reaches them too: each saves what it has
+        raise
+    if failed := next((code for code in codes if code), 0):
+        raise SystemExit(failed)

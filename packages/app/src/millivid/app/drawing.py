@@ -1,0 +1,29 @@
+"""Draw a rollout plan, as text and as a picture."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from millivid.rollout import describe_step, draw_plan_png, draw_text, make_schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """schedule: name and settings; tokens_per_level: finest first; out: a .png to write, or null; steps: how many to print."""
+
+    schedule: dict[str, object] = field(
+        default_factory=lambda: {"name": "millivid", "windows": [1, 4, 16], "history": 256}
+    )
+    tokens_per_level: tuple[int, ...] = (256, 64, 16)
+    out: Path | None = None
+    steps: int = 6
+
+
+def draw_plan(config: PlanConfig) -> None:
+    """Print the first steps of a schedule's chunk, and write its picture."""
+    chunk = make_schedule(**config.schedule).chunk(config.tokens_per_level)  # type: ignore[arg-type]
+    for index in range(min(config.steps, len(chunk.steps))):
+        print(describe_step(chunk, index))
+        print(draw_text(chunk, index), end="\n\n")
+    if config.out is not None:
+        draw_plan_png(chunk, config.out)
+        print(f"wrote {config.out}")

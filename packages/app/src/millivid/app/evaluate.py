@@ -1,0 +1,63 @@
+"""Evaluate runs against the truth, between the two bounds, and write the report."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from millivid.eval import ShuffledFrames, Transformed, evaluate, horizons_from, open_videos, write_report
+from millivid.tokenizer import HierarchicalTokenizer
+from millivid.training import REQUIRED, ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to compare.
+
+    runs: name -> folder of generated videos, as `runs.millivid=DIR`; reference: the true videos; out: the report's
+    folder. context: frames that were given, which are not scored. tokenizer: adds the two bounds, true frames encoded
+    and decoded, and such frames of other videos. horizons: last generated frame of each horizon.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+    reference: Path = REQUIRED
+    out: Path = REQUIRED
+    context: int = 0
+    tokenizer: Path | None = None
+    horizons: tuple[int, ...] = (64, 256, 768)
+    metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
+    title: str = "MilliVid: generated against true frames"
+
+
+@torch.no_grad()
+def _reconstruct(tokenizer: HierarchicalTokenizer, frames: np.ndarray) -> np.ndarray:
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    decoded = tokenizer.decode(tokenizer.encode(images)).clamp(0, 1)
+    return (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def evaluate_runs(config: EvaluateConfig) -> Path:
+    """Score every run and write the report; returns the path of its index.html."""
+    if not config.runs:
+        raise ConfigError("there is nothing to evaluate; name at least one run, as runs.NAME=FOLDER")
+    reference = open_videos(config.reference)
+    runs = {name: open_videos(Path(folder)) for name, folder in config.runs.items()}
+    ids = sorted(set.intersection(*(set(run.ids()) for run in runs.values())))
+    roles = dict.fromkeys(runs, "run")
+    if config.tokenizer is not None:
+        tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer)
+        decoded = Transformed(reference, lambda frames: _reconstruct(tokenizer, frames), "true latents decoded")
+        runs = {**runs, "true latents": decoded, "random frames": ShuffledFrames(decoded, keep=config.context)}
+        roles |= {"true latents": "bound", "random frames": "bound"}
+    stop = min(run.num_frames(id) for run in runs.values() for id in ids) if ids else None
+    results = evaluate(
+        runs,
+        reference,
+        start=config.context,
+        stop=stop,
+        horizons=horizons_from(config.horizons),
+        metrics=config.metrics,
+        ids=ids,
+    )
+    return write_report(results, runs, reference, config.out, title=config.title, roles=roles)

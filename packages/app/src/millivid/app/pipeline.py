@@ -1,0 +1,85 @@
+"""The whole system in one object: context frames and actions in, remembered video out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from millivid.diffusion import RolloutProgress, SamplerConfig, VideoDiT, rollout
+from millivid.diffusion.train import VIDEO_MODEL_FILE
+from millivid.rollout import Schedule, make_schedule, plan
+from millivid.tokenizer import HierarchicalTokenizer, fingerprint
+
+
+class VideoPipeline:
+    """A tokenizer, a video model and the rollout schedule that it was trained for."""
+
+    def __init__(
+        self, tokenizer: HierarchicalTokenizer, model: VideoDiT, schedule: Schedule, shift: float = 1.0
+    ) -> None:
+        self.tokenizer, self.model, self.schedule, self.shift = tokenizer, model, schedule, shift
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, tokenizer: str | Path) -> Self:
+        """Load a trained video model's folder and its tokenizer's.
+
+        Raises ValueError when a folder holds no such model, or the video model was trained on another tokenizer.
+        """
+        about_file = Path(model) / VIDEO_MODEL_FILE
+        video_model = VideoDiT.from_pretrained(model)
+        if not about_file.is_file():
+            raise ValueError(
+                f"{model} has no {VIDEO_MODEL_FILE}, so its schedule is unknown; train it with millivid train"
+            )
+        about = json.loads(about_file.read_text())
+        loaded = HierarchicalTokenizer.from_pretrained(tokenizer)
+        if fingerprint(loaded) != about["tokenizer"]:
+            raise ValueError(
+                f"{model} was trained on latents of tokenizer {about['tokenizer']}, but {tokenizer} is "
+                f"{fingerprint(loaded)}; give the tokenizer it was trained with"
+            )
+        return cls(loaded, video_model, make_schedule(**about["schedule"]), about["shift"])
+
+    @property
+    def num_context_frames(self) -> int:
+        """How many frames have to be given before the first generated one."""
+        return self.schedule.chunk(self.model.config.tokens_per_level).num_context_frames
+
+    @torch.no_grad()
+    def generate(
+        self,
+        frames: Float[Tensor, "batch context 3 h w"],
+        actions: Int[Tensor, "batch frame"],
+        *,
+        steps: int = 50,
+        guidance: float = 1.0,
+        generator: torch.Generator | None = None,
+        on_step: Callable[[RolloutProgress], None] | None = None,
+    ) -> Float[Tensor, "batch generated 3 h w"]:
+        """The frames after the context, one for every further action.
+
+        frames: the context in [0, 1]; actions: of every frame, the context's too. steps, guidance: see `SamplerConfig`.
+        Raises ValueError when the context is shorter than the schedule's memory.
+        """
+        start, end = frames.shape[1], actions.shape[1]
+        if end <= start:
+            raise ValueError(f"{end} actions for {start} context frames leave nothing to generate; give more actions")
+        planned = plan(self.schedule, self.model.config.tokens_per_level, start, end)
+        given = self.tokenizer.encode(frames)
+        stores = []
+        for latent in given[: planned.chunk.num_levels]:
+            store = latent.new_zeros(latent.shape[0], planned.buffer_end, *latent.shape[2:])
+            store[:, :start] = latent
+            stores.append(store)
+        missing = planned.buffer_end - end
+        padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing))], dim=1)
+        sampler = SamplerConfig(steps=steps, guidance=guidance, shift=self.shift)
+        for progress in rollout(self.model, stores, planned, padded, sampler, generator):
+            if on_step is not None:
+                on_step(progress)
+        parts = [self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)]
+        return torch.cat(parts, dim=1).clamp(0, 1)

@@ -1,0 +1,6 @@
+"""Checks the models' array annotations while the tests run."""
+
+from jaxtyping import install_import_hook
+
+MODULES = ("attention", "embedding", "model", "motion", "noise", "objective", "sampler", "tokens", "transformer")
+install_import_hook([f"millivid.diffusion.{name}" for name in MODULES], "beartype.beartype")
