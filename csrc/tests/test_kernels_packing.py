@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from millivid.kernels import pack_tokens, unpack_tokens_
 from torch import Tensor
+
+from millivid.kernels import pack_tokens, unpack_tokens_
 
 GRIDS = ((4, 6), (2, 3), (1, 1))
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from millivid.data_gen import ACTION_NAMES, draw_actions
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT, TURN_COUNTS, TURN_PROBABILITIES, draw_bundle
 

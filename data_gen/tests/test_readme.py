@@ -14,4 +14,4 @@ def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocks
     names: dict[str, object] = {"__name__": "readme"}
     for block in blocks:
-        exec(compile(block, str(README), "exec"), names)  # noqa: S102 (our own examples)
+        exec(compile(block, str(README), "exec"), names)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from millivid.data import ClipDataset, DatasetError
 from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld, chamfer_distance, flat_path, record
 from millivid.data_gen.record_config import video_actions, world_seed

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from millivid.data_gen import chamfer_distance, draw_actions, draw_test_actions, flat_path
 
 

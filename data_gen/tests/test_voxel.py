@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from millivid.data_gen import VoxelConfig, VoxelWorld, World, draw_actions, make_world, world_names
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.raycast import render_rays

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, LatentDataset
 from safetensors.numpy import save_file
+
+from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, LatentDataset
 
 SETTINGS: dict[str, Any] = {
     "fps": 20,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter, measure_statistics
 from numpy.typing import NDArray
+
+from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter, measure_statistics
 
 GRIDS = ((4, 4), (2, 2), (1, 1))
 SETTINGS: dict[str, Any] = {

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from millivid.data import DatasetError, probe_video, read_video, write_video
 from numpy.typing import NDArray
+
+from millivid.data import DatasetError, probe_video, read_video, write_video
 
 
 def moving_picture(frames: int = 40, height: int = 48, width: int = 64) -> NDArray[np.uint8]:

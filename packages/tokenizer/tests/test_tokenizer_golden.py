@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from millivid.tokenizer import SIZES, HierarchicalTokenizer, TokenizerConfig, tokenizer_loss
 from safetensors.torch import load_file
 from torch import Tensor
+
+from millivid.tokenizer import SIZES, HierarchicalTokenizer, TokenizerConfig, tokenizer_loss
+from millivid.tokenizer.model import Decoder, Encoder
 
 ABSOLUTE, GRADIENT = 5e-6, 1e-5  # gradients relative to each tensor's largest
 
@@ -58,5 +60,6 @@ def test_loss_and_gradients(model: HierarchicalTokenizer, golden: dict[str, Tens
 
 def test_size_b_with_four_levels_has_the_papers_parameters() -> None:
     with torch.device("meta"):
-        model = HierarchicalTokenizer(TokenizerConfig(**SIZES["B"], num_levels=4))
-    assert sum(p.numel() for p in model.parameters()) == 213_798_176
+        config = TokenizerConfig(**SIZES["B"], num_levels=4)
+        halves = Encoder(config), Decoder(config)
+    assert sum(p.numel() for half in halves for p in half.parameters()) == 213_798_176

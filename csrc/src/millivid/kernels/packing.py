@@ -81,7 +81,7 @@ def unpack_tokens_(
     for place, mark in zip(index, write, strict=True):
         if len(torch.unique(place[mark])) != int(mark.sum()):
             raise ValueError("two tokens would be written to one place; mark each place at most once")
-    which, number = torch.where((write.expand(batch, -1)))
+    which, number = torch.where(write.expand(batch, -1))
     shared = 0 if index.shape[0] == 1 else which
     for value, store in enumerate(stores):
         chosen = level[shared, number] == value

@@ -11,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
-from millivid.data import Clip, ClipWriter
 from tqdm import tqdm
+
+from millivid.data import Clip, ClipWriter
 
 from .record_config import RecordConfig, video_actions, world_seed
 from .voxel import VoxelWorld

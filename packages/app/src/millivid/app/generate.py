@@ -98,7 +98,7 @@ def generate_videos(config: GenerateConfig) -> Path:
                 steps=config.steps,
                 guidance=config.guidance,
                 generator=torch.Generator().manual_seed(config.seed * 1_000_003 + number),
-                on_step=lambda _: bar.update() and None,
+                on_step=lambda _: bar.update(),
             )
             pixels = (made * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
             for id, clip, given, new in zip(batch, clips, truth, pixels, strict=True):

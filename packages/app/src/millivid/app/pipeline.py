@@ -58,7 +58,7 @@ class VideoPipeline:
         steps: int = 50,
         guidance: float = 1.0,
         generator: torch.Generator | None = None,
-        on_step: Callable[[RolloutProgress], None] | None = None,
+        on_step: Callable[[RolloutProgress], object] | None = None,
     ) -> Float[Tensor, "batch generated 3 h w"]:
         """The frames after the context, one for every further action.
 

@@ -19,6 +19,8 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
     """
 
     config_class = VideoDiTConfig
+    latent_mean: Tensor
+    latent_std: Tensor
 
     def __init__(self, config: VideoDiTConfig) -> None:
         super().__init__()

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from millivid.kernels import pack_tokens, unpack_tokens_
-from millivid.rollout import Plan, Role
 from torch import Tensor
 
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.motion import dead_reckon
 from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
+from millivid.kernels import pack_tokens, unpack_tokens_
+from millivid.rollout import Plan, Role
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
 """The index columns of a batch of sequences, as tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from millivid.rollout import Role, StepTokens
 from torch import Tensor
+
+from millivid.rollout import Role, StepTokens
 
 _COLUMNS = ("level", "frame", "row", "column", "cell", "cell_level", "cell_frame", "cell_role")
 
@@ -32,13 +33,15 @@ class TokenBatch:
 
     def expand(self, batch: int) -> "TokenBatch":
         """The columns of a single sequence as those of `batch` equal ones, without copying."""
-        columns = {name: getattr(self, name) for name in (*_COLUMNS, "key_mask")}
-        return TokenBatch(**{name: x if x is None else x.expand(batch, -1) for name, x in columns.items()})
+        return self._map(lambda column: column.expand(batch, -1))
 
     def to(self, device: torch.device | str) -> "TokenBatch":
         """The same columns on another device."""
-        columns = {name: getattr(self, name) for name in (*_COLUMNS, "key_mask")}
-        return TokenBatch(**{name: x if x is None else x.to(device) for name, x in columns.items()})
+        return self._map(lambda column: column.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
+        columns = {name: change(getattr(self, name)) for name in _COLUMNS}
+        return TokenBatch(**columns, key_mask=None if self.key_mask is None else change(self.key_mask))
 
     @property
     def cell_is_target(self) -> Bool[Tensor, "batch cell"]:

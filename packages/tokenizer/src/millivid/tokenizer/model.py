@@ -69,6 +69,9 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
     """
 
     config_class = TokenizerConfig
+    token_level: Tensor
+    encoder_position: Tensor
+    decoder_position: Tensor
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()

@@ -69,13 +69,12 @@ class Transformer(nn.Module):
     def __init__(self, width: int, depth: int, num_heads: int, conditional: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(width, num_heads, conditional) for _ in range(depth))
-        for module in self.modules():
+        for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for block in self.blocks:
-            if isinstance(block.adaLN_modulation, nn.Sequential):
-                nn.init.zeros_(block.adaLN_modulation[1].weight)
+                if "adaLN_modulation" in name:
+                    nn.init.zeros_(module.weight)
 
     def forward(
         self, x: Float[Tensor, "batch token width"], c: Float[Tensor, "batch width"] | None = None

@@ -19,7 +19,9 @@ from millivid.training.optimizer import Optimizer, learning_rate_factor
 class Task(Protocol):
     """What is trained: a model, its examples and its loss. Every random number comes from the generators given."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The model."""
 
     def batch(self, step: int, generator: torch.Generator) -> Any:
         """The examples of one step (from 0), on the CPU."""
@@ -65,7 +67,7 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
                 step, counted = step + 1, counted + config.batch_size
                 bar.update()
                 if step % config.log_every == 0 or step == config.steps:
-                    value = float(loss)
+                    value = float(loss.detach())
                     if value != value:
                         raise RunError(f"the loss is not a number at step {step}; lower training.lr and start again")
                     rate = counted / (time.monotonic() - started)

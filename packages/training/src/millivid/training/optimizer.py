@@ -1,7 +1,7 @@
 """Muon for the weight matrices of linear layers, AdamW for the rest, behind one handle."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from millivid.training.muon import Muon
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(weights of linear layers, everything else), each parameter once."""
-    matrices = {
-        id(module.weight): module.weight
+    matrices: dict[int, nn.Parameter] = {
+        id(module.weight): cast(nn.Parameter, module.weight)
         for module in model.modules()
         if isinstance(module, nn.Linear) and module.weight.requires_grad
     }

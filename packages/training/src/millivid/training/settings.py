@@ -33,9 +33,15 @@ def load_config(cls: type[Config], overrides: Sequence[str], conf: Path | None =
     defaults = {field.name: _default(cls, field) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     experiments = sorted(path.stem for path in (conf / "experiment").glob("*.yaml")) if conf else []
     words = list(_checked_words(overrides, cls, experiments))
-    ConfigStore.instance().store(
-        name="millivid", node={**_plain(defaults), "defaults": ["_self_", {"optional experiment": None}]}
-    )
+    plain = _plain(defaults)
+    for word in words:
+        if conf and word.startswith(
+            "experiment="
+        ):  # what is chosen by name there replaces the default, settings and all
+            chosen = OmegaConf.load(conf / "experiment" / f"{word.split('=', 1)[1]}.yaml")
+            plain.update({key: {} for key, is_open in _known_keys(cls) if is_open and key in chosen})
+    node = {**plain, "defaults": ["_self_", {"optional experiment": None}]}
+    ConfigStore.instance().store(name="millivid", node=node)
     try:
         with initialize_config_dir(str((conf or Path(__file__).parent).absolute()), version_base="1.3"):
             composed = OmegaConf.to_container(compose("millivid", overrides=words), resolve=True)

@@ -1,0 +1,84 @@
+"""The command, from data to report at the smallest size, and what it says to mistakes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from millivid.app.cli import main
+
+TINY = ("train_videos=3", "test_videos=2", "tokenizer_steps=2", "diffusion_steps=2", "sampling_steps=2", "frames=128")
+
+
+def test_the_demo_goes_from_nothing_to_a_report_and_a_second_run_reuses_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", f"out={tmp_path}", *TINY]) == 0
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "random frames"}
+    assert "<video" in (tmp_path / "report" / "index.html").read_text()
+    weights = tmp_path / "millivid" / "model" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert main(["demo", f"out={tmp_path}", *TINY]) == 0
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_another_tokenizers_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from millivid.diffusion import VideoDiT, VideoDiTConfig
+    from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
+
+    size = {"width": 24, "depth": 1, "num_heads": 2}
+    HierarchicalTokenizer(TokenizerConfig(image_size=(64, 64), num_levels=3, **size)).save_pretrained(tmp_path / "tok")
+    VideoDiT(VideoDiTConfig(grids=((4, 4), (2, 2), (1, 1)), **size)).save_pretrained(tmp_path / "model")
+    about = {"schedule": {"name": "full_resolution"}, "tokenizer": "0" * 16, "shift": 1.0, "examples": 0}
+    (tmp_path / "model" / "video_model.json").write_text(json.dumps(about))
+    from millivid.app import VideoPipeline
+
+    with pytest.raises(ValueError, match=r"was trained on latents of tokenizer 0{16}"):
+        VideoPipeline.from_pretrained(tmp_path / "model", tmp_path / "tok")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["demmo"], "there is no command 'demmo'"),
+        (["plan", "schedul=framepack"], "did you mean schedule?"),
+        (["plan", "schedule.windows=[2,5,8]"], "5"),
+        (["data", "generate", "out={tmp}/x", "world.stepp=1"], "did you mean world.step?"),
+        (["train", "tokenizer", "data={tmp}/none", "out={tmp}/x"], "none"),
+        (["train", "tokenizer", "experiment=tinny", "data=a", "out=b"], "did you mean tiny?"),
+        (["train", "diffusion", "training.lrr=1"], "did you mean training.lr?"),
+        (["encode", "data={tmp}", "tokenizer={tmp}", "out={tmp}/x"], "dataset.json"),
+        (["evaluate", "reference={tmp}", "out={tmp}/x"], "nothing to evaluate"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word.format(tmp=tmp_path) for word in words]) == 2
+    told = capsys.readouterr().err.strip()
+    assert sentence in told
+    assert len(told.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_lists_commands_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    commands = re.findall(r"^  (\w+(?: (?:generate|tokenizer|diffusion))?) ", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands:
+        assert main([*command.split(), "--help"]) == 0
+
+
+def test_plan_draws_text_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "plan",
+        "schedule=millivid",
+        "schedule.windows=[1,4]",
+        "tokens_per_level=[4,1]",
+        f"out={tmp_path / 'plan.png'}",
+    ]
+    assert main(words) == 0
+    assert "T" in capsys.readouterr().out
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,115 @@
+"""From words to a config: what is accepted, and how everything else is named."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from millivid.training import REQUIRED, ConfigError, TrainingConfig, build, load_config, to_plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    width: int = 64
+    ratio: float = 4.0
+    grids: tuple[tuple[int, int], ...] = ((4, 4), (2, 2))
+    variant: Literal["adaptive", "cascaded"] = "adaptive"
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.width % 4:
+            raise ValueError(f"width {self.width} is not a multiple of 4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    data: Path = REQUIRED
+    out: Path = Path("runs/first")
+    model: ModelSettings = ModelSettings()
+    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "millivid", "history": 256})
+    flag: bool = False
+    training: TrainingConfig = TrainingConfig()
+
+
+def load(*words: str, conf: Path | None = None) -> Settings:
+    return load_config(Settings, ["data=d", *words], conf)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "small.yaml").write_text("# @package _global_\nmodel:\n  width: 32\ntraining:\n  steps: 7\n")
+    (folder / "large.yaml").write_text("# @package _global_\nmodel:\n  width: 128\n")
+    return tmp_path / "conf"
+
+
+def test_defaults() -> None:
+    assert load() == Settings(data=Path("d"))
+
+
+def test_values_get_their_fields_types() -> None:
+    settings = load(
+        "out=x/y", "model.width=8", "model.ratio=2", "model.grids=[[8,6],[4,3]]", "model.variant=cascaded",
+        "model.depth=3", "flag=true", "training.lr=1e-3", "training.threads=null",
+    )  # fmt: skip
+    assert settings.out == Path("x/y")
+    assert settings.model == ModelSettings(width=8, ratio=2.0, grids=((8, 6), (4, 3)), variant="cascaded", depth=3)
+    assert isinstance(settings.model.ratio, float)
+    assert settings.flag is True
+    assert settings.training == TrainingConfig(lr=0.001)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("model.widht=8", r"no setting model.widht; did you mean model.width\?"),
+        ("training.learning_steps=8", "there is no setting training.learning_steps; did you mean"),
+        ("width=8", r"did you mean model.width\?"),
+        ("model.width=wide", "model.width is 'wide', a str; it takes int"),
+        ("model.width=2.5", "model.width is 2.5, a float; it takes int"),
+        ("model.width=true", "model.width is True, a bool; it takes int"),
+        ("flag=1", "flag is 1, a int; it takes bool"),
+        ("model.variant=other", "model.variant is 'other'; use adaptive or cascaded"),
+        ("model.grids=[[8,6,1]]", r"model.grids\[0\] has 3 values, \[8, 6, 1\]; it takes 2"),
+        ("model.width=6", "width 6 is not a multiple of 4"),
+        ("training.steps=0", "training.steps is 0; it must be at least 1"),
+        ("training.ema=1", "training.ema is 1.0"),
+        ("model.width", "'model.width' is not of the form key=value"),
+        ("model.width=[", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_named(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(word)
+
+
+def test_a_required_setting_that_is_missing() -> None:
+    with pytest.raises(ConfigError, match=r"data is not set; add data=\.\.\."):
+        load_config(Settings, [])
+
+
+def test_what_is_chosen_by_name_forgets_the_settings_of_another() -> None:
+    assert load("schedule.history=64").schedule == {"name": "millivid", "history": 64}
+    assert load("schedule=framepack").schedule == {"name": "framepack"}
+    assert load("schedule=framepack", "schedule.targets=3").schedule == {"name": "framepack", "targets": 3}
+
+
+def test_experiments_come_between_defaults_and_words(conf: Path) -> None:
+    assert load(conf=conf).model.width == 64
+    small = load("experiment=small", conf=conf)
+    assert (small.model.width, small.training.steps, small.model.ratio) == (32, 7, 4.0)
+    assert load("experiment=small", "model.width=16", conf=conf).model.width == 16
+
+
+def test_an_unknown_experiment_is_named(conf: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no experiment smal; did you mean small\?"):
+        load("experiment=smal", conf=conf)
+    with pytest.raises(ConfigError, match="no setting experiment"):
+        load("experiment=small")
+
+
+def test_build_inverts_to_plain() -> None:
+    settings = load("model.grids=[[8,6],[4,3]]", "schedule=framepack")
+    assert build(Settings, to_plain(settings)) == settings

@@ -1,0 +1,33 @@
+"""What holds for the repository as a whole."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = [*sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")), ROOT / "csrc", ROOT / "data_gen"]
+
+
+def test_the_namespace_has_no_init_file() -> None:
+    assert not list(ROOT.glob("**/src/millivid/__init__.py"))
+
+
+def test_every_package_is_a_house_of_its_own() -> None:
+    assert len(PACKAGES) == 9
+    for package in PACKAGES:
+        project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+        assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+        for name in ("README.md", "CHANGELOG.md", "tests"):
+            assert (package / name).exists(), f"{package.name} has no {name}"
+        assert list(package.glob("src/millivid/*/py.typed"))
+
+
+def test_the_two_copies_of_saving_and_loading_are_one_text() -> None:
+    copies = [ROOT / f"packages/{name}/src/millivid/{name}/pretrained.py" for name in ("tokenizer", "diffusion")]
+    assert copies[0].read_text() == copies[1].read_text()
+
+
+def test_the_readme_names_real_make_targets() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for target in re.findall(r"^make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE):
+        assert target in targets
