@@ -22,12 +22,12 @@ class DemoConfig:
     """
 
     out: Path = Path("outputs/demo")
-    train_videos: int = 400
+    train_videos: int = 200
     test_videos: int = 8
     context: int = 84
     frames: int = 128
-    tokenizer_steps: int = 1_500
-    diffusion_steps: int = 1_500
+    tokenizer_steps: int = 1_000
+    diffusion_steps: int = 400
     sampling_steps: int = 6
     seed: int = 0
 
@@ -99,7 +99,7 @@ def _cores() -> int:
 
 def _run_all(commands: list[list[str]], threads: int = 1) -> None:
     """Run millivid commands beside each other, a process each, and wait; all stop when one fails."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_POSITION": "0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     running = [
         subprocess.Popen([sys.executable, "-m", "millivid.app.cli", *command], env=environment) for command in commands
     ]
