@@ -43,7 +43,7 @@ def _flat_index(
 
 
 def pack_tokens(
-    stores: Sequence[Float[Tensor, "batch frame height width c"]],
+    stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
     level: Int[Tensor, "b token"],
     frame: Int[Tensor, "b token"],
     row: Int[Tensor, "b token"],
@@ -59,7 +59,7 @@ def pack_tokens(
 
 
 def unpack_tokens_(
-    stores: Sequence[Float[Tensor, "batch frame height width c"]],
+    stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
     tokens: Float[Tensor, "batch token c"],
     level: Int[Tensor, "b token"],
     frame: Int[Tensor, "b token"],

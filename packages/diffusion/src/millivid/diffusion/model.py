@@ -9,7 +9,7 @@ from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
 from millivid.diffusion.motion import PoseEmbedding, relative_pose
 from millivid.diffusion.pretrained import PretrainedModel
 from millivid.diffusion.tokens import TokenBatch
-from millivid.diffusion.transformer import Block, Head
+from millivid.diffusion.transformer import Block, Head, rows_of
 
 
 class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
@@ -58,23 +58,22 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         """Velocity of every token.
 
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
-        cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry.
+        cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry, read where there is an action.
         """
         c = self.time_embedding(t) + self.level_embedding(tokens.cell_level)
         if self.action_embedding is not None and action is not None:
             known = (action >= 0).unsqueeze(-1)
             c = c + self.action_embedding(action.clamp(min=0)) * known
-        first_frame = tokens.frame.amin(dim=1, keepdim=True)
-        place = sincos_3d(tokens.frame - first_frame, tokens.row, tokens.column, self.config.width)
+        real = tokens.frame
+        if tokens.key_mask is not None:
+            real = real.masked_fill(~tokens.key_mask, int(real.max()))
+        frame = (tokens.frame - real.amin(dim=1, keepdim=True)).clamp(min=0)
+        place = sincos_3d(frame, tokens.row, tokens.column, self.config.width)
         row = tokens.cell_row
         h = self.patchify(x) + place
-        if self.pose_embedding is not None and pose is not None:
-            h = (
-                h
-                + self.pose_embedding(self._seen_from_targets(pose, tokens))[
-                    torch.arange(len(h), device=h.device).unsqueeze(1), tokens.cell
-                ]
-            )
+        if self.pose_embedding is not None and pose is not None and action is not None:
+            seen = self.pose_embedding(self._seen_from_targets(pose, tokens)) * (action >= 0).unsqueeze(-1)
+            h = h + rows_of(seen, row)
         for block in self.blocks:
             h = block(h, c, row, tokens.key_mask)
         return self.head(h, c, row)

@@ -90,7 +90,7 @@ class RolloutProgress:
 
 def rollout(
     model: VideoDiT,
-    stores: Sequence[Float[Tensor, "batch frame height width c"]],
+    stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
     plan: Plan,
     actions: Int[Tensor, "batch frame"] | None = None,
     config: SamplerConfig | None = None,

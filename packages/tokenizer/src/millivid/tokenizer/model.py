@@ -84,7 +84,7 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
         # A tokenizer that starts by predicting mid-grey learns several times faster than one that starts with noise.
         nn.init.zeros_(self.decoder.unpatchify.weight)
         nn.init.constant_(self.decoder.unpatchify.bias, 0.5)
-        level = torch.repeat_interleave(torch.arange(config.num_levels), torch.tensor(config.tokens_per_level))
+        level = torch.cat([torch.full((count,), level) for level, count in enumerate(config.tokens_per_level)])
         self.register_buffer("token_level", level, persistent=False)
         for name, (width, _, _) in {"encoder": config.encoder, "decoder": config.decoder}.items():
             position = torch.cat([sincos_2d(grid, width) for grid in config.grids])

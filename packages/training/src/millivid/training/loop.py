@@ -1,5 +1,7 @@
 """The training loop: batches by step number, so that a run resumes exactly where it was."""
 
+import signal
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -53,9 +55,12 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
         total=config.steps, initial=step, unit="step", desc=f"train {out.name}", disable=not progress, smoothing=0.05
     )
     started, counted = time.monotonic(), 0
+    interrupted = _Interrupts()
     with SummaryWriter(str(out / "logs"), purge_step=step) as writer, bar:
         try:
             while step < config.steps:
+                if interrupted:
+                    raise KeyboardInterrupt
                 generator = step_generator(config.seed, step)
                 batch = task.batch(step, generator)
                 with autocast:
@@ -66,10 +71,12 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
                     _update_average(average, model, min(config.ema, (step + 1) / (step + 10)))
                 step, counted = step + 1, counted + config.batch_size
                 bar.update()
-                if step % config.log_every == 0 or step == config.steps:
-                    value = float(loss.detach())
-                    if value != value:
-                        raise RunError(f"the loss is not a number at step {step}; lower training.lr and start again")
+                to_log = step % config.log_every == 0 or step == config.steps
+                to_save = step % config.checkpoint_every == 0 or step == config.steps
+                value = float(loss.detach()) if to_log or to_save or interrupted else 0.0
+                if value != value:
+                    raise RunError(f"the loss is not a number at step {step}; lower training.lr and start again")
+                if to_log:
                     rate = counted / (time.monotonic() - started)
                     bar.set_postfix_str(f"loss {value:.4f}, {rate:.0f} samples/s")
                     scalars = {"loss": loss.detach(), "gradient_norm": norm, **parts}
@@ -77,14 +84,37 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
                     scalars["samples_per_second"] = torch.tensor(rate)
                     for name, scalar in scalars.items():
                         writer.add_scalar(name, float(scalar), step)
-                if step % config.checkpoint_every == 0 or step == config.steps:
+                if to_save:
                     save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
         except KeyboardInterrupt:
             save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
             raise
+        finally:
+            interrupted.restore()
     if average is not None:
         model.load_state_dict(average, strict=False)
     return model.eval()
+
+
+class _Interrupts:
+    """True once Ctrl-C was pressed; until `restore`, the first press only sets this, so that a step is never torn."""
+
+    def __init__(self) -> None:
+        self.pressed, self.previous = False, None
+        if threading.current_thread() is threading.main_thread():
+            self.previous = signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, *_: object) -> None:
+        if self.pressed:
+            raise KeyboardInterrupt
+        self.pressed = True
+
+    def __bool__(self) -> bool:
+        return self.pressed
+
+    def restore(self) -> None:
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
 
 
 def _use_bf16(config: TrainingConfig, device: torch.device) -> bool:
