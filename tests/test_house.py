@@ -25,9 +25,3 @@ def test_every_package_is_a_house_of_its_own() -> None:
 def test_the_two_copies_of_saving_and_loading_are_one_text() -> None:
     copies = [ROOT / f"packages/{name}/src/millivid/{name}/pretrained.py" for name in ("tokenizer", "diffusion")]
     assert copies[0].read_text() == copies[1].read_text()
-
-
-def test_the_readme_names_real_make_targets() -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for target in re.findall(r"^make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE):
-        assert target in targets

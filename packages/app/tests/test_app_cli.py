@@ -8,21 +8,6 @@ import pytest
 
 from millivid.app.cli import main
 
-TINY = ("train_videos=3", "test_videos=2", "tokenizer_steps=2", "diffusion_steps=2", "sampling_steps=2", "frames=128")
-
-
-def test_the_demo_goes_from_nothing_to_a_report_and_a_second_run_reuses_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["demo", f"out={tmp_path}", *TINY]) == 0
-    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "random frames"}
-    assert "<video" in (tmp_path / "report" / "index.html").read_text()
-    weights = tmp_path / "millivid" / "model" / "model.safetensors"
-    before = weights.stat().st_mtime_ns
-    assert main(["demo", f"out={tmp_path}", *TINY]) == 0
-    assert weights.stat().st_mtime_ns == before
-
 
 def test_another_tokenizers_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from millivid.diffusion import VideoDiT, VideoDiTConfig

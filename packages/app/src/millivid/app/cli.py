@@ -9,7 +9,7 @@ from typing import Any
 USAGE = """\
 usage: millivid COMMAND [key=value ...]
 
-  demo                 make data, train, generate, evaluate: outputs/demo/report/index.html
+  demo                 make data, train, generate, evaluate: outputs/demo/index.html
   data generate        record first-person videos of generated worlds
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS

@@ -8,16 +8,19 @@ from pathlib import Path
 
 from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.data_gen import RecordConfig, record
+from millivid.eval import check_report_folder
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 
 RUNS = ("millivid", "full_resolution")
+STAGES = "stages"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
     """The demo's sizes.
 
-    out: where everything goes. train_videos, test_videos, context, frames: of the clips, `frames` after `context`.
+    out: the report's folder; what leads up to it goes to its folder `stages`.
+    train_videos, test_videos, context, frames: of the clips, `frames` after `context`.
     tokenizer_steps, diffusion_steps: of training. sampling_steps: of the sampler. seed: of it all.
     """
 
@@ -38,8 +41,9 @@ class DemoConfig:
 
 def run_demo(config: DemoConfig) -> Path:
     """Run every stage that is not done yet; returns the path of index.html."""
-    out = config.out
-    clips, latents, tokenizer = out / "clips", out / "latents", out / "tokenizer" / "model"
+    check_report_folder(config.out, alongside=(STAGES,))
+    stages = config.out / STAGES
+    clips, latents, tokenizer = stages / "clips", stages / "latents", stages / "tokenizer" / "model"
     record(
         RecordConfig(
             train_videos=config.train_videos,
@@ -64,7 +68,7 @@ def run_demo(config: DemoConfig) -> Path:
     _run_all(
         [
             [
-                *("train", "diffusion", f"experiment=tiny_{run}", f"data={latents}", f"out={out / run}"),
+                *("train", "diffusion", f"experiment=tiny_{run}", f"data={latents}", f"out={stages / run}"),
                 *(f"training.steps={config.diffusion_steps}", f"training.seed={config.seed}"),
             ]
             for run in RUNS
@@ -73,8 +77,8 @@ def run_demo(config: DemoConfig) -> Path:
     _run_all(
         [
             [
-                *("generate", f"data={clips}", f"tokenizer={tokenizer}", f"model={out / run / 'model'}"),
-                *(f"out={out / 'generated' / run}", f"context={config.context}", f"frames={config.frames}"),
+                *("generate", f"data={clips}", f"tokenizer={tokenizer}", f"model={stages / run / 'model'}"),
+                *(f"out={stages / 'generated' / run}", f"context={config.context}", f"frames={config.frames}"),
                 *(f"steps={config.sampling_steps}", f"seed={config.seed}"),
             ]
             for run in RUNS
@@ -82,14 +86,15 @@ def run_demo(config: DemoConfig) -> Path:
     )
     return evaluate_runs(
         EvaluateConfig(
-            runs={run: str(out / "generated" / run) for run in RUNS},
+            runs={run: str(stages / "generated" / run) for run in RUNS},
             reference=clips,
-            out=out / "report",
+            out=config.out,
             context=config.context,
             tokenizer=tokenizer,
             horizons=(16, 64, 128),
             title="MilliVid: does it remember?",
-        )
+        ),
+        alongside=(STAGES,),
     )
 
 

@@ -1,12 +1,21 @@
 """Evaluate runs against the truth, between the two bounds, and write the report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from millivid.eval import ShuffledFrames, Transformed, evaluate, horizons_from, open_videos, write_report
+from millivid.eval import (
+    ShuffledFrames,
+    Transformed,
+    check_report_folder,
+    evaluate,
+    horizons_from,
+    open_videos,
+    write_report,
+)
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.training import REQUIRED, ConfigError
 
@@ -37,10 +46,11 @@ def _reconstruct(tokenizer: HierarchicalTokenizer, frames: np.ndarray) -> np.nda
     return (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def evaluate_runs(config: EvaluateConfig) -> Path:
-    """Score every run and write the report; returns the path of its index.html."""
+def evaluate_runs(config: EvaluateConfig, alongside: Sequence[str] = ()) -> Path:
+    """Score every run and write the report, beside what `alongside` names in its folder; returns its index.html."""
     if not config.runs:
         raise ConfigError("there is nothing to evaluate; name at least one run, as runs.NAME=FOLDER")
+    check_report_folder(config.out, alongside)
     reference = open_videos(config.reference)
     runs = {name: open_videos(Path(folder)) for name, folder in config.runs.items()}
     ids = sorted(set.intersection(*(set(run.ids()) for run in runs.values())))
@@ -60,4 +70,4 @@ def evaluate_runs(config: EvaluateConfig) -> Path:
         metrics=config.metrics,
         ids=ids,
     )
-    return write_report(results, runs, reference, config.out, title=config.title, roles=roles)
+    return write_report(results, runs, reference, config.out, title=config.title, roles=roles, alongside=alongside)

@@ -8,7 +8,7 @@ from .horizons import PAPER_HORIZONS, Horizon, horizons_from
 from .lpips import LPIPS
 from .metrics import FrameMetric, LPIPSMetric, PSNRMetric, SSIMMetric
 from .psnr import psnr
-from .report import write_report
+from .report import check_report_folder, write_report
 from .results import Results, Scores
 from .ssim import ssim
 from .video_files import FolderOfVideos
@@ -17,5 +17,6 @@ from .videos import VideosInMemory, VideoSource, open_videos
 __all__ = [
     "LPIPS", "PAPER_HORIZONS", "ClipFolder", "EvaluationError", "FolderOfVideos", "FrameMetric", "Horizon",
     "LPIPSMetric", "MissingWeights", "PSNRMetric", "Results", "SSIMMetric", "Scores", "ShuffledFrames", "Transformed",
-    "VideoSource", "VideosInMemory", "evaluate", "horizons_from", "open_videos", "psnr", "ssim", "write_report",
+    "VideoSource", "VideosInMemory", "check_report_folder", "evaluate", "horizons_from", "open_videos", "psnr",
+    "ssim", "write_report",
 ]  # fmt: skip

@@ -34,6 +34,7 @@ def write_report(
     panels: Sequence[str] | None = None,
     max_videos: int = 8,
     strip_videos: int = 3,
+    alongside: Sequence[str] = (),
 ) -> Path:
     """Write metrics.json, metrics.md, curves.png, strip.png, videos/*.mp4 and index.html to the folder `out`.
 
@@ -44,7 +45,8 @@ def write_report(
 
     Everything is made in a temporary folder beside `out` and then renamed into place, metrics.json last. An existing
     folder is only written to if it is empty or holds a report of this format; of an old report only the files that it
-    lists are removed. Returns the path of index.html. Needs the extra [report]. Raises EvaluationError.
+    lists are removed. `alongside`: names in `out` that may be there besides and are left alone.
+    Returns the path of index.html. Needs the extra [report]. Raises EvaluationError.
     """
     if not results.ids or max_videos < 1 or strip_videos < 0:
         raise EvaluationError(f"a report shows at least 1 video; max_videos={max_videos}, strip_videos={strip_videos}")
@@ -65,7 +67,7 @@ def write_report(
     ids = list(results.ids[:max_videos])
     check_ids({"the reference": reference, **{look.name: runs[look.name] for look in shown}}, ids)
     out = Path(out)
-    old = _files_of_old_report(out)
+    old = check_report_folder(out, alongside)
     try:
         from .curves import draw_curves
         from .page import render_page
@@ -146,13 +148,17 @@ def _file_names(ids: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _files_of_old_report(out: Path) -> list[str]:
-    """The files of the report that `out` holds; EvaluationError if it holds something else."""
+def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = ()) -> list[str]:
+    """The files of the report that `out` holds, none for a new or empty folder; `alongside` may be there besides.
+
+    Raises EvaluationError if it holds something else: worth asking before a long evaluation.
+    """
+    out = Path(out)
     if not out.exists():
         return []
     if not out.is_dir():
         raise EvaluationError(f"{out} is a file; a report is a folder")
-    if not any(out.iterdir()):
+    if all(path.name in alongside for path in out.iterdir()):
         return []
     try:
         content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))

@@ -1,0 +1,56 @@
+"""The commands of the root README, run as they stand but small."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+SMALL = "train_videos=3 test_videos=2 tokenizer_steps=2 diffusion_steps=2 sampling_steps=2"
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run make in this environment, which counts as set up."""
+    words = ("make", "-o", f"{sys.prefix}/ready", f"VENV={sys.prefix}", *words)
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_readme_shows_these_commands() -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    commands = [line.split("#")[0].strip() for line in block.splitlines()]
+    assert commands == ["make demo", "make test", "make check", "make test-tokenizer"]
+
+
+def test_make_demo(tmp_path: Path) -> None:
+    done = make("demo", f"DEMO=out={tmp_path / 'demo'} {SMALL}")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "random frames"}
+    assert "<video" in (tmp_path / "demo" / "index.html").read_text()
+    weights = tmp_path / "demo" / "stages" / "millivid" / "model" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    done = make("demo", f"DEMO=out={tmp_path / 'demo'} {SMALL}")
+    assert done.returncode == 0, done.stderr
+    assert weights.stat().st_mtime_ns == before, "a second run must reuse what is there"
+
+
+def test_make_test() -> None:
+    done = make("test", "TEST=--collect-only -q -n 0")
+    assert done.returncode == 0, done.stdout
+    assert "test_commands.py" in done.stdout
+
+
+def test_make_check() -> None:
+    done = make("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NAMES, "kernels", "data_gen"])
+def test_make_test_of_one_package(name: str) -> None:
+    done = make(f"test-{name}")
+    assert done.returncode == 0, done.stdout + done.stderr
