@@ -10,9 +10,10 @@ from .metrics import FrameMetric, LPIPSMetric, PSNRMetric, SSIMMetric
 from .psnr import psnr
 from .report import check_report_folder, write_report
 from .results import Results, Scores
+from .sources import open_videos
 from .ssim import ssim
 from .video_files import FolderOfVideos
-from .videos import VideosInMemory, VideoSource, open_videos
+from .videos import VideosInMemory, VideoSource
 
 __all__ = [
     "LPIPS", "PAPER_HORIZONS", "ClipFolder", "EvaluationError", "FolderOfVideos", "FrameMetric", "Horizon",

@@ -1,8 +1,6 @@
-"""Where videos come from: the protocol every source follows, arrays in memory, and picking a source for a path."""
+"""Where videos come from: the protocol every source follows, and arrays in memory."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,26 +65,6 @@ class VideosInMemory:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "arrays in memory"}
-
-
-def open_videos(path: str | os.PathLike[str], split: str | None = None) -> VideoSource:
-    """A clip dataset where `path` holds dataset.json (needs millivid-data), else a folder of video files (needs av).
-
-    `split` names a split of a clip dataset; for a plain folder it is an error. Raises EvaluationError for a path that
-    is not a folder.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise EvaluationError(f"{folder} is not a folder; give a clip dataset or a folder of video files")
-    if (folder / "dataset.json").is_file():
-        from .clips import ClipFolder
-
-        return ClipFolder(folder, split)
-    if split is not None:
-        raise EvaluationError(f"{folder} holds no dataset.json, so it has no split {split!r}; leave split out")
-    from .video_files import FolderOfVideos
-
-    return FolderOfVideos(folder)
 
 
 def check_ids(sources: Mapping[str, VideoSource], wanted: list[str]) -> None:
