@@ -1,6 +1,7 @@
 """What a video model is made of, as a validated value."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 Grid = tuple[int, int]
 
@@ -13,7 +14,8 @@ class VideoDiTConfig:
     num_actions: how many categorical actions condition a frame, 0 for none.
     odometry: per action the (distance, turn in degrees) of one frame; when given, the pose that follows from the
     actions is an input too (`motion.py`). normalize_latents: standardise latents per level and channel with statistics
-    kept beside the weights (off in the paper's models).
+    kept beside the weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack"
+    makes the tokens of all levels from the finest latents, through `bottleneck` channels if that is given.
     Raises ValueError for sizes that do not fit together.
     """
 
@@ -25,6 +27,8 @@ class VideoDiTConfig:
     num_actions: int = 3
     odometry: tuple[tuple[float, float], ...] | None = None
     normalize_latents: bool = False
+    patchify: Literal["linear", "framepack"] = "linear"
+    bottleneck: int | None = None
 
     def __post_init__(self) -> None:
         if not self.grids or any(min(grid) < 1 for grid in self.grids):
@@ -46,6 +50,11 @@ class VideoDiTConfig:
             raise ValueError(
                 f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each"
             )
+
+        if self.patchify not in ("linear", "framepack"):
+            raise ValueError(f"patchify is {self.patchify!r}; use linear or framepack")
+        if self.bottleneck is not None and (self.patchify != "framepack" or self.bottleneck < 1):
+            raise ValueError(f"bottleneck is {self.bottleneck}; it is at least 1 and belongs to patchify=framepack")
 
     @property
     def num_levels(self) -> int:

@@ -6,10 +6,12 @@ from torch import Tensor, nn
 
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
+from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
 from millivid.diffusion.motion import PoseEmbedding, relative_pose
 from millivid.diffusion.pretrained import PretrainedModel
 from millivid.diffusion.tokens import TokenBatch
 from millivid.diffusion.transformer import Block, Head, rows_of
+from millivid.rollout import Step, StepTokens
 
 
 class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
@@ -26,7 +28,11 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         super().__init__()
         self.config = config
         width = config.width
-        self.patchify = nn.Linear(config.latent_channels, width)
+        self.patchify: nn.Linear | FramePackPatchify = nn.Linear(config.latent_channels, width)
+        if config.patchify == "framepack":
+            self.patchify = FramePackPatchify(
+                config.grids[0], config.num_levels, config.latent_channels, width, config.bottleneck
+            )
         self.time_embedding = TimeEmbedding(width)
         self.level_embedding = nn.Embedding(config.num_levels, width)
         self.action_embedding = nn.Embedding(config.num_actions, width) if config.num_actions else None
@@ -55,7 +61,7 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         action: Int[Tensor, "batch cell"] | None = None,
         pose: Float[Tensor, "batch cell 3"] | None = None,
     ) -> Float[Tensor, "batch token c"]:
-        """Velocity of every token.
+        """Velocity of every token; with FramePack's patchify of the level-0 cells' tokens, and zero at the others.
 
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
         cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry, read where there is an action.
@@ -64,19 +70,32 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         if self.action_embedding is not None and action is not None:
             known = (action >= 0).unsqueeze(-1)
             c = c + self.action_embedding(action.clamp(min=0)) * known
+        if isinstance(self.patchify, FramePackPatchify):
+            h, sequence = self.patchify(x, tokens)
+            return self.patchify.spread(self._body(h, c, sequence, action, pose), sequence, x.shape[1])
+        return self._body(self.patchify(x), c, tokens, action, pose)
+
+    def _body(
+        self, h: Tensor, c: Tensor, tokens: TokenBatch, action: Tensor | None, pose: Tensor | None
+    ) -> Float[Tensor, "batch token c"]:
         real = tokens.frame
         if tokens.key_mask is not None:
             real = real.masked_fill(~tokens.key_mask, int(real.max()))
         frame = (tokens.frame - real.amin(dim=1, keepdim=True)).clamp(min=0)
         place = sincos_3d(frame, tokens.row, tokens.column, self.config.width)
         row = tokens.cell_row
-        h = self.patchify(x) + place
+        h = h + place
         if self.pose_embedding is not None and pose is not None and action is not None:
             seen = self.pose_embedding(self._seen_from_targets(pose, tokens)) * (action >= 0).unsqueeze(-1)
             h = h + rows_of(seen, row)
         for block in self.blocks:
             h = block(h, c, row, tokens.key_mask)
         return self.head(h, c, row)
+
+    def tokens_of(self, step: Step, start: int = 0) -> StepTokens:
+        """A step's index columns as this model reads them; `start` is added to every frame."""
+        columns = step.tokens(self.config.grids, start)
+        return columns if self.config.patchify == "linear" else finest_tokens(columns, self.config.grids[0])
 
     @staticmethod
     def _seen_from_targets(pose: Tensor, tokens: TokenBatch) -> Tensor:

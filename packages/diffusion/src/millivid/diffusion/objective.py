@@ -38,15 +38,16 @@ def diffusion_loss(
     draws: Draws,
     pose: Float[Tensor, "batch cell 3"] | None = None,
     shift: float = 1.0,
+    drop_actions: bool = True,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"]]:
     """Mean squared velocity error over the target tokens, and the same per example (detached).
 
     x: clean latents, normalised if the model normalises. Context has time 0; where it is dropped it has time 1 (pure
-    noise) and every action is withheld, which is what the unconditional half of guidance sees.
+    noise) and, with `drop_actions`, every action is withheld: what the unconditional half of guidance sees.
     """
     dropped = draws.dropped.unsqueeze(1)
     t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.float())
-    if action is not None:
+    if action is not None and drop_actions:
         action = torch.where(dropped, -1, action)
     alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(t, shift))
     v_hat = model(add_noise(x, draws.eps, alpha, sigma), t, tokens, action, pose)

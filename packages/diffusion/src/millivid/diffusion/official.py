@@ -9,6 +9,7 @@ _RENAMED = (
     (r"^dit\.dit\.dit\.blocks\.", "blocks."),
     (r"^dit\.dit\.(time_embedding|level_embedding)\.", r"\1."),
     (r"^dit\.dit\.action_encoder\.action_embedding\.", "action_embedding."),
+    (r"^dit\.patchify\.(\d+)\.", r"patchify.kernels.\1."),
     (r"^dit\.patchify\.", "patchify."),
     (r"^dit\.unpatchify\.", "head."),
 )

@@ -71,12 +71,15 @@ def sample_step(
     action: Int[Tensor, "batch cell"] | None = None,
     pose: Float[Tensor, "batch cell 3"] | None = None,
     config: SamplerConfig | None = None,
-) -> Float[Tensor, "batch token c"]:
-    """Write one step's targets from noise by deterministic DDIM (Song et al. 2021); returns the whole sequence."""
+) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
+    """Write one step's targets from noise by deterministic DDIM (Song et al. 2021).
+
+    Returns the whole sequence, and its noise with the targets' last estimate.
+    """
     config = config or SamplerConfig()
     for t in torch.linspace(1, 0, config.steps).tolist():
         x, eps = denoise(model, x, eps, t, tokens, action, pose, config.guidance, config.shift)
-    return x
+    return x, eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +99,15 @@ def rollout(
     config: SamplerConfig | None = None,
     generator: torch.Generator | None = None,
     noise: Callable[[int, tuple[int, ...]], Tensor] | None = None,
+    kept_noise: Sequence[Float[Tensor, "batch _frame _height _width c"]] | None = None,
 ) -> Iterator[RolloutProgress]:
     """Run a plan, writing into `stores`, and yield after every step.
 
     stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
     `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category of
     every frame up to `plan.buffer_end`, -1 for none. Fresh noise per step comes from `generator`, or from `noise(index,
-    shape)`. Raises ValueError for stores or actions that are too short.
+    shape)`; or, as in FramePack's released rollout, it lies in `kept_noise` like the latents in `stores`, and a step's
+    targets leave their last estimate there. Raises ValueError for stores or actions that are too short.
     """
     config = config or SamplerConfig()
     short = min(store.shape[1] for store in stores)
@@ -111,22 +116,23 @@ def rollout(
             f"the plan reaches frame {plan.buffer_end}, but the latents have {short} frames and the actions "
             f"{'none' if actions is None else actions.shape[1]}; pad both to {plan.buffer_end}"
         )
-    grids = model.config.grids[: plan.chunk.num_levels]
     batch, device = len(stores[0]), stores[0].device
     pose = None
     if model.config.odometry is not None and actions is not None:
         pose = dead_reckon(actions, model.config.odometry)
     for planned in plan:
-        tokens = stack_tokens([planned.tokens(grids)], device).expand(batch)
+        tokens = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)], device).expand(batch)
         columns = (tokens.level, tokens.frame, tokens.row, tokens.column)
         x = model.normalize(pack_tokens(stores, *columns), tokens.level)
         x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)  # whatever lies where targets go must not shine through
-        if noise is not None:
+        if kept_noise is not None:
+            eps = pack_tokens(kept_noise, *columns)
+        elif noise is not None:
             eps = noise(planned.index, tuple(x.shape))
         else:
             eps = torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype)
         frame = tokens.cell_frame[0]
-        x = sample_step(
+        x, eps = sample_step(
             model,
             x,
             eps,
@@ -136,6 +142,8 @@ def rollout(
             config,
         )
         unpack_tokens_(stores, model.denormalize(x, tokens.level), *columns, tokens.is_target)
+        if kept_noise is not None:
+            unpack_tokens_(kept_noise, eps, *columns, tokens.is_target)
         written = (planned.step.roles[0] == Role.TARGET).nonzero()[0] + planned.chunk_start
         finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
         yield RolloutProgress(index=planned.index, total=len(plan), finished=finished)

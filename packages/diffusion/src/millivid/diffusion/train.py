@@ -39,7 +39,7 @@ class TrainDiffusionConfig:
 
     data: a latent dataset, whose grids and channels the model takes over; out: the run's folder, where `model/` ends
     up. schedule: the rollout schedule to train for, by name and settings. context_dropout: how often an example sees no
-    context and no actions. shift: of the noise schedule.
+    context and no actions, or still the actions with drop_actions=false. shift: of the noise schedule.
     """
 
     data: Path = REQUIRED
@@ -50,6 +50,7 @@ class TrainDiffusionConfig:
     model: VideoDiTConfig = field(default_factory=VideoDiTConfig)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(steps=192_000, batch_size=48))
     context_dropout: float = 0.1
+    drop_actions: bool = True
     shift: float = 1.0
     device: str = "cpu"
 
@@ -73,7 +74,7 @@ class DiffusionTask:
 
     def __init__(self, model: VideoDiT, dataset: LatentDataset, chunk: Chunk, config: TrainDiffusionConfig) -> None:
         self.model, self.chunk, self.config = model, chunk, config
-        self.grids = model.config.grids[: chunk.num_levels]
+        num_levels = chunk.num_levels if model.config.patchify == "linear" else 1
         ids = [id for id in dataset.ids("train") if dataset.num_frames(id) >= chunk.num_frames]
         if not ids:
             raise ConfigError(
@@ -83,9 +84,9 @@ class DiffusionTask:
         self.levels: list[list[Tensor]] = []
         self.actions: list[Tensor] = []
         for id in tqdm(ids, desc="read latents", unit="video"):
-            self.levels.append([torch.from_numpy(dataset.read(id, level)) for level in range(chunk.num_levels)])
+            self.levels.append([torch.from_numpy(dataset.read(id, level)) for level in range(num_levels)])
             self.actions.append(torch.from_numpy(np.asarray(dataset.actions(id), dtype=np.int64)))
-        self.steps = [step.tokens(self.grids) for step in chunk.steps]
+        self.steps = [model.tokens_of(step) for step in chunk.steps]
         self.probabilities = torch.from_numpy(np.array(chunk.step_probabilities))
 
     def batch(self, step: int, generator: torch.Generator) -> Example:
@@ -99,7 +100,7 @@ class DiffusionTask:
         where = list(zip(videos, starts, strict=True))
         stores = [
             torch.stack([self.levels[video][level][start : start + frames] for video, start in where]).float()
-            for level in range(self.chunk.num_levels)
+            for level in range(len(self.levels[0]))
         ]
         actions = torch.stack([self.actions[video][start : start + frames] for video, start in where])
         tokens = stack_tokens([self.steps[index] for index in chosen])
@@ -119,12 +120,12 @@ class DiffusionTask:
         x = self.model.normalize(batch.x.to(device), tokens.level)
         pose = None if batch.pose is None else batch.pose.to(device)
         loss, per_example = diffusion_loss(
-            self.model, x, tokens, batch.action.to(device), draws, pose, self.config.shift
+            self.model, x, tokens, batch.action.to(device), draws, pose, self.config.shift, self.config.drop_actions
         )
-        written = torch.where(tokens.cell_is_target, tokens.cell_level, len(self.grids)).amin(dim=1)
+        written = torch.where(tokens.cell_is_target, tokens.cell_level, self.chunk.num_levels).amin(dim=1)
         parts = {
             f"loss_level_{level}": per_example[written == level].mean()
-            for level in range(len(self.grids))
+            for level in range(self.chunk.num_levels)
             if (written == level).any()
         }
         return loss, parts
