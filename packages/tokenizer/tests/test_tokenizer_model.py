@@ -11,6 +11,7 @@ from millivid.tokenizer import (
     TokenizerConfig,
     image_pyramid,
     level_grids,
+    level_psnr,
     patchify,
     tokenizer_loss,
     unpatchify,
@@ -148,3 +149,10 @@ def test_frames_and_latents_of_another_size_are_refused(model: HierarchicalToken
             model.decode(pyramid, level)
     with pytest.raises(ValueError, match=r"do not end in \(4, 6, 5\), level 1"):
         model.decode((pyramid[0], pyramid[2]), 1)
+
+
+def test_level_psnr_is_that_of_the_mean_squared_error(model: HierarchicalTokenizer) -> None:
+    frames = torch.rand(5, 3, *model.config.image_size)
+    pyramid = model.encode(frames)
+    expected = [-10 * math.log10((model.decode(pyramid, k).clamp(0, 1) - frames).square().mean()) for k in range(3)]
+    assert level_psnr(model, frames, batch=2) == pytest.approx(expected, rel=1e-5)

@@ -2,7 +2,7 @@
 
 from millivid.tokenizer.config import SIZES, TokenizerConfig
 from millivid.tokenizer.model import HierarchicalTokenizer, Pyramid
-from millivid.tokenizer.objective import tokenizer_loss
+from millivid.tokenizer.objective import level_psnr, tokenizer_loss
 from millivid.tokenizer.pretrained import fingerprint
 from millivid.tokenizer.pyramid import image_pyramid, level_grids, patchify, unpatchify
 
@@ -14,6 +14,7 @@ __all__ = [
     "fingerprint",
     "image_pyramid",
     "level_grids",
+    "level_psnr",
     "patchify",
     "tokenizer_loss",
     "unpatchify",

@@ -40,3 +40,16 @@ def tokenizer_loss(
     images = unpatchify(decoded[:, :finest], model.config.grids[0], model.config.patch_size)
     distance = perceptual(images, frames).mean()
     return mse + perceptual_weight * distance, parts | {"perceptual": distance.detach()}
+
+
+@torch.no_grad()
+def level_psnr(
+    model: HierarchicalTokenizer, frames: Float[Tensor, "batch 3 h w"], batch: int = 128
+) -> tuple[float, ...]:
+    """PSNR in dB of frames in [0, 1] decoded from each level, finest first, of the squared error averaged over all."""
+    errors = torch.zeros(model.config.num_levels, dtype=torch.float64)
+    for part in frames.split(batch):
+        pyramid = model.encode(part)
+        for level in range(model.config.num_levels):
+            errors[level] += (model.decode(pyramid, level).clamp(0, 1) - part).square().mean().item() * len(part)
+    return tuple((-10 * torch.log10(errors / len(frames))).tolist())

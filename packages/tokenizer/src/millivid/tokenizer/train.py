@@ -14,10 +14,11 @@ from tqdm import tqdm
 from millivid.data import ClipDataset
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.model import HierarchicalTokenizer
-from millivid.tokenizer.objective import Perceptual, tokenizer_loss
-from millivid.training import REQUIRED, ConfigError, TrainingConfig, load_config, open_run, to_plain, train
+from millivid.tokenizer.objective import Perceptual, level_psnr, tokenizer_loss
+from millivid.training import REQUIRED, ConfigError, TrainingConfig, load_config, open_run, to_plain, train, write_json
 
 CONF = Path(__file__).parent / "conf"
+TEST_FRAMES = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +78,22 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     model = HierarchicalTokenizer(config.model).to(config.device)
     task = TokenizerTask(model, load_pool(dataset, config.frames_in_memory), config)
     train(task, config.training, config.out)
+    if dataset.index.splits.get("test"):
+        frames = load_pool(dataset, TEST_FRAMES, "test").permute(0, 3, 1, 2).to(config.device).float() / 255
+        psnr = level_psnr(model, frames)
+        write_json(config.out / "metrics.json", {"test_frames": len(frames), "psnr_per_level": psnr})
+        print("PSNR of test frames decoded from levels 0, 1, ...: " + ", ".join(f"{value:.2f} dB" for value in psnr))
     model.save_pretrained(config.out / "model")
     return config.out / "model"
 
 
-def load_pool(dataset: ClipDataset, count: int) -> Tensor:
-    """About `count` training frames as uint8 (frame, height, width, 3), evenly spread over the videos."""
-    ids = dataset.ids("train")
+def load_pool(dataset: ClipDataset, count: int, split: str = "train") -> Tensor:
+    """About `count` frames of a split as uint8 (frame, height, width, 3), evenly spread over the videos."""
+    ids = dataset.ids(split)
     if not ids:
-        raise ConfigError("the dataset has no training videos; record some with train_videos=...")
+        raise ConfigError(f"the dataset has no {split} videos; record some with {split}_videos=...")
     stride = max(1, -(-sum(dataset.num_frames(id) for id in ids) // count))
-    clips = tqdm(ids, desc="read frames", unit="video")
+    clips = tqdm(ids, desc=f"read {split} frames", unit="video")
     return torch.from_numpy(np.concatenate([dataset.read(id).frames[::stride] for id in clips]))
 
 
