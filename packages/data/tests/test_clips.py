@@ -145,7 +145,7 @@ def test_missing_dataset_and_wrong_reader(tmp_path: Path, folder: Path) -> None:
         ClipDataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"no dataset\.json"):
         ClipDataset(folder / "videos")
-    with pytest.raises(DatasetError, match="open it with ClipDataset"):
+    with pytest.raises(DatasetError, match="it is a dataset of clips"):
         LatentDataset(folder)
     (folder / "dataset.json").write_text("{")
     with pytest.raises(DatasetError, match="no valid JSON"):

@@ -55,6 +55,8 @@ class RecordConfig:
             raise ValueError("at most 99,999 videos fit the numbering; record several datasets with different seeds")
         if self.frames < 2 or not 0 < self.context < self.frames:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
+        if self.seed >= 2**31:
+            raise ValueError(f"seed must be below 2^31; got {self.seed}")
         if self.fps < 1:
             raise ValueError(f"fps must be at least 1; got {self.fps}")
 

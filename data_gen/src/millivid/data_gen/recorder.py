@@ -37,6 +37,7 @@ def record(config: RecordConfig, out: str | Path, processes: int | None = None, 
 
     Raises:
         millivid.data.DatasetError: ``out`` holds something else.
+        ChildProcessError: a recording process ended, for lack of memory perhaps; what is recorded is kept.
         KeyboardInterrupt: on Ctrl-C, once the videos under way are written; what is recorded is kept.
     """
     writer = _make_writer(config, out)
@@ -101,7 +102,7 @@ def _run_in_processes(
             future.result()
             yield
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise ChildProcessError(
             "a recording process ended unexpectedly, perhaps for lack of memory. What is recorded is kept: run the "
             "same command again, with fewer processes if it happens again."
         ) from error

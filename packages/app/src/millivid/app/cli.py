@@ -16,6 +16,7 @@ usage: millivid COMMAND [key=value ...]
   train diffusion      the video model              experiment=tiny_millivid data=LATENTS out=RUN
   generate             videos from context          data=CLIPS model=RUN/model tokenizer=... out=CLIPS
   evaluate             score runs, write a report   runs.NAME=CLIPS reference=CLIPS out=REPORT
+  import reference     the authors' checkpoints     autoencoder=A.ckpt video=B.ckpt out=DIR
   plan                 draw a rollout schedule      schedule=millivid schedule.windows=[1,4,16] out=plan.png
 
 millivid COMMAND --help lists a command's settings. A command that was stopped goes on when it is run again.
@@ -39,6 +40,10 @@ class DataGenerateConfig:
     fps: int = 20
     lossless: bool = False
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.processes < 0:
+            raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
 
 
 def _data_generate(config: DataGenerateConfig) -> Path:
@@ -85,6 +90,10 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
             from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 
             return EvaluateConfig, None, evaluate_runs, 1
+        case ["import", "reference", *_]:
+            from millivid.app.import_reference import ImportReferenceConfig, import_reference
+
+            return ImportReferenceConfig, None, import_reference, 2
         case ["plan", *_]:
             from millivid.app.drawing import PlanConfig, draw_plan
 
@@ -126,8 +135,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; finished work is kept: run millivid {' '.join(words)} again to go on", file=sys.stderr)
         return 130
-    except (ValueError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        print(f"millivid: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        told = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            told = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
+        print(f"millivid: {' '.join(told.split())}", file=sys.stderr)
         return 2
 
 

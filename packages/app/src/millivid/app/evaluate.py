@@ -61,6 +61,8 @@ def evaluate_runs(config: EvaluateConfig, alongside: Sequence[str] = ()) -> Path
         runs = {**runs, "true latents": decoded, "random frames": ShuffledFrames(decoded, keep=config.context)}
         roles |= {"true latents": "bound", "random frames": "bound"}
     stop = min(run.num_frames(id) for run in runs.values() for id in ids) if ids else None
+    if stop is not None and not 0 <= config.context < stop:
+        raise ConfigError(f"context={config.context} leaves nothing to score: the shortest run has {stop} frames")
     results = evaluate(
         runs,
         reference,

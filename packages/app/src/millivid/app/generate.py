@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
 from millivid.data import Clip, ClipDataset, ClipWriter
-from millivid.diffusion import fingerprint
+from millivid.diffusion import SamplerConfig, fingerprint
 from millivid.rollout import plan
 from millivid.training import REQUIRED, ConfigError
 
@@ -36,8 +36,12 @@ class GenerateConfig:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        if min(self.count, self.frames, self.seed) < 0 or self.batch < 1:
-            raise ValueError("count, frames and seed must be at least 0, and batch at least 1")
+        for name, least in (("count", 0), ("context", 1), ("frames", 0), ("seed", 0), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.seed >= 2**31:
+            raise ValueError(f"seed is {self.seed}; it must be below 2^31")
+        SamplerConfig(steps=self.steps, guidance=self.guidance)
 
 
 def generate_videos(config: GenerateConfig) -> Path:

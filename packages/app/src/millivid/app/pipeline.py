@@ -35,14 +35,21 @@ class VideoPipeline:
             raise ValueError(
                 f"{model} has no {VIDEO_MODEL_FILE}, so its schedule is unknown; train it with millivid train"
             )
-        about = json.loads(about_file.read_text())
-        loaded = HierarchicalTokenizer.from_pretrained(tokenizer)
-        if fingerprint(loaded) != about["tokenizer"]:
+        try:
+            about = json.loads(about_file.read_text())
+            trained_with, shift = str(about["tokenizer"]), float(about["shift"])
+            schedule = make_schedule(**about["schedule"])
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{model} was trained on latents of tokenizer {about['tokenizer']}, but {tokenizer} is "
+                f"{about_file} is damaged ({type(error).__name__}: {error}); save the model again"
+            ) from error
+        loaded = HierarchicalTokenizer.from_pretrained(tokenizer)
+        if fingerprint(loaded) != trained_with:
+            raise ValueError(
+                f"{model} was trained on latents of tokenizer {trained_with}, but {tokenizer} is "
                 f"{fingerprint(loaded)}; give the tokenizer it was trained with"
             )
-        return cls(loaded, video_model, make_schedule(**about["schedule"]), about["shift"])
+        return cls(loaded, video_model, schedule, shift)
 
     @property
     def num_context_frames(self) -> int:

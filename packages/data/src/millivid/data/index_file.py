@@ -31,8 +31,8 @@ def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
     found = value.get("format") if isinstance(value, dict) else None
     if found != expected_format:
         hint = {
-            "millivid-clips": "open it with ClipDataset",
-            "millivid-latents": "open it with LatentDataset",
+            "millivid-clips": "it is a dataset of clips, not of latents",
+            "millivid-latents": "it is a dataset of latents, not of clips",
         }.get(str(found), "give a dataset made by MilliVid")
         raise DatasetError(f'{path}: expected "format": "{expected_format}", found {found!r}; {hint}.')
     if value.get("version") != VERSION:

@@ -1,5 +1,6 @@
 """Sampling: one rollout step by DDIM, and whole videos by running a plan."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,10 @@ class SamplerConfig:
     def __post_init__(self) -> None:
         if self.steps < 2:
             raise ValueError(f"sampling steps is {self.steps}; it must be at least 2, for the times 1 and 0")
-        if self.shift <= 0:
-            raise ValueError(f"noise shift is {self.shift}; it must be positive")
+        if not math.isfinite(self.guidance):
+            raise ValueError(f"guidance is {self.guidance}; it must be a finite number, 1 for none")
+        if not 0 < self.shift < math.inf:
+            raise ValueError(f"noise shift is {self.shift}; it must be positive and finite")
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Train a video model on a latent dataset: `python -m millivid.diffusion.train experiment=... data=... out=...`."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from millivid.training import (
     REQUIRED,
     ConfigError,
     TrainingConfig,
+    check_device,
     load_config,
     open_run,
     to_plain,
@@ -57,6 +59,8 @@ class TrainDiffusionConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.context_dropout <= 1:
             raise ValueError(f"context_dropout is {self.context_dropout}; it must lie between 0 and 1")
+        if not 0 < self.shift < math.inf:
+            raise ValueError(f"shift is {self.shift}; it must be positive and finite")
 
 
 @dataclass(frozen=True)
@@ -75,17 +79,13 @@ class DiffusionTask:
     def __init__(self, model: VideoDiT, dataset: LatentDataset, chunk: Chunk, config: TrainDiffusionConfig) -> None:
         self.model, self.chunk, self.config = model, chunk, config
         num_levels = chunk.num_levels if model.config.patchify == "linear" else 1
-        ids = [id for id in dataset.ids("train") if dataset.num_frames(id) >= chunk.num_frames]
-        if not ids:
-            raise ConfigError(
-                f"no training video of {config.data} has the {chunk.num_frames} frames that schedule "
-                f"{config.schedule['name']} needs; record longer videos or use smaller windows"
-            )
+        ids = _long_enough(dataset, chunk)
         self.levels: list[list[Tensor]] = []
         self.actions: list[Tensor] = []
-        for id in tqdm(ids, desc="read latents", unit="video"):
-            self.levels.append([torch.from_numpy(dataset.read(id, level)) for level in range(num_levels)])
-            self.actions.append(torch.from_numpy(np.asarray(dataset.actions(id), dtype=np.int64)))
+        with tqdm(ids, desc="read latents", unit="video") as bar:
+            for id in bar:
+                self.levels.append([torch.from_numpy(dataset.read(id, level)) for level in range(num_levels)])
+                self.actions.append(torch.from_numpy(np.asarray(dataset.actions(id), dtype=np.int64)))
         self.steps = [model.tokens_of(step) for step in chunk.steps]
         self.probabilities = torch.from_numpy(np.array(chunk.step_probabilities))
 
@@ -136,7 +136,14 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path:
 
     Raises ValueError with one sentence for data or folders that do not fit.
     """
+    check_device(config.device)
     dataset = LatentDataset(config.data)
+    for name, given, default in (
+        ("grids", dataset.index.grids, VideoDiTConfig.grids),
+        ("latent_channels", dataset.index.channels, VideoDiTConfig.latent_channels),
+    ):
+        if (asked := getattr(config.model, name)) not in (given, default):
+            raise ConfigError(f"model.{name} is {asked}, but the latents in {config.data} have {given}; leave it out")
     if config.model.num_actions and config.model.num_actions != len(dataset.index.action_names):
         raise ConfigError(
             f"model.num_actions is {config.model.num_actions}, but {config.data} has the "
@@ -145,6 +152,11 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path:
     model_config = replace(config.model, grids=dataset.index.grids, latent_channels=dataset.index.channels)
     schedule = make_schedule(**config.schedule)  # type: ignore[arg-type]
     chunk = schedule.chunk(model_config.tokens_per_level)
+    if not _long_enough(dataset, chunk):
+        raise ConfigError(
+            f"no training video of {config.data} has the {chunk.num_frames} frames that schedule {schedule.name} needs; "
+            "record longer videos or use smaller windows"
+        )
     open_run(config.out, "a video model's training", to_plain(config))
     if (config.out / "model" / VIDEO_MODEL_FILE).is_file():
         return config.out / "model"
@@ -164,6 +176,10 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path:
     }
     write_json(config.out / "model" / VIDEO_MODEL_FILE, about)
     return config.out / "model"
+
+
+def _long_enough(dataset: LatentDataset, chunk: Chunk) -> list[str]:
+    return [id for id in dataset.index.splits.get("train", ()) if dataset.num_frames(id) >= chunk.num_frames]
 
 
 def main(overrides: Sequence[str]) -> Path:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -77,9 +76,8 @@ def write_report(
         raise ImportError(f"a report needs more packages: pip install 'millivid-eval[report]' ({error})") from error
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = (
-        out.parent / f".{out.name}.{uuid.uuid4().hex}.tmp"
-    )  # not mkdtemp, whose folders only their owner may read
+    temporary = out.absolute().parent / f".{out.name}.tmp"  # not mkdtemp, whose folders only their owner may read
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     temporary.mkdir()
     try:
         videos = {id: f"videos/{name}.mp4" for id, name in _file_names(ids).items()}
@@ -155,6 +153,9 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
     """
     out = Path(out)
     if not out.exists():
+        above = next(parent for parent in out.absolute().parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise EvaluationError(f"{out} cannot be made, for {above} is no folder that can be written to")
         return []
     if not out.is_dir():
         raise EvaluationError(f"{out} is a file; a report is a folder")

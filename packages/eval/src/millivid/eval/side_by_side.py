@@ -51,9 +51,7 @@ def write_side_by_side(
             for array in itertools.chain((first,), frames):
                 _encode(container, stream, array)
             container.mux(stream.encode())
-    except (av.FFmpegError, ValueError) as error:
-        if isinstance(error, EvaluationError):
-            raise
+    except av.FFmpegError as error:
         raise EvaluationError(f"the side-by-side video of {id!r} cannot be encoded as H.264: {error}") from error
 
 

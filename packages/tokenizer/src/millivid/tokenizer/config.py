@@ -52,9 +52,9 @@ class TokenizerConfig:
     def decoder(self) -> tuple[int, int, int]:
         """The decoder's (width, depth, num_heads)."""
         return (
-            self.decoder_width or self.width,
-            self.decoder_depth or self.depth,
-            self.decoder_num_heads or self.num_heads,
+            self.width if self.decoder_width is None else self.decoder_width,
+            self.depth if self.decoder_depth is None else self.decoder_depth,
+            self.num_heads if self.decoder_num_heads is None else self.decoder_num_heads,
         )
 
     @property

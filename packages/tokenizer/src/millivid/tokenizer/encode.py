@@ -10,7 +10,7 @@ from tqdm import tqdm
 from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import REQUIRED, ConfigError
+from millivid.training import REQUIRED, ConfigError, check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class EncodeConfig:
 @torch.no_grad()
 def encode_dataset(config: EncodeConfig) -> Path:
     """Write the latents of every video; returns the folder. Raises ValueError for data of another size."""
+    check_device(config.device)
     dataset = ClipDataset(config.data)
     tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer).to(config.device)
     if tuple(dataset.index.size) != tokenizer.config.image_size:
@@ -48,13 +49,14 @@ def encode_dataset(config: EncodeConfig) -> Path:
         source=dataset.index.source,
         pose_names=dataset.index.pose_names,
     )
-    for id in tqdm(dataset.ids(), desc="encode", unit="video"):
-        if writer.done(id):
-            continue
-        clip = dataset.read(id)
-        frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
-        parts = [tokenizer.encode(part.to(config.device).float() / 255) for part in frames.split(config.batch)]
-        levels = [torch.cat(level).cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
-        writer.write(id, levels, clip.actions, clip.poses)
+    with tqdm(dataset.ids(), desc="encode", unit="video") as bar:
+        for id in bar:
+            if writer.done(id):
+                continue
+            clip = dataset.read(id)
+            frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
+            parts = [tokenizer.encode(part.to(config.device).float() / 255) for part in frames.split(config.batch)]
+            levels = [torch.cat(level).cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
+            writer.write(id, levels, clip.actions, clip.poses)
     writer.finish(dataset.index.splits)
     return config.out

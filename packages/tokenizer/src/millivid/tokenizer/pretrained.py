@@ -35,14 +35,14 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub: Any) -> Self:
-        """The model saved in a folder, or under that name on the hub (`hub` goes to its download).
+        """The model saved in a folder, or, for a str that names none, on the hub (`hub` goes to its download).
 
         Raises ValueError with one sentence when the folder holds no such model or its weights do not fit its config.
         """
         folder = Path(pretrained_model_name_or_path)
         if folder.is_dir():
             files = [folder / CONFIG_NAME, folder / WEIGHTS_NAME]
-        elif folder.exists() or folder.is_absolute() or str(pretrained_model_name_or_path).count("/") != 1:
+        elif isinstance(pretrained_model_name_or_path, Path) or folder.exists() or str(folder).count("/") != 1:
             raise ValueError(f"no model at {folder}: expected a folder with {CONFIG_NAME} and {WEIGHTS_NAME}")
         else:
             try:
@@ -72,7 +72,11 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
         fields = {field.name for field in dataclasses.fields(cls.config_class)}
         if unknown := sorted(values.keys() - fields):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
-        model = cls(cls.config_class(**{name: _frozen(value) for name, value in values.items()}))  # type: ignore[call-arg]
+        try:
+            config = cls.config_class(**{name: _frozen(value) for name, value in values.items()})
+            model = cls(config)  # type: ignore[call-arg]
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); save the model again") from error
         assert isinstance(model, nn.Module)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}

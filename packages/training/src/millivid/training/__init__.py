@@ -5,7 +5,7 @@ from millivid.training.config import TrainingConfig
 from millivid.training.loop import Task, step_generator, train
 from millivid.training.muon import Muon, bf16_is_fast
 from millivid.training.optimizer import Optimizer, learning_rate_factor, split_parameters
-from millivid.training.settings import REQUIRED, ConfigError, build, load_config, to_plain
+from millivid.training.settings import REQUIRED, ConfigError, build, check_device, load_config, to_plain
 
 __all__ = [
     "REQUIRED",
@@ -17,6 +17,7 @@ __all__ = [
     "TrainingConfig",
     "bf16_is_fast",
     "build",
+    "check_device",
     "learning_rate_factor",
     "load_config",
     "open_run",

@@ -1,5 +1,6 @@
 """The settings of a training run."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,8 +36,13 @@ class TrainingConfig:
         for name in ("warmup", "weight_decay", "clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("lr", "weight_decay", "clip", "ema"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"training.{name} is {getattr(self, name)}; it must be a finite number")
         if self.lr <= 0:
             raise ValueError(f"training.lr is {self.lr}; it must be positive")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"training.seed is {self.seed}; it must be at least 0 and below 2^31")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema is {self.ema}; it must be at least 0 and below 1, for example 0.999")
         if self.decay not in ("constant", "cosine"):

@@ -70,7 +70,8 @@ def build(cls: type[Config], values: Mapping[str, Any], prefix: str = "") -> Con
     except ConfigError:
         raise
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        named = prefix and str(error).startswith(prefix)
+        raise ConfigError(str(error) if named or not prefix else f"{prefix.rstrip('.')}: {error}") from error
 
 
 REQUIRED: Any = "???"
@@ -82,6 +83,17 @@ def to_plain(config: Any) -> dict[str, Any]:
     plain = _plain(dataclasses.asdict(config))
     assert isinstance(plain, dict)
     return plain
+
+
+def check_device(name: str) -> None:
+    """Raise ConfigError unless torch can use the device of that name here."""
+    import torch
+
+    try:
+        torch.zeros((), device=name)
+    except (RuntimeError, AssertionError) as error:
+        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise ConfigError(f"device={name} cannot be used; this machine has {', '.join(usable)}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -139,7 +151,7 @@ def _unknown(name: str, known: Sequence[str], what: str = "setting") -> str:
     last = {key.rsplit(".", 1)[-1]: key for key in known}
     close = close or [last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, n=1)]
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    return f"there is no {what} {name}; {hint}"
+    return f"there is no {what} {name or repr(name)}; {hint}"
 
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
@@ -153,7 +165,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return _convert(value, next(argument for argument in arguments if argument is not type(None)), name)
     if origin is typing.Literal:
         if value not in arguments:
-            raise ConfigError(f"{name} is {value!r}; use {' or '.join(map(str, arguments))}")
+            raise ConfigError(f"{name} is {value!r}; use {_listed(arguments)}")
         return value
     if origin is tuple and isinstance(value, list | tuple):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
@@ -174,9 +186,24 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     fits = isinstance(value, plain) if isinstance(plain, type) else True
     if not fits or (plain in (int, float) and isinstance(value, bool)):
         raise ConfigError(
-            f"{name} is {value!r}, a {type(value).__name__}; it takes {getattr(plain, '__name__', plain)}"
+            f"{name} is {'null' if value is None else value!r}; it takes {_KINDS.get(plain, getattr(plain, '__name__', plain))}"
         )
     return value
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    tuple: "a list such as [1,2]",
+    dict: "settings by name",
+    Path: "a path",
+}
+
+
+def _listed(choices: Sequence[Any]) -> str:
+    return " or ".join([", ".join(map(str, choices[:-1])), str(choices[-1])] if len(choices) > 1 else [str(choices[0])])
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,186 @@
+"""Turn the authors' released checkpoints into saved models of ours."""
+
+import math
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from torch import Tensor, nn
+
+from millivid.diffusion import VideoDiT, VideoDiTConfig
+from millivid.diffusion.official import from_official_names
+from millivid.diffusion.train import VIDEO_MODEL_FILE
+from millivid.rollout import make_schedule
+from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
+from millivid.training import REQUIRED, ConfigError, write_json
+
+# Names in the release, by what `video=` calls them where `hub=` is given.
+RELEASED = {
+    "autoencoder": "autoencoder_3zg3ovzdhnun_128000.ckpt",
+    "millivid": "millivid_192k.ckpt",
+    "framepack": "framepack_192k.ckpt",
+    "full_resolution": "full_resolution_rollout_192k.ckpt",
+}
+SCHEDULES: dict[str, dict[str, object]] = {
+    "millivid": {"name": "millivid", "windows": (3, 12, 48, 192), "history": 768},
+    "framepack": {"name": "framepack", "num_targets": 3, "context": (3, 12, 48, 192)},
+    "full_resolution": {"name": "full_resolution", "num_frames": 14},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReferenceConfig:
+    """What to import.
+
+    autoencoder: a released .ckpt; video: a released .ckpt, or null; with hub=charatan/millivid they are fetched there,
+    and video is millivid, framepack or full_resolution. out: gets the folders `tokenizer` and `video`. image_size,
+    patch_size, variant: of the tokenizer, which its file does not say. schedule: the rollout schedule of the video
+    model; by default the paper's, by the name that the file's begins with.
+    """
+
+    autoencoder: str = "autoencoder"
+    video: str | None = None
+    hub: str | None = None
+    out: Path = REQUIRED
+    image_size: tuple[int, int] = (256, 256)
+    patch_size: tuple[int, int] = (16, 16)
+    variant: str = "adaptive"
+    schedule: dict[str, object] = field(default_factory=dict)
+
+
+def import_reference(config: ImportReferenceConfig) -> Path:
+    """Write `out/tokenizer` and, if asked for, `out/video`; returns `out`.
+
+    Raises ConfigError with one sentence for a file that is no such checkpoint, listing the tensors that do not fit.
+    """
+    if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
+        raise ConfigError(f"{config.out} is not empty; choose another out= or delete it")
+    autoencoder = read_checkpoint(_file(config, config.autoencoder))
+    tokenizer = tokenizer_of(autoencoder, config)
+    video, schedule = None, None
+    if config.video is not None:
+        video = video_model_of(read_checkpoint(_file(config, config.video)), tokenizer, config.video)
+        settings = config.schedule or _schedule_of(config.video)
+        schedule = make_schedule(**settings)  # type: ignore[arg-type]
+        schedule.chunk(video.config.tokens_per_level)
+    tokenizer.save_pretrained(config.out / "tokenizer")
+    if video is not None and schedule is not None:
+        video.save_pretrained(config.out / "video")
+        about = {"schedule": schedule.settings(), "tokenizer": fingerprint(tokenizer), "shift": 1.0, "examples": None}
+        write_json(config.out / "video" / VIDEO_MODEL_FILE, about)
+    return config.out
+
+
+def read_checkpoint(file: Path) -> dict[str, Tensor]:
+    """The model's tensors in a released checkpoint, by name. Nothing in the file is executed."""
+    if not file.is_file():
+        raise ConfigError(f"{file} is not there; give a released .ckpt, or hub=charatan/millivid to fetch it")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(f"{file} cannot be read as a checkpoint of plain tensors ({reason[:120]})") from error
+    state = content.get("model") if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"{file} holds no state dict under 'model', as the released checkpoints do")
+    return dict(state)
+
+
+def tokenizer_of(state: Mapping[str, Tensor], config: ImportReferenceConfig) -> HierarchicalTokenizer:
+    """The tokenizer that a released autoencoder's tensors describe."""
+    try:
+        encoder = _transformer_sizes(state, "encoder.transformer.", state["encoder.patchify.weight"].shape[0])
+        decoder = _transformer_sizes(state, "decoder.transformer.", state["decoder.unbottleneck.weight"].shape[0])
+        made = TokenizerConfig(
+            image_size=config.image_size,
+            patch_size=config.patch_size,
+            variant=config.variant,  # type: ignore[arg-type]
+            num_levels=state["encoder.level_embedding.weight"].shape[0],
+            latent_channels=state["encoder.bottleneck.weight"].shape[0],
+            **encoder,
+            **{f"decoder_{name}": value for name, value in decoder.items() if decoder != encoder},
+        )
+    except KeyError as error:
+        raise ConfigError(f"the autoencoder's file lacks {error}; it is no released autoencoder") from error
+    model = HierarchicalTokenizer(made)
+    _load(model, state, "the autoencoder's file")
+    return model.eval()
+
+
+def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer, name: str) -> VideoDiT:
+    """The video model that a released checkpoint's tensors describe; its copy of the decoder is left out."""
+    state = from_official_names({key: value for key, value in state.items() if not key.startswith("decoder.")})
+    own = "patchify.kernels.0.weight" in state or "patchify.kernels.0.0.weight" in state
+    try:
+        bottlenecked = own and "patchify.kernels.0.0.weight" in state
+        first = (
+            "patchify.kernels.0.0.weight" if bottlenecked else "patchify.kernels.0.weight" if own else "patchify.weight"
+        )
+        sizes = _transformer_sizes(state, "", state["level_embedding.weight"].shape[1])
+        levels = state["level_embedding.weight"].shape[0]
+        if levels > tokenizer.config.num_levels:
+            raise ConfigError(f"{name} has {levels} levels, but the autoencoder has {tokenizer.config.num_levels}")
+        channels = state["head.linear.weight"].shape[0]
+        if channels != tokenizer.config.latent_channels:
+            raise ConfigError(
+                f"{name} has latents of {channels} channels, but the autoencoder's have {tokenizer.config.latent_channels}"
+            )
+        made = VideoDiTConfig(
+            grids=tokenizer.config.grids[:levels],
+            latent_channels=channels,
+            num_actions=state["action_embedding.weight"].shape[0],
+            patchify="framepack" if own else "linear",
+            bottleneck=state[first].shape[0] if bottlenecked else None,
+            **sizes,
+        )
+    except KeyError as error:
+        raise ConfigError(f"{name} lacks {error}; it is no released video model") from error
+    model = VideoDiT(made)
+    _load(model, state, name)
+    return model.eval()
+
+
+def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, int]:
+    blocks = [int(m[1]) for name in state if (m := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", name))]
+    head = state[f"{prefix}blocks.0.attn.q_norm.weight"].shape[0]
+    return {"width": width, "depth": max(blocks) + 1, "num_heads": width // math.gcd(width, head)}
+
+
+def _load(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    wrong = [f"lacks {name}" for name in expected if name not in found]
+    wrong += [f"has {name} besides" for name in found if name not in expected]
+    wrong += [
+        f"has {name} as {found[name]} instead of {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    if wrong:
+        raise ConfigError(f"{what} does not fit: it " + ", ".join(wrong))
+    model.load_state_dict(dict(state))
+
+
+def _file(config: ImportReferenceConfig, name: str) -> Path:
+    if config.hub is None:
+        return Path(name)
+    if name not in RELEASED:
+        raise ConfigError(f"{config.hub} is not known to hold {name!r}; it holds {', '.join(RELEASED)}")
+    try:
+        return Path(hf_hub_download(config.hub, RELEASED[name]))
+    except OSError as error:
+        raise ConfigError(
+            f"{config.hub} did not give {RELEASED[name]} ({type(error).__name__}); is there a network?"
+        ) from error
+
+
+def _schedule_of(video: str) -> dict[str, Any]:
+    for name, settings in SCHEDULES.items():
+        if Path(video).name.startswith(name):
+            return settings
+    raise ConfigError(f"the schedule of {video} is unknown; give schedule=millivid schedule.windows=... for example")

@@ -1,0 +1,124 @@
+"""The authors' checkpoints become our models, or every tensor that does not fit is named."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from millivid.app.cli import main
+from millivid.app.import_reference import video_model_of
+from millivid.diffusion import VideoDiT
+from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
+
+ROOT = Path(__file__).parents[3]
+AUTOENCODER = ROOT / "packages/tokenizer/tests/golden/ae_small_adaptive.safetensors"
+VIDEO = ROOT / "packages/diffusion/tests/golden/video_generate_millivid.safetensors"
+FRAMEPACK = ROOT / "packages/diffusion/tests/golden/framepack_model_small.safetensors"
+
+
+def tensors(golden: Path, prefix: str) -> dict[str, Tensor]:
+    with safe_open(golden, "pt") as file:
+        return {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}  # noqa: SIM118
+
+
+def release(path: Path, state: dict[str, Tensor]) -> Path:
+    """A checkpoint laid out as the released ones are."""
+    torch.save({"model": state, "optimizer": {}, "scheduler": {}, "train_loader": {}, "step": 7}, path)
+    return path
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """The command for the small golden models; checkpoints of video models carry the decoder besides."""
+    video = tensors(VIDEO, "model.") | {"decoder.unpatchify.bias": torch.zeros(1)}
+    return [
+        *("import", "reference", "image_size=[32,96]", "patch_size=[4,8]", f"out={tmp_path / 'out'}"),
+        *("schedule=millivid", "schedule.windows=[1,4,16]", "schedule.history=96"),
+        f"autoencoder={release(tmp_path / 'autoencoder.ckpt', tensors(AUTOENCODER, 'model.'))}",
+        f"video={release(tmp_path / 'millivid_192k.ckpt', video)}",
+    ]
+
+
+def test_released_checkpoints_become_saved_models(words: list[str], tmp_path: Path) -> None:
+    assert main(words) == 0
+    tokenizer = HierarchicalTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
+    pyramid = tokenizer.encode(tensors(AUTOENCODER, "in.")["images"])
+    latents = torch.cat([level.flatten(1, 2) for level in pyramid], dim=1)
+    assert (latents - tensors(AUTOENCODER, "out.")["latents"]).abs().max() < 5e-6
+    video = VideoDiT.from_pretrained(tmp_path / "out" / "video")
+    weights = tensors(VIDEO, "model.")
+    assert torch.equal(video.patchify.weight, weights["dit.patchify.weight"])
+    assert sum(p.numel() for p in video.parameters()) == sum(weight.numel() for weight in weights.values())
+    about = json.loads((tmp_path / "out" / "video" / "video_model.json").read_text())
+    assert about["schedule"] == {"name": "millivid", "windows": [1, 4, 16], "history": 96, "pads": False}
+
+
+def test_framepack_has_its_own_network() -> None:
+    tokenizer = HierarchicalTokenizer(
+        TokenizerConfig(
+            image_size=(32, 64), patch_size=(4, 4), num_levels=3, latent_channels=5, width=32, depth=1, num_heads=2
+        )
+    )
+    model = video_model_of(tensors(FRAMEPACK, "model."), tokenizer, "framepack_192k.ckpt")
+    assert (model.config.patchify, model.config.bottleneck, model.config.num_heads) == ("framepack", None, 4)
+
+
+@pytest.mark.parametrize("which", ["autoencoder", "millivid_192k"])
+def test_gaps_leftovers_and_shapes_are_listed(
+    which: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"{which}.ckpt"
+    content = torch.load(path, weights_only=True)
+    bias = next(name for name in content["model"] if name.endswith("blocks.1.mlp.fc1.bias"))
+    norm = next(name for name in content["model"] if name.endswith("blocks.1.attn.q_norm.weight"))
+    del content["model"][bias]
+    content["model"] |= {norm: torch.zeros(3), "dit.surprise": torch.zeros(1)}
+    torch.save(content, path)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    for part in (
+        r"lacks \S*blocks\.1\.mlp\.fc1\.bias",
+        "has dit.surprise besides",
+        r"q_norm\.weight as \(3,\) instead of",
+    ):
+        assert re.search(part, told)
+    assert not (tmp_path / "out").exists()
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize("content", [{"model": Harmful()}, {"weights": {}}, b"nothing of the kind", None])
+def test_other_files_are_refused_and_not_executed(
+    content: object,
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "millivid_192k.ckpt"
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    assert main(words) == 2
+    assert str(path) in capsys.readouterr().err
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_number_of_channels_is_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(tmp_path / "millivid_192k.ckpt", tensors(FRAMEPACK, "model."))
+    assert main(words) == 2
+    assert "latents of 5 channels, but the autoencoder's have 6" in capsys.readouterr().err

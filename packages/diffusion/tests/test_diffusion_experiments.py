@@ -1,0 +1,50 @@
+"""Every experiment of the paper composes and builds at full size, with the parameters and sequence lengths it should."""
+
+import pytest
+import torch
+
+pytest.importorskip("millivid.training", reason="experiments are settings of the extra [train]")
+pytest.importorskip("millivid.data", reason="experiments are settings of the extra [train]")
+
+from millivid.diffusion import VideoDiT, stack_tokens
+from millivid.diffusion.framepack import FramePackPatchify
+from millivid.diffusion.train import CONF, TrainDiffusionConfig
+from millivid.rollout import make_schedule
+from millivid.training import load_config
+
+OWN, SHARED = 131_632_928, 129_566_240
+EXPERIMENTS = {  # name: (parameters, tokens per step, frames of context)
+    "main_millivid": (SHARED, 3_840, 255),
+    "main_framepack": (OWN, 3_840, 255),
+    "main_full_resolution": (SHARED, 3_584, 7),
+    "ablation_millivid": (SHARED, 1_280, 85),
+    "ablation_millivid_cascaded": (SHARED, 1_280, 85),
+    "ablation_framepack": (OWN, 1_280, 85),
+    "ablation_framepack_hierarchical": (SHARED, 1_364, 85),
+    "ablation_framepack_cascaded": (SHARED, 1_364, 85),
+    "ablation_framepack_mirrored": (SHARED, 1_364, 43),
+    "ablation_full_resolution": (SHARED, 1_024, 2),
+}
+
+
+def test_every_experiment_is_listed_here() -> None:
+    found = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
+    assert {name for name in found if not name.startswith("tiny")} == EXPERIMENTS.keys()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_at_full_size(name: str) -> None:
+    parameters, length, context = EXPERIMENTS[name]
+    config = load_config(TrainDiffusionConfig, [f"experiment={name}", "data=latents", "out=run"], CONF)
+    with torch.device("meta"):
+        model = VideoDiT(config.model)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    chunk = make_schedule(**config.schedule).chunk(config.model.tokens_per_level)  # type: ignore[arg-type]
+    assert chunk.num_context_frames == context
+    for step in chunk.steps:
+        tokens = stack_tokens([model.tokens_of(step)])
+        if config.model.patchify == "framepack":
+            assert isinstance(model.patchify, FramePackPatchify)
+            small = FramePackPatchify(config.model.grids[0], config.model.num_levels, 1, 1, None)
+            _, tokens = small(torch.zeros(1, tokens.level.shape[1], 1), tokens)
+        assert tokens.level.shape[1] == length
