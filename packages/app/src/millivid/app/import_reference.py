@@ -145,7 +145,7 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
     return model.eval()
 
 
-def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, int]:
+def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, Any]:
     blocks = [int(m[1]) for name in state if (m := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", name))]
     head = state[f"{prefix}blocks.0.attn.q_norm.weight"].shape[0]
     return {"width": width, "depth": max(blocks) + 1, "num_heads": width // math.gcd(width, head)}
