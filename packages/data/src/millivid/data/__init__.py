@@ -5,10 +5,12 @@ from .clips import ClipDataset, ClipIndex, ClipWriter
 from .errors import DatasetError
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latents import LatentDataset, LatentIndex, LatentWriter
+from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .video import VideoInfo, probe_video, read_video, write_video
 
 __all__ = [
     "POSE_NAMES",
+    "RELEASED_COLUMNS",
     "Clip",
     "ClipDataset",
     "ClipIndex",
@@ -18,9 +20,11 @@ __all__ = [
     "LatentIndex",
     "LatentStatistics",
     "LatentWriter",
+    "PyramidFile",
     "VideoInfo",
     "measure_statistics",
     "probe_video",
+    "read_frames_file",
     "read_video",
     "write_video",
 ]

@@ -1,0 +1,108 @@
+"""Reading the files of the paper's released dataset (LOOPCRAFT): `.pyramid` latents and `.frames` images.
+
+Neither has a header that says how many frames there are: counts come from the release's `index.json`, shapes from
+the tokenizer. Files are mapped, not read: only what is asked for is touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DatasetError
+
+RELEASED_COLUMNS = ("action", "x", "y", "z", "yaw", "pitch")
+"""The six float32 numbers that the release keeps for every frame."""
+
+
+@dataclass(frozen=True)
+class PyramidFile:
+    """One video's latents in the release's layout.
+
+    For every start level s, and then for every frame: levels s, s+1, ... as little-endian bfloat16 (channel, height,
+    width), and the six columns. So every level also stands first in a section of its own, which is where it is read.
+
+    Args:
+        path: the file.
+        num_frames: from the release's index.
+        grids: latent grid (height, width) per level, finest first.
+        channels: channels of a latent.
+
+    Raises:
+        DatasetError: the file is missing, or its size is not what these numbers make.
+    """
+
+    path: Path
+    num_frames: int
+    grids: Sequence[tuple[int, int]]
+    channels: int
+
+    def __post_init__(self) -> None:
+        expected = self.num_frames * sum(self._frame_bytes(level) for level in range(len(self.grids)))
+        found = self.path.stat().st_size if self.path.is_file() else None
+        if found != expected:
+            what = "is missing" if found is None else f"has {found} bytes"
+            raise DatasetError(
+                f"{self.path} {what}; {self.num_frames} frames of grids {tuple(self.grids)} with {self.channels} channels "
+                f"make {expected}. It is truncated, or the index or the grids belong to other files."
+            )
+
+    def read(self, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Latents of a span of frames, float32 [frame, height, width, channel], exactly the stored bfloat16 values."""
+        section = self._section(level, start, stop)
+        height, width = self.grids[level]
+        raw = np.ascontiguousarray(section[:, : 2 * self.channels * height * width]).view("<u2")
+        values = (raw.astype(np.uint32) << 16).view(np.float32)
+        return np.ascontiguousarray(values.reshape(-1, self.channels, height, width).transpose(0, 2, 3, 1))
+
+    def columns(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """`RELEASED_COLUMNS` of a span of frames, float32 [frame, 6]."""
+        section = self._section(len(self.grids) - 1, start, stop)
+        return np.ascontiguousarray(section[:, -4 * len(RELEASED_COLUMNS) :]).view("<f4").astype(np.float32)
+
+    def _frame_bytes(self, start_level: int) -> int:
+        latents = sum(2 * self.channels * height * width for height, width in self.grids[start_level:])
+        return latents + 4 * len(RELEASED_COLUMNS)
+
+    def _section(self, level: int, start: int, stop: int | None) -> NDArray[np.uint8]:
+        stop = self.num_frames if stop is None else stop
+        if not 0 <= level < len(self.grids) or not 0 <= start < stop <= self.num_frames:
+            raise DatasetError(
+                f"{self.path}: level {level}, frames [{start}, {stop}) were asked for; it has levels 0 to "
+                f"{len(self.grids) - 1} and frames [0, {self.num_frames})"
+            )
+        offset = self.num_frames * sum(self._frame_bytes(below) for below in range(level))
+        shape = (self.num_frames, self._frame_bytes(level))
+        section: NDArray[Any] = np.memmap(self.path, np.uint8, "r", offset, shape)
+        return section[start:stop]
+
+
+def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
+    """The encoded images of a `.frames` file: `num_frames` little-endian uint64 end offsets, then the images.
+
+    Raises:
+        DatasetError: the file is missing, truncated, or has offsets that do not ascend, or the span is not within it.
+    """
+    path = Path(path)
+    stop = num_frames if stop is None else stop
+    if not 0 <= start < stop <= num_frames:
+        raise DatasetError(f"{path}: frames [{start}, {stop}) were asked for; it has frames [0, {num_frames})")
+    size, header = (path.stat().st_size if path.is_file() else -1), 8 * num_frames
+    if size < header:
+        raise DatasetError(f"{path} is missing or shorter than the {header} bytes of its {num_frames} offsets")
+    with open(path, "rb") as file:
+        ends = np.frombuffer(file.read(header), "<u8").astype(np.int64)
+        begins = np.concatenate([[0], ends[:-1]])
+        if (ends < begins).any() or header + int(ends[-1]) != size:
+            raise DatasetError(
+                f"{path} has {size} bytes, but its {num_frames} offsets ask for {header + int(ends[-1])}, in ascending "
+                "order; it is truncated, or the index belongs to other files"
+            )
+        images = []
+        for begin, end in zip(begins[start:stop], ends[start:stop], strict=True):
+            file.seek(header + int(begin))
+            images.append(file.read(int(end - begin)))
+    return images
