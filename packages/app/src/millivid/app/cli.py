@@ -11,6 +11,7 @@ usage: millivid COMMAND [key=value ...]
 
   demo                 make data, train, generate, evaluate: outputs/demo/index.html
   data generate        record first-person videos of generated worlds
+  data import          the paper's released data   source=DIR out=CLIPS
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS
   train diffusion      the video model              experiment=tiny_millivid data=LATENTS out=RUN
@@ -70,6 +71,10 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
             return DemoConfig, None, run_demo, 1
         case ["data", "generate", *_]:
             return DataGenerateConfig, None, _data_generate, 2
+        case ["data", "import", *_]:
+            from millivid.app.import_data import ImportDataConfig, import_data
+
+            return ImportDataConfig, None, import_data, 2
         case ["train", "tokenizer", *_]:
             from millivid.tokenizer import train as tokenizer_train
 

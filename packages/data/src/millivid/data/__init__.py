@@ -3,6 +3,7 @@
 from .clip import POSE_NAMES, Clip
 from .clips import ClipDataset, ClipIndex, ClipWriter
 from .errors import DatasetError
+from .import_released import import_released_clips, import_released_latents, released_splits
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latents import LatentDataset, LatentIndex, LatentWriter
 from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
@@ -22,9 +23,12 @@ __all__ = [
     "LatentWriter",
     "PyramidFile",
     "VideoInfo",
+    "import_released_clips",
+    "import_released_latents",
     "measure_statistics",
     "probe_video",
     "read_frames_file",
     "read_video",
+    "released_splits",
     "write_video",
 ]

@@ -1,0 +1,234 @@
+"""Turning the paper's released dataset (LOOPCRAFT) into datasets of ours.
+
+The release is a folder with an `index.json` ({key: number of frames}, keys such as "008/071") and per key a file: a video
+(`008/071.mp4`, with its table `008/071.npy`), latents (`.pyramid`) or images (`.frames`).
+"""
+
+import io
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from .clip import Clip
+from .clips import ClipWriter
+from .errors import DatasetError
+from .latents import LatentWriter
+from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
+from .video import probe_video, read_video
+
+ACTIONS = ("forward", "left", "right")
+Errors = Literal["raise", "skip"]
+
+
+def released_splits(keys: Sequence[str], test_fraction: float) -> dict[str, list[str]]:
+    """The release's split: keys sorted, shuffled with seed 0, the first int(n x test_fraction) of them for the test."""
+    shuffled = sorted(keys)
+    random.Random(0).shuffle(shuffled)
+    count = int(len(shuffled) * test_fraction)
+    return {"train": shuffled[count:], "test": shuffled[:count]}
+
+
+def import_released_clips(
+    source: str | Path,
+    out: str | Path,
+    *,
+    test_fraction: float = 0.01,
+    errors: Errors = "raise",
+    fps: int = 20,
+    lossless: bool = False,
+    track: Callable[[list[str]], Iterable[str]] = iter,
+) -> dict[str, str]:
+    """Import videos or images as a clip dataset; may be interrupted and run again.
+
+    Args:
+        source: the release's folder.
+        out: the clip dataset.
+        test_fraction: share of the videos in the split ``test``.
+        errors: whether a damaged video ends the import or is left out.
+        fps, lossless: as for `ClipWriter`.
+        track: what the keys are drawn through, `tqdm` for example.
+
+    Returns:
+        What was left out: key -> why.
+
+    Raises:
+        DatasetError: the source is no release, or a file is damaged; the message names it.
+    """
+    source = Path(source)
+    index = _read_index(source)
+    size, has_tables = _look_at_first(source, index, errors)
+    writer = ClipWriter(
+        out,
+        fps=fps,
+        size=size,
+        action_names=ACTIONS if has_tables else ("unknown",),
+        source={"imported_from": "loopcraft"},
+        lossless=lossless,
+    )
+
+    def write(key: str) -> None:
+        path = _find(source, key, (".frames", ".mp4"))
+        frames = _read_images(path, index[key])
+        if frames.shape[1:3] != size:
+            raise DatasetError(f"{path} has frames of {frames.shape[1:3]}, but the videos before it of {size}")
+        columns = np.zeros((index[key], len(RELEASED_COLUMNS)), np.float32)
+        if has_tables:
+            columns = _read_columns(path.with_suffix(".npy"), index[key])
+        writer.write(_id(key), Clip(frames=frames, actions=_actions(path, columns), poses=_poses(columns)))
+
+    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
+    writer.finish(_splits(index, skipped, test_fraction))
+    return skipped
+
+
+def import_released_latents(
+    source: str | Path,
+    out: str | Path,
+    *,
+    grids: Sequence[tuple[int, int]],
+    channels: int,
+    fingerprint: str,
+    test_fraction: float = 0.01,
+    errors: Errors = "raise",
+    fps: int = 20,
+    track: Callable[[list[str]], Iterable[str]] = iter,
+) -> dict[str, str]:
+    """Import `.pyramid` files as a latent dataset; as `import_released_clips` otherwise.
+
+    Args:
+        grids, channels: of the released tokenizer, finest level first.
+        fingerprint: of the imported tokenizer's weights.
+    """
+    source = Path(source)
+    index = _read_index(source)
+    writer = LatentWriter(
+        out,
+        fps=fps,
+        action_names=ACTIONS,
+        grids=grids,
+        channels=channels,
+        tokenizer={"fingerprint": fingerprint},
+        source={"imported_from": "loopcraft"},
+    )
+
+    def write(key: str) -> None:
+        file = PyramidFile(_find(source, key, (".pyramid",)), index[key], tuple(grids), channels)
+        columns = file.columns()
+        levels = [file.read(level) for level in range(len(grids))]
+        writer.write(_id(key), levels, _actions(file.path, columns), _poses(columns))
+
+    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
+    writer.finish(_splits(index, skipped, test_fraction))
+    return skipped
+
+
+def _import_all(
+    index: dict[str, int],
+    done: Callable[[str], bool],
+    write: Callable[[str], None],
+    errors: Errors,
+    track: Callable[[list[str]], Iterable[str]],
+) -> dict[str, str]:
+    skipped: dict[str, str] = {}
+    for key in track(sorted(index)):
+        if done(key):
+            continue
+        try:
+            write(key)
+        except DatasetError as error:
+            if errors == "raise":
+                raise
+            skipped[key] = str(error)
+    if len(skipped) == len(index):
+        raise DatasetError(
+            f"none of the {len(index)} videos could be imported; the first: {next(iter(skipped.values()))}"
+        )
+    return skipped
+
+
+def _read_index(source: Path) -> dict[str, int]:
+    path = source / "index.json"
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+        index = {str(key): int(count) for key, count in value.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(f"{path} is not the index of a release, {{key: number of frames}} ({error})") from error
+    if not index or min(index.values()) < 1:
+        raise DatasetError(f"{path} lists no videos, or one without frames")
+    return index
+
+
+def _find(source: Path, key: str, suffixes: tuple[str, ...]) -> Path:
+    for path in (source / f"{key}{suffix}" for suffix in suffixes):
+        if path.is_file():
+            return path
+    raise DatasetError(f"{source / key} has no file that ends in {' or '.join(suffixes)}, though index.json lists it")
+
+
+def _read_columns(path: Path, num_frames: int) -> NDArray[np.float32]:
+    try:
+        columns = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f"{path} cannot be read as a table of numbers ({error})") from error
+    if columns.shape != (num_frames, len(RELEASED_COLUMNS)):
+        raise DatasetError(
+            f"{path} has shape {list(columns.shape)}; [{num_frames}, {len(RELEASED_COLUMNS)}] is expected, a row per frame of "
+            f"{', '.join(RELEASED_COLUMNS)}"
+        )
+    return columns.astype(np.float32)
+
+
+def _actions(path: Path, columns: NDArray[np.float32]) -> NDArray[np.int64]:
+    actions = columns[:, 0]
+    if not np.isin(actions, range(len(ACTIONS))).all():
+        raise DatasetError(f"{path} has actions other than 0, 1 and 2 ({', '.join(ACTIONS)})")
+    return actions.astype(np.int64)
+
+
+def _poses(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(columns[:, 1:])
+
+
+def _decode(path: Path, image: bytes) -> NDArray[np.uint8]:
+    try:
+        with av.open(io.BytesIO(image), "r") as container:
+            return next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
+    except (av.FFmpegError, StopIteration) as error:
+        raise DatasetError(f"{path} holds an image that cannot be decoded ({error})") from error
+
+
+def _look_at_first(source: Path, index: dict[str, int], errors: Errors) -> tuple[tuple[int, int], bool]:
+    """(height, width) of the first video that can be read, and whether tables stand beside the videos."""
+    for key in sorted(index):
+        try:
+            path = _find(source, key, (".frames", ".mp4"))
+            height, width = _read_images(path, index[key], 1).shape[1:3]
+            return (height, width), path.suffix == ".mp4" or path.with_suffix(".npy").is_file()
+        except DatasetError:
+            if errors == "raise":
+                raise
+    raise DatasetError(f"none of the {len(index)} videos that {source / 'index.json'} lists can be read")
+
+
+def _read_images(path: Path, num_frames: int, stop: int | None = None) -> NDArray[np.uint8]:
+    if path.suffix == ".frames":
+        return np.stack([_decode(path, image) for image in read_frames_file(path, num_frames, 0, stop)])
+    found = probe_video(path).frames
+    if found != num_frames:
+        raise DatasetError(f"{path} has {found} frames, but index.json says {num_frames}")
+    return read_video(path, 0, stop)
+
+
+def _splits(index: dict[str, int], skipped: dict[str, str], test_fraction: float) -> dict[str, list[str]]:
+    splits = released_splits(list(index), test_fraction)
+    return {name: [_id(key) for key in keys if key not in skipped] for name, keys in splits.items()}
+
+
+def _id(key: str) -> str:
+    return key.replace("/", "_")

@@ -1,0 +1,128 @@
+"""The release becomes our datasets; damaged files are named, or left out, and never half imported."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from millivid.data import (
+    ClipDataset,
+    DatasetError,
+    LatentDataset,
+    import_released_clips,
+    import_released_latents,
+    released_splits,
+    write_video,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "data"
+GRIDS = ((4, 8), (2, 4), (1, 2))
+
+
+def release(folder: Path, index: dict[str, int]) -> Path:
+    folder.mkdir()
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "000").mkdir()
+    return folder
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    source = release(tmp_path / "raw", {"000/000": 6, "000/001": 5})
+    for key, count in (("000/000", 6), ("000/001", 5)):
+        write_video(source / f"{key}.mp4", rng.integers(0, 256, (count, 16, 24, 3), np.uint8), fps=20)
+        columns = rng.normal(size=(count, 6)).astype(np.float32)
+        columns[:, 0] = rng.integers(0, 3, count)
+        np.save(source / f"{key}.npy", columns)
+    return source
+
+
+def latents(tmp_path: Path, count: int = 3) -> Path:
+    source = release(tmp_path / "latents", {f"000/{i:03d}": 20 for i in range(count)})
+    for i in range(count):
+        shutil.copy(GOLDEN / "small.pyramid", source / "000" / f"{i:03d}.pyramid")
+    return source
+
+
+def test_the_split_is_the_releases() -> None:
+    keys = [f"{i:03d}/{j:03d}" for i in range(3) for j in range(100)]
+    shuffled = sorted(keys)
+    random.Random(0).shuffle(shuffled)
+    assert released_splits(keys[::-1], 0.01) == {"train": shuffled[3:], "test": shuffled[:3]}
+
+
+def test_videos(videos: Path, tmp_path: Path) -> None:
+    assert import_released_clips(videos, tmp_path / "clips", test_fraction=0.5, lossless=True) == {}
+    data = ClipDataset(tmp_path / "clips")
+    assert {*data.ids("train"), *data.ids("test")} == {"000_000", "000_001"}
+    assert len(data.ids("test")) == 1
+    columns = np.load(videos / "000" / "001.npy")
+    clip = data.read("000_001")
+    assert np.array_equal(clip.poses, columns[:, 1:])
+    assert np.array_equal(clip.actions, columns[:, 0].astype(int))
+    assert clip.frames.shape == (5, 16, 24, 3)
+
+
+def test_latents_are_exact(tmp_path: Path) -> None:
+    source = latents(tmp_path)
+    settings = {"grids": GRIDS, "channels": 6, "fingerprint": "f"}
+    assert import_released_latents(source, tmp_path / "out", **settings) == {}  # type: ignore[arg-type]
+    data = LatentDataset(tmp_path / "out")
+    from millivid.data import PyramidFile
+
+    file = PyramidFile(GOLDEN / "small.pyramid", 20, GRIDS, 6)
+    for level in range(3):
+        assert np.array_equal(data.read("000_002", level), file.read(level).astype(np.float16))
+
+
+def test_images_without_tables(tmp_path: Path) -> None:
+    source = release(tmp_path / "frames", {"000/000": 5})
+    shutil.copy(GOLDEN / "small.frames", source / "000" / "000.frames")
+    import_released_clips(source, tmp_path / "out", lossless=True)
+    data = ClipDataset(tmp_path / "out")
+    assert data.index.action_names == ("unknown",)
+    assert data.read("000_000").frames.shape == (5, 6, 9, 3)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "actions", "count", "table"])
+def test_damage_is_named_or_left_out(damage: str, videos: Path, tmp_path: Path) -> None:
+    video, table = videos / "000" / "001.mp4", videos / "000" / "001.npy"
+    columns = np.load(table)
+    if damage == "missing":
+        video.unlink()
+    elif damage == "truncated":
+        video.write_bytes(video.read_bytes()[:200])
+    elif damage == "actions":
+        columns[2, 0] = 7
+        np.save(table, columns)
+    elif damage == "count":
+        (videos / "index.json").write_text('{"000/000": 6, "000/001": 9}')
+    else:
+        np.save(table, columns[:, :4])
+    with pytest.raises(DatasetError, match=r"000.001"):
+        import_released_clips(videos, tmp_path / "clips")
+    assert list(import_released_clips(videos, tmp_path / "clips", errors="skip")) == ["000/001"]
+    assert ClipDataset(tmp_path / "clips").ids() == ["000_000"]
+
+
+def test_truncated_latents(tmp_path: Path) -> None:
+    source = latents(tmp_path)
+    path = source / "000" / "001.pyramid"
+    path.write_bytes(path.read_bytes()[:-100])
+    settings = {"grids": GRIDS, "channels": 6, "fingerprint": "f"}
+    with pytest.raises(DatasetError, match="001.pyramid has 14300 bytes"):
+        import_released_latents(source, tmp_path / "out", **settings)  # type: ignore[arg-type]
+    assert list(import_released_latents(source, tmp_path / "out", errors="skip", **settings)) == ["000/001"]  # type: ignore[arg-type]
+    settings["channels"] = 5
+    with pytest.raises(DatasetError, match="none of the 3"):
+        import_released_latents(source, tmp_path / "other", errors="skip", **settings)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_no_release(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is not the index of a release"):
+        import_released_clips(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
