@@ -87,6 +87,14 @@ def test_decode_reads_only_its_level(model: HierarchicalTokenizer, level: int) -
     assert not torch.allclose(model.decode(changed, level), model.decode(pyramid, level))
 
 
+def test_both_variants_encode_the_finest_level_alike() -> None:
+    sizes = {"image_size": (16, 48), "patch_size": (2, 4), "num_levels": 3, **SMALL}
+    adaptive, cascaded = (lively(TokenizerConfig(variant=name, **sizes)) for name in ("adaptive", "cascaded"))
+    frames = torch.rand(2, 3, 16, 48)
+    assert torch.equal(adaptive.encode(frames)[0], cascaded.encode(frames)[0])
+    assert not torch.equal(adaptive.encode(frames)[1], cascaded.encode(frames)[1])
+
+
 def test_cascaded_coarse_latents_are_2x2_means() -> None:
     model = lively(TokenizerConfig(image_size=(16, 48), patch_size=(2, 4), num_levels=3, variant="cascaded", **SMALL))
     pyramid = model.encode(torch.rand(2, 3, 16, 48))

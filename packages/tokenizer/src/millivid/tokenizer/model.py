@@ -97,11 +97,10 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
 
     def encode_patches(self, patches: Float[Tensor, "batch token patch"]) -> Float[Tensor, "batch token c"]:
         """Latents of all levels from the patches of all levels, both in `patches` order."""
+        latents = self.encoder(patches, self.encoder_position, self.token_level)
         if self.config.variant == "adaptive":
-            return self.encoder(patches, self.encoder_position, self.token_level)
-        finest = self.config.tokens_per_level[0]
-        latents = self.encoder(patches[:, :finest], self.encoder_position[:finest], self.token_level[:finest])
-        levels = [latents]
+            return latents
+        levels = [latents[:, : self.config.tokens_per_level[0]]]  # the coarser images were seen, their latents are dropped
         for grid in self.config.grids[:-1]:
             image = levels[-1].detach().transpose(1, 2).unflatten(2, grid)
             levels.append(F.avg_pool2d(image, 2).flatten(2).transpose(1, 2))
