@@ -16,9 +16,9 @@ from millivid.diffusion import VideoDiT
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
 
 ROOT = Path(__file__).parents[3]
-AUTOENCODER = ROOT / "packages/tokenizer/tests/golden/ae_small_adaptive.safetensors"
-VIDEO = ROOT / "packages/diffusion/tests/golden/video_generate_millivid.safetensors"
-FRAMEPACK = ROOT / "packages/diffusion/tests/golden/framepack_model_small.safetensors"
+AUTOENCODER = ROOT / "tests/golden/ae_small_adaptive.safetensors"
+VIDEO = ROOT / "tests/golden/video_generate_millivid.safetensors"
+FRAMEPACK = ROOT / "tests/golden/framepack_model_small.safetensors"
 
 
 def tensors(golden: Path, prefix: str) -> dict[str, Tensor]:

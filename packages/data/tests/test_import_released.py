@@ -18,7 +18,7 @@ from millivid.data import (
     write_video,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "data"
+GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "data"
 GRIDS = ((4, 8), (2, 4), (1, 2))
 
 

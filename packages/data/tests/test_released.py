@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,48 +13,71 @@ import pytest
 
 from millivid.data import DatasetError, PyramidFile, read_frames_file
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(os.environ.get("MILLIVID_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
+SMALL = Path(__file__).parents[3] / "tests" / "golden" / "data"
 GRIDS = ((4, 8), (2, 4), (1, 2))
 
 
-def pyramid(path: Path = GOLDEN / "data" / "small.pyramid", num_frames: int = 20) -> PyramidFile:
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A fixture's tensors (bfloat16 as float32, for numpy has none) and what its metadata says."""
+    raw = path.read_bytes()
+    begin = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:begin])
+    meta = json.loads(header.pop("__metadata__", {}).get("meta", "{}"))
+    arrays = {}
+    for key, entry in header.items():
+        if (kind := {"BF16": "<u2", "F32": "<f4", "U8": "u1"}.get(entry["dtype"])) is None:
+            continue
+        first, last = (begin + offset for offset in entry["data_offsets"])
+        array = np.frombuffer(raw[first:last], kind).reshape(entry["shape"])
+        arrays[key] = (array.astype(np.uint32) << 16).view(np.float32) if entry["dtype"] == "BF16" else array
+    return arrays, meta
+
+
+def fixtures(suffix: str) -> list[Path]:
+    return [p for p in sorted(GOLDEN.glob("*.safetensors")) if load(p)[1].get("file", "").endswith(suffix)]
+
+
+def pyramid(path: Path = SMALL / "small.pyramid", num_frames: int = 20) -> PyramidFile:
     return PyramidFile(path, num_frames, GRIDS, channels=6)
 
 
-def expected(name: str) -> dict[str, np.ndarray]:
-    """Stored tensors as float32 (numpy has no bfloat16)."""
-    header_size = int.from_bytes((GOLDEN / f"{name}.safetensors").read_bytes()[:8], "little")
-    raw = (GOLDEN / f"{name}.safetensors").read_bytes()
-    header = json.loads(raw[8 : 8 + header_size])
-    arrays = {}
-    for key, entry in header.items():
-        if key == "__metadata__":
-            continue
-        begin, end = (8 + header_size + offset for offset in entry["data_offsets"])
-        kind = {"BF16": "<u2", "F32": "<f4", "U8": "u1"}[entry["dtype"]]
-        array = np.frombuffer(raw[begin:end], kind).reshape(entry["shape"])
-        arrays[key] = (array.astype(np.uint32) << 16).view(np.float32) if entry["dtype"] == "BF16" else array
-    return arrays
+@pytest.mark.parametrize("path", fixtures(".pyramid"), ids=lambda path: path.stem)
+def test_pyramids_are_exact(path: Path) -> None:
+    expected, meta = load(path)
+    channels, height, width = meta["base_latent_shape"]
+    grids = tuple((height >> level, width >> level) for level in range(meta["num_levels"]))
+    file = PyramidFile(path.parent / meta["file"], meta["num_frames"], grids, channels)
+    spans = [(0, None), *(read[2:] for read in meta["verified_reads_level_start_level_end_frame_start_frame_end"])]
+    for start, stop in spans:
+        assert np.array_equal(file.columns(start, stop), expected["actions"][start:stop])
+        for level in range(meta["num_levels"]):
+            found = file.read(level, start, stop)
+            assert found.dtype == np.float32
+            assert np.array_equal(found, expected[f"level{level}"][start:stop].transpose(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize("span", [(0, None), (3, 9), (5, 6), (19, 20)])
-@pytest.mark.parametrize("level", [0, 1, 2])
-def test_latents_are_exact(level: int, span: tuple[int, int | None]) -> None:
-    want = expected("pyramid_small_expected")[f"level{level}"][slice(*span)].transpose(0, 2, 3, 1)
-    found = pyramid().read(level, *span)
-    assert found.dtype == np.float32
-    assert np.array_equal(found, want)
+@pytest.mark.parametrize("path", fixtures(".frames"), ids=lambda path: path.stem)
+def test_images_are_exact(path: Path) -> None:
+    (expected,), meta = list(load(path)[0].values()), load(path)[1]
+    decoded = []
+    for image in read_frames_file(path.parent / meta["file"], len(expected)):
+        with av.open(io.BytesIO(image)) as container:
+            decoded.append(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+    assert np.array_equal(np.stack(decoded), expected)
 
 
-def test_columns_are_exact() -> None:
-    want = expected("pyramid_small_expected")["actions"]
-    assert np.array_equal(pyramid().columns(), want)
-    assert np.array_equal(pyramid().columns(3, 9), want[3:9])
+def test_the_bytes_of_images() -> None:
+    about = json.loads((SMALL / "frames_expected.json").read_text())["small.frames"]
+    images = read_frames_file(SMALL / "small.frames", about["num_blobs"])
+    assert [len(image) for image in images] == about["blob_lengths"]
+    assert [hashlib.sha256(image).hexdigest()[:16] for image in images] == about["blob_sha256"]
+    assert read_frames_file(SMALL / "small.frames", 5, 2, 4) == images[2:4]
 
 
 def test_a_truncated_pyramid_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cut.pyramid"
-    path.write_bytes((GOLDEN / "data" / "small.pyramid").read_bytes()[:-1])
+    path.write_bytes((SMALL / "small.pyramid").read_bytes()[:-1])
     with pytest.raises(DatasetError, match=r"cut.pyramid has 14399 bytes; 20 frames .* make 14400"):
         pyramid(path)
     with pytest.raises(DatasetError, match="missing"):
@@ -67,23 +92,8 @@ def test_what_is_not_there_is_refused(level: int, start: int, stop: int) -> None
         pyramid().read(level, start, stop)
 
 
-def test_images_are_exact() -> None:
-    about = json.loads((GOLDEN / "data" / "frames_expected.json").read_text())["small.frames"]
-    images = read_frames_file(GOLDEN / "data" / "small.frames", about["num_blobs"])
-    assert [len(image) for image in images] == about["blob_lengths"]
-    assert [hashlib.sha256(image).hexdigest()[:16] for image in images] == about["blob_sha256"]
-    decoded = []
-    for image in images:
-        with av.open(io.BytesIO(image)) as container:
-            decoded.append(next(container.decode(video=0)).to_ndarray(format="rgb24"))
-    assert np.array_equal(np.stack(decoded), expected("frames_small_expected")["images_uint8_hwc"])
-    assert read_frames_file(GOLDEN / "data" / "small.frames", 5, 2, 4) == images[2:4]
-
-
 def test_empty_images_and_damaged_files(tmp_path: Path) -> None:
-    blobs = [
-        bytes.fromhex(blob) for blob in json.loads((GOLDEN / "data" / "frames_expected.json").read_text())["raw.frames"]
-    ]
+    blobs = [bytes.fromhex(blob) for blob in json.loads((SMALL / "frames_expected.json").read_text())["raw.frames"]]
     ends = np.cumsum([len(blob) for blob in blobs]).astype("<u8").tobytes()
     path = tmp_path / "raw.frames"
     path.write_bytes(ends + b"".join(blobs))

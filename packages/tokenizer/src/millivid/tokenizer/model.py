@@ -100,7 +100,9 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
         latents = self.encoder(patches, self.encoder_position, self.token_level)
         if self.config.variant == "adaptive":
             return latents
-        levels = [latents[:, : self.config.tokens_per_level[0]]]  # the coarser images were seen, their latents are dropped
+        levels = [
+            latents[:, : self.config.tokens_per_level[0]]
+        ]  # the coarser images were seen, their latents are dropped
         for grid in self.config.grids[:-1]:
             image = levels[-1].detach().transpose(1, 2).unflatten(2, grid)
             levels.append(F.avg_pool2d(image, 2).flatten(2).transpose(1, 2))
