@@ -1,5 +1,6 @@
 """The demo: make a world, learn it, walk on from held-out videos, and show what was remembered."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,30 +9,34 @@ from pathlib import Path
 
 from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.data_gen import RecordConfig, record
+from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 
 RUNS = ("millivid", "full_resolution")
 STAGES = "stages"
+WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """The demo's sizes.
+    """What the demo does, and its sizes.
 
-    out: the report's folder; what leads up to it goes to its folder `stages`.
-    train_videos, test_videos, context, frames: of the clips, `frames` after `context`.
-    tokenizer_steps, diffusion_steps: of training. sampling_steps: of the sampler. seed: of it all.
+    out: the report's folder; what leads up to it goes to its folder `stages`. train: train the models here instead of
+    using the shipped ones. test_videos, context, frames: go on from the first `context` frames of so many held-out
+    videos for `frames` more. sampling_steps: of the sampler. train_videos, tokenizer_steps, diffusion_steps: of the
+    training, if there is one. seed: of it all.
     """
 
     out: Path = Path("outputs/demo")
-    train_videos: int = 200
+    train: bool = False
     test_videos: int = 8
     context: int = 84
     frames: int = 128
-    tokenizer_steps: int = 1_000
-    diffusion_steps: int = 400
     sampling_steps: int = 6
+    train_videos: int = 200
+    tokenizer_steps: int = 400
+    diffusion_steps: int = 400
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -42,42 +47,21 @@ class DemoConfig:
 def run_demo(config: DemoConfig) -> Path:
     """Run every stage that is not done yet; returns the path of index.html."""
     check_report_folder(config.out, alongside=(STAGES,))
-    stages = config.out / STAGES
-    clips, latents, tokenizer = stages / "clips", stages / "latents", stages / "tokenizer" / "model"
-    record(
-        RecordConfig(
-            train_videos=config.train_videos,
-            test_videos=config.test_videos,
-            frames=config.context + config.frames,
-            context=config.context,
-            seed=config.seed,
-        ),
-        clips,
-        processes=_cores(),
+    stages = config.out / STAGES / ("trained" if config.train else "shipped")
+    clips = stages / "clips"
+    recording = RecordConfig(
+        train_videos=config.train_videos if config.train else 0,
+        test_videos=config.test_videos,
+        frames=config.context + config.frames,
+        context=config.context,
+        seed=config.seed,
     )
+    record(recording, clips, processes=_cores())
+    models = _train(config, stages, clips) if config.train else {name: WEIGHTS / name for name in ("tokenizer", *RUNS)}
     _run_all(
         [
             [
-                *("train", "tokenizer", "experiment=tiny", f"data={clips}", f"out={tokenizer.parent}"),
-                *(f"training.steps={config.tokenizer_steps}", f"training.seed={config.seed}"),
-            ]
-        ],
-        _cores(),
-    )
-    encode_dataset(EncodeConfig(data=clips, tokenizer=tokenizer, out=latents))
-    _run_all(
-        [
-            [
-                *("train", "diffusion", f"experiment=tiny_{run}", f"data={latents}", f"out={stages / run}"),
-                *(f"training.steps={config.diffusion_steps}", f"training.seed={config.seed}"),
-            ]
-            for run in RUNS
-        ]
-    )
-    _run_all(
-        [
-            [
-                *("generate", f"data={clips}", f"tokenizer={tokenizer}", f"model={stages / run / 'model'}"),
+                *("generate", f"data={clips}", f"tokenizer={models['tokenizer']}", f"model={models[run]}"),
                 *(f"out={stages / 'generated' / run}", f"context={config.context}", f"frames={config.frames}"),
                 *(f"steps={config.sampling_steps}", f"seed={config.seed}"),
             ]
@@ -90,12 +74,45 @@ def run_demo(config: DemoConfig) -> Path:
             reference=clips,
             out=config.out,
             context=config.context,
-            tokenizer=tokenizer,
+            tokenizer=models["tokenizer"],
             horizons=(16, 64, 128),
             title="MilliVid: does it remember?",
         ),
         alongside=(STAGES,),
+        descriptions={run: _describe(models[run]) for run in RUNS},
     )
+
+
+def _describe(model: Path) -> str:
+    about = json.loads((model / VIDEO_MODEL_FILE).read_text())
+    settings = ", ".join(f"{name} {value}" for name, value in about["schedule"].items() if name not in ("name", "pads"))
+    return f"{settings}; {about['examples']:,} training examples"
+
+
+def _train(config: DemoConfig, stages: Path, clips: Path) -> dict[str, Path]:
+    """Train the tokenizer, then the video models beside each other; returns their folders by name."""
+    latents = stages / "latents"
+    models = {name: stages / name / "model" for name in ("tokenizer", *RUNS)}
+    _run_all(
+        [
+            [
+                *("train", "tokenizer", "experiment=tiny", f"data={clips}", f"out={models['tokenizer'].parent}"),
+                *(f"training.steps={config.tokenizer_steps}", f"training.seed={config.seed}"),
+            ]
+        ],
+        threads=_cores(),
+    )
+    encode_dataset(EncodeConfig(data=clips, tokenizer=models["tokenizer"], out=latents))
+    _run_all(
+        [
+            [
+                *("train", "diffusion", f"experiment=tiny_{run}", f"data={latents}", f"out={models[run].parent}"),
+                *(f"training.steps={config.diffusion_steps}", f"training.seed={config.seed}"),
+            ]
+            for run in RUNS
+        ]
+    )
+    return models
 
 
 def _cores() -> int:

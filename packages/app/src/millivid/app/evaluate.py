@@ -1,6 +1,6 @@
 """Evaluate runs against the truth, between the two bounds, and write the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +46,13 @@ def _reconstruct(tokenizer: HierarchicalTokenizer, frames: np.ndarray) -> np.nda
     return (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def evaluate_runs(config: EvaluateConfig, alongside: Sequence[str] = ()) -> Path:
-    """Score every run and write the report, beside what `alongside` names in its folder; returns its index.html."""
+def evaluate_runs(
+    config: EvaluateConfig, alongside: Sequence[str] = (), descriptions: Mapping[str, str] | None = None
+) -> Path:
+    """Score every run and write the report; returns its index.html.
+
+    alongside: names that may be in the report's folder besides. descriptions: a line on a run, by its name.
+    """
     if not config.runs:
         raise ConfigError("there is nothing to evaluate; name at least one run, as runs.NAME=FOLDER")
     check_report_folder(config.out, alongside)
@@ -72,4 +77,13 @@ def evaluate_runs(config: EvaluateConfig, alongside: Sequence[str] = ()) -> Path
         metrics=config.metrics,
         ids=ids,
     )
-    return write_report(results, runs, reference, config.out, title=config.title, roles=roles, alongside=alongside)
+    return write_report(
+        results,
+        runs,
+        reference,
+        config.out,
+        title=config.title,
+        roles=roles,
+        descriptions=descriptions,
+        alongside=alongside,
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
-from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -32,6 +32,13 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
         save_file(state, partial)
         partial.replace(save_directory / WEIGHTS_NAME)
         (save_directory / CONFIG_NAME).write_text(content)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """What `save_pretrained` leaves as README.md: the class and its config."""
+        config = json.dumps(dataclasses.asdict(self.config), indent=2)  # type: ignore[call-overload]
+        return ModelCard(
+            f"# {type(self).__name__}\n\nA model of MilliVid (arXiv 2606.09056).\n\n```json\n{config}\n```\n"
+        )
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub: Any) -> Self:
