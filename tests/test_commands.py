@@ -60,3 +60,21 @@ def test_make_check() -> None:
 def test_make_test_of_one_package(name: str) -> None:
     done = make(f"test-{name}")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_what_readmes_install(tmp_path: Path) -> None:
+    """Every `pip install` line of every README, in one new environment."""
+    lines = [
+        line.split("#")[0].strip()
+        for readme in (ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("packages/*/README.md"))
+        for block in re.findall(r"```(?:ba)?sh\n(.*?)```", readme.read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("pip install")
+    ]
+    assert lines
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
+    for line in lines:
+        command = f"{tmp_path}/bin/{line} --quiet -c constraints.txt"
+        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
