@@ -43,6 +43,11 @@ def entry(request: pytest.FixtureRequest) -> dict[str, Any]:
     return request.param
 
 
+def test_all_entries_are_there() -> None:
+    assert ENTRIES
+    assert len(ENTRIES) == 14 or "MILLIVID_GOLDEN" in os.environ
+
+
 def tokens_of(entry: dict[str, Any]) -> tuple[int, ...]:
     return tuple(entry["base_num_tokens"] // 4**level for level in range(entry["num_levels"]))
 

@@ -9,7 +9,7 @@ from typing import Any
 USAGE = """\
 usage: millivid COMMAND [key=value ...]
 
-  demo                 make data, train, generate, evaluate: outputs/demo/index.html
+  demo                 go on from held-out videos, compare: outputs/demo/index.html
   data generate        record first-person videos of generated worlds
   data import          the paper's released data   source=DIR out=CLIPS
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN

@@ -1,4 +1,4 @@
-"""The demo: make a world, learn it, walk on from held-out videos, and show what was remembered."""
+"""The demo: walk on from held-out videos of generated worlds, and show what was remembered."""
 
 import json
 import os

@@ -1,6 +1,5 @@
 """Turn the authors' released checkpoints into saved models of ours."""
 
-import math
 import pickle
 import re
 from collections.abc import Mapping
@@ -115,12 +114,9 @@ def tokenizer_of(state: Mapping[str, Tensor], config: ImportReferenceConfig) -> 
 def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer, name: str) -> VideoDiT:
     """The video model that a released checkpoint's tensors describe; its copy of the decoder is left out."""
     state = from_official_names({key: value for key, value in state.items() if not key.startswith("decoder.")})
-    own = "patchify.kernels.0.weight" in state or "patchify.kernels.0.0.weight" in state
+    narrow = state.get("patchify.kernels.0.0.weight")
+    own = narrow is not None or "patchify.kernels.0.weight" in state
     try:
-        bottlenecked = own and "patchify.kernels.0.0.weight" in state
-        first = (
-            "patchify.kernels.0.0.weight" if bottlenecked else "patchify.kernels.0.weight" if own else "patchify.weight"
-        )
         sizes = _transformer_sizes(state, "", state["level_embedding.weight"].shape[1])
         levels = state["level_embedding.weight"].shape[0]
         if levels > tokenizer.config.num_levels:
@@ -135,7 +131,7 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
             latent_channels=channels,
             num_actions=state["action_embedding.weight"].shape[0],
             patchify="framepack" if own else "linear",
-            bottleneck=state[first].shape[0] if bottlenecked else None,
+            bottleneck=None if narrow is None else narrow.shape[0],
             **sizes,
         )
     except KeyError as error:
@@ -148,7 +144,7 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
 def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, Any]:
     blocks = [int(m[1]) for name in state if (m := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", name))]
     head = state[f"{prefix}blocks.0.attn.q_norm.weight"].shape[0]
-    return {"width": width, "depth": max(blocks) + 1, "num_heads": width // math.gcd(width, head)}
+    return {"width": width, "depth": max(blocks) + 1, "num_heads": width // head}
 
 
 def _load(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
