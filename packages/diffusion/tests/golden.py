@@ -49,10 +49,10 @@ def grids_of(meta: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     return tuple((height >> level, width >> level) for level in range(meta.get("available_num_levels", 1)))
 
 
-def schedule_of(strategy: dict[str, Any]) -> Schedule:
+def schedule_of(strategy: dict[str, Any], padded: bool = False) -> Schedule:
     theirs = strategy["name"]
     settings = {SETTINGS.get((theirs, key), key): value for key, value in strategy.items() if key != "name"}
-    return make_schedule(NAMES.get(theirs, theirs), **settings)
+    return make_schedule(NAMES.get(theirs, theirs), **settings, **({"pads": True} if padded else {}))
 
 
 def build_model(golden: dict[str, Tensor], meta: dict[str, Any], **settings: Any) -> VideoDiT:

@@ -16,13 +16,9 @@ def sincos_3d(
     """
     num = dim // 6
     frequency = 1 / 10000 ** (torch.arange(num, device=frame.device) / (num - 1))
-    parts = []
-    for axis in (frame, row, column):
-        # Places are few and tokens many: tabulate the sines once per place.
-        table = torch.arange(int(axis.max()) + 1 if axis.numel() else 0, device=axis.device).unsqueeze(1) * frequency
-        parts += [table.sin()[axis], table.cos()[axis]]
-    parts.append(torch.zeros(*frame.shape, dim - 6 * num, device=frame.device))
-    return torch.cat(parts, dim=-1)
+    phases = [axis.unsqueeze(-1) * frequency for axis in (frame, row, column)]
+    padding = torch.zeros(*frame.shape, dim - 6 * num, device=frame.device)
+    return torch.cat([wave for phase in phases for wave in (phase.sin(), phase.cos())] + [padding], dim=-1)
 
 
 class TimeEmbedding(nn.Module):

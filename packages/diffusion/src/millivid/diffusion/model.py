@@ -10,7 +10,8 @@ from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
 from millivid.diffusion.motion import PoseEmbedding, relative_pose
 from millivid.diffusion.pretrained import PretrainedModel
 from millivid.diffusion.tokens import TokenBatch
-from millivid.diffusion.transformer import Block, Head, rows_of
+from millivid.diffusion.transformer import Block, Head
+from millivid.kernels import rows_of
 from millivid.rollout import Step, StepTokens
 
 
@@ -80,7 +81,7 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
     ) -> Float[Tensor, "batch token c"]:
         real = tokens.frame
         if tokens.key_mask is not None:
-            real = real.masked_fill(~tokens.key_mask, int(real.max()))
+            real = torch.where(tokens.key_mask, real, real.amax())
         frame = (tokens.frame - real.amin(dim=1, keepdim=True)).clamp(min=0)
         place = sincos_3d(frame, tokens.row, tokens.column, self.config.width)
         row = tokens.cell_row

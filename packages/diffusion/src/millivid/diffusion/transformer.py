@@ -5,22 +5,25 @@ computed once per cell and each token reads the row of its cell: the numbers of 
 of the arithmetic.
 """
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from millivid.diffusion.attention import attention
+from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm
 
 
-def rows_of(table: Float[Tensor, "batch cell d"], row: Int[Tensor, " index"]) -> Float[Tensor, "batch token d"]:
-    """Each token's row of a per-cell table; `row` counts over the whole batch's cells."""
-    batch, _, d = table.shape
-    return table.reshape(-1, d).index_select(0, row).view(batch, -1, d)
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the last axis, with a learned weight."""
 
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
 
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Adaptive layer norm's affine part, x (1 + scale) + shift (Peebles & Xie 2023)."""
-    return x * (1 + scale) + shift
+    def forward(self, x: Float[Tensor, "*b width"]) -> Float[Tensor, "*b width"]:
+        return rms_norm(x, self.weight)
 
 
 class Attention(nn.Module):
@@ -30,8 +33,8 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.q_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
-        self.k_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
+        self.q_norm = RMSNorm(width // num_heads)
+        self.k_norm = RMSNorm(width // num_heads)
         self.proj = nn.Linear(width, width)
 
     def forward(
@@ -40,8 +43,7 @@ class Attention(nn.Module):
         batch, token, width = x.shape
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        q, k = self.q_norm(q.float()).to(v.dtype), self.k_norm(k.float()).to(v.dtype)
-        return self.proj(attention(q, k, v, key_mask).transpose(1, 2).reshape(batch, token, width))
+        return self.proj(attention(self.q_norm(q), self.k_norm(k), v, key_mask).transpose(1, 2).reshape(batch, token, width))
 
 
 class MLP(nn.Module):
@@ -53,7 +55,12 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: Float[Tensor, "*b width"]) -> Float[Tensor, "*b width"]:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        hidden = self.fc1(x)
+        # The activation is the largest array of a block and cheap to compute: rather than kept, it is made again.
+        return checkpoint(self._activate, hidden, use_reentrant=False, preserve_rng_state=False)
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        return self.fc2(F.gelu(hidden, approximate="tanh"))
 
 
 class Block(nn.Module):
@@ -63,7 +70,6 @@ class Block(nn.Module):
         super().__init__()
         self.attn = Attention(width, num_heads)
         self.mlp = MLP(width)
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
     def forward(
@@ -73,10 +79,9 @@ class Block(nn.Module):
         row: Int[Tensor, " index"],
         key_mask: Bool[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch token width"]:
-        tables = self.adaLN_modulation(c).chunk(6, dim=-1)
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (rows_of(table, row) for table in tables)
-        x = x + gate_a * self.attn(modulate(self.norm(x), shift_a, scale_a), key_mask)
-        return x + gate_m * self.mlp(modulate(self.norm(x), shift_m, scale_m))
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, dim=-1)
+        x = gated_residual(x, self.attn(modulated_layer_norm(x, shift_a, scale_a, row), key_mask), gate_a, row)
+        return gated_residual(x, self.mlp(modulated_layer_norm(x, shift_m, scale_m, row)), gate_m, row)
 
 
 class Head(nn.Module):
@@ -84,7 +89,6 @@ class Head(nn.Module):
 
     def __init__(self, width: int, out_channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
         self.linear = nn.Linear(width, out_channels)
 
@@ -94,5 +98,5 @@ class Head(nn.Module):
         c: Float[Tensor, "batch cell width"],
         row: Int[Tensor, " index"],
     ) -> Float[Tensor, "batch token c"]:
-        shift, scale = (rows_of(table, row) for table in self.adaLN_modulation(c).chunk(2, dim=-1))
-        return self.linear(modulate(self.norm(x), shift, scale))
+        shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
+        return self.linear(modulated_layer_norm(x, shift, scale, row))

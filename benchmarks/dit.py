@@ -1,0 +1,189 @@
+"""Conditioning per cell against conditioning per token, eager and compiled: time and peak memory of the video model.
+
+    python benchmarks/dit.py [--device cuda] [--rounds 5] [--cases 0 1] [--out benchmarks/results/dit.json]
+
+The opponent, `forward_per_token`, arranges the conditioning as the authors' code does. All variants of a case take turns
+in one process, on the finest step of a schedule. A ratio is the median over rounds of variant / opponent of that round;
+memory is the most that one call holds beyond weights and inputs. Prints a Markdown table, and writes the figures as JSON.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe_machine
+from torch.profiler import profile
+
+from millivid.diffusion import SIZES, VideoDiT, VideoDiTConfig, stack_tokens
+from millivid.diffusion.per_token import forward_per_token
+from millivid.rollout import make_schedule
+
+Call = Callable[[], None]
+OPPONENT = "per token"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A model's size, a MilliVid schedule, a type to compute in, and whether a backward pass follows."""
+
+    size: str
+    windows: tuple[int, ...]
+    history: int
+    training: bool
+    dtype: str
+
+    @property
+    def title(self) -> str:
+        passes = "forward + backward" if self.training else "forward"
+        return f"DiT-{self.size} {passes}, {'bf16' if self.dtype == 'bfloat16' else 'fp32'}"
+
+
+CASES = [
+    Case(size=size, windows=windows, history=history, training=training, dtype=dtype)
+    for size, windows, history, training in (
+        ("S", (1, 4, 8, 16), 256, True),
+        ("B", (1, 4, 8, 16), 256, False),
+        ("B", (3, 12, 48, 192), 768, False),
+    )
+    for dtype in ("float32", "bfloat16")
+]
+
+
+def variants(case: Case, device: str) -> tuple[dict[str, Call], dict[str, Any]]:
+    """A call per variant, the opponent first, and what is known of the case without running it."""
+    torch.manual_seed(0)
+    model = VideoDiT(VideoDiTConfig(**SIZES[case.size])).to(device)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    chunk = make_schedule("millivid", windows=case.windows, history=case.history).chunk(model.config.tokens_per_level)
+    tokens = stack_tokens([model.tokens_of(chunk.steps[-1])]).to(device)
+    num_tokens, num_cells = tokens.level.shape[1], tokens.cell_level.shape[1]
+    x = torch.randn(1, num_tokens, model.config.latent_channels, device=device)
+    t, action = torch.rand(1, num_cells, device=device), torch.randint(0, 3, (1, num_cells), device=device)
+    token_t, token_action = t.gather(1, tokens.cell), action.gather(1, tokens.cell)
+    compiled, compiled_per_token = torch.compile(model), torch.compile(forward_per_token)
+    forwards = {
+        OPPONENT: lambda: forward_per_token(model, x, token_t, tokens, token_action),
+        "per cell": lambda: model(x, t, tokens, action),
+        "per token, compiled": lambda: compiled_per_token(model, x, token_t, tokens, token_action),
+        "per cell, compiled": lambda: compiled(x, t, tokens, action),
+    }
+
+    def call(forward: Callable[[], torch.Tensor]) -> Call:
+        def run() -> None:
+            autocast = torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16")
+            with torch.set_grad_enabled(case.training), autocast:
+                out = forward()
+            if case.training:
+                out.float().square().mean().backward()
+                model.zero_grad(set_to_none=True)
+
+        return run
+
+    by_cell, by_token = (multiplications(model, num_tokens, conditions) for conditions in (num_cells, num_tokens))
+    about = {"tokens": num_tokens, "cells": num_cells, "ratio_by_arithmetic": by_cell / by_token}
+    return {name: call(forward) for name, forward in forwards.items()}, about
+
+
+def multiplications(model: VideoDiT, num_tokens: int, num_conditions: int) -> int:
+    """Of a forward pass through the blocks: linear layers, attention, and six modulations for every condition."""
+    d = model.config.width
+    return model.config.depth * (num_tokens * (12 * d * d + 2 * num_tokens * d) + num_conditions * 6 * d * d)
+
+
+def seconds(call: Call, device: str) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_bytes(call: Call, device: str) -> int:
+    """The most that tensors made during one call take up at a time."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(profile_memory=True) as profiler:
+        call()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        events = [event for event in json.loads(path.read_text())["traceEvents"] if event["name"] == "[memory]"]
+    events.sort(key=lambda event: event["ts"])
+    before = events[0]["args"]["Total Allocated"] - events[0]["args"]["Bytes"]
+    return max(event["args"]["Total Allocated"] for event in events) - before
+
+
+def measure(case: Case, device: str, rounds: int) -> dict[str, Any]:
+    """Seconds and bytes of every variant, and their ratios to the opponent's."""
+    calls, about = variants(case, device)
+    for call in calls.values():
+        call()  # compiles, and warms the caches
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(seconds(call, device))
+    peaks = {name: peak_bytes(call, device) for name, call in calls.items()}
+    rows = {
+        name: {
+            "seconds": statistics.median(times[name]),
+            "time_ratio": statistics.median(a / b for a, b in zip(times[name], times[OPPONENT], strict=True)),
+            "peak_bytes": peaks[name],
+            "memory_ratio": peaks[name] / peaks[OPPONENT],
+        }
+        for name in calls
+    }
+    return {"case": case.title, **about, "variants": rows}
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "| case | tokens | cells | ratio by arithmetic | variant | time | ratio | peak memory | ratio |",
+        "| --- | --: | --: | --: | --- | --: | --: | --: | --: |",
+    ]
+    for result in results:
+        head = f"| {result['case']} | {result['tokens']} | {result['cells']} | {result['ratio_by_arithmetic']:.2f} "
+        for name, row in result["variants"].items():
+            lines.append(
+                f"{head}| {name} | {row['seconds']:.3f} s | {row['time_ratio']:.2f} "
+                f"| {row['peak_bytes'] / 1e6:.0f} MB | {row['memory_ratio']:.2f} |"
+            )
+            head = "| | | | "
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the cases that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))), choices=range(len(CASES)))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    results = []
+    for index in options.cases:
+        print(CASES[index].title, file=sys.stderr)
+        results.append(measure(CASES[index], options.device, options.rounds))
+    machine = describe_machine(options.device)
+    print(table(results), json.dumps(machine), sep="\n\n")
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""A block's norms and gates: truth tables by hand, gradients, low precision, and how little is kept for the backward pass."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm, rows_of
+
+Function = Callable[..., Tensor]
+
+
+def plain_modulated_layer_norm(x: Tensor, shift: Tensor, scale: Tensor, row: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + rows_of(scale, row)) + rows_of(shift, row)
+
+
+def plain_gated_residual(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
+    return x + rows_of(gate, row) * y
+
+
+def plain_rms_norm(x: Tensor, weight: Tensor) -> Tensor:
+    return F.rms_norm(x, weight.shape, weight, 1e-6)
+
+
+PAIRS = {
+    "modulated_layer_norm": (modulated_layer_norm, plain_modulated_layer_norm),
+    "gated_residual": (gated_residual, plain_gated_residual),
+    "rms_norm": (rms_norm, plain_rms_norm),
+}
+
+
+def arguments(name: str, batch: int = 2, token: int = 5, cell: int = 3, d: int = 4, seed: int = 0) -> list[Tensor]:
+    """Inputs in float64; the tables are slices of a wider one, as a model's are, and no cell's tokens lie together."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    if name == "rms_norm":
+        return [normal(batch, token, cell, d), normal(d)]
+    row = torch.randint(0, batch * cell, (batch * token,), generator=generator)
+    x, table = normal(batch, token, d), normal(batch, cell, 3 * d)
+    if name == "gated_residual":
+        return [x, normal(batch, token, d), table[..., d : 2 * d], row]
+    return [x, table[..., :d], table[..., 2 * d :], row]
+
+
+def run(function: Function, arguments: list[Tensor], dtypes: list[torch.dtype]) -> list[Tensor]:
+    """The result and the gradients of a weighted sum of it, in float64."""
+    inputs = [
+        a.to(dtype).requires_grad_() if a.is_floating_point() else a for a, dtype in zip(arguments, dtypes, strict=True)
+    ]
+    out = function(*inputs)
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    gradients = torch.autograd.grad(out, [a for a in inputs if a.requires_grad], weight.to(out.dtype))
+    return [out.double(), *(gradient.double() for gradient in gradients)]
+
+
+def test_modulated_layer_norm_by_hand() -> None:
+    x = torch.tensor([[[1.0, 3.0], [5.0, 5.0], [-2.0, 2.0]]])  # normalised: -1 1, 0 0, -1 1
+    shift = torch.tensor([[[10.0, 20.0], [0.0, 1.0]]])
+    scale = torch.tensor([[[0.0, 1.0], [2.0, -1.0]]])
+    out = modulated_layer_norm(x, shift, scale, torch.tensor([0, 0, 1]))
+    torch.testing.assert_close(out, torch.tensor([[[9.0, 22.0], [10.0, 20.0], [-3.0, 1.0]]]), atol=1e-5, rtol=0)
+
+
+def test_gated_residual_by_hand() -> None:
+    x, y = torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]), torch.tensor([[[10.0, 20.0]], [[30.0, 40.0]]])
+    gate = torch.tensor([[[0.0, 1.0]], [[-1.0, 0.5]]])
+    assert gated_residual(x, y, gate, torch.tensor([0, 1])).tolist() == [[[1.0, 22.0]], [[-27.0, 24.0]]]
+
+
+def test_rms_norm_by_hand() -> None:
+    out = rms_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([2.0, 5.0]))  # sqrt(mean of squares) = 3.5355
+    torch.testing.assert_close(out, torch.tensor([[1.69706, 5.65685], [0.0, 0.0]]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradients(name: str) -> None:
+    inputs = [a.requires_grad_() if a.is_floating_point() else a for a in arguments(name)]
+    assert torch.autograd.gradcheck(PAIRS[name][0], inputs)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("token", [0, 1, 7])
+def test_the_plain_version_in_float64(name: str, token: int) -> None:
+    inputs = arguments(name, token=token)
+    dtypes = [torch.float64] * len(inputs)
+    for lean, plain in zip(run(PAIRS[name][0], inputs, dtypes), run(PAIRS[name][1], inputs, dtypes), strict=True):
+        torch.testing.assert_close(lean, plain, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("dtypes", ["float32", "bfloat16", "float16", "mixed"])
+def test_low_precision_is_no_worse_than_plain(name: str, dtypes: str) -> None:
+    """Mixed: what autocast gives, activations of a linear layer in bfloat16 and the residual in float32."""
+    inputs = arguments(name, token=64, d=48)
+    kinds = [getattr(torch, dtypes, torch.float32)] * len(inputs)
+    if dtypes == "mixed":
+        for index in {"modulated_layer_norm": (1, 2), "gated_residual": (1, 2), "rms_norm": (0,)}[name]:
+            kinds[index] = torch.bfloat16
+    rounded = [a.to(kind).double() if a.is_floating_point() else a for a, kind in zip(inputs, kinds, strict=True)]
+    exact = run(PAIRS[name][1], rounded, [torch.float64] * len(inputs))
+    for lean, plain, truth in zip(*(run(f, inputs, kinds) for f in PAIRS[name]), exact, strict=True):
+        assert (lean - truth).abs().max() <= 2 * (plain - truth).abs().max() + 1e-7
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_result_has_the_dtype_of_x(name: str) -> None:
+    inputs = arguments(name)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert (
+            PAIRS[name][0](inputs[0].to(dtype), *(a.float() if a.is_floating_point() else a for a in inputs[1:])).dtype
+            == dtype
+        )
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_only_inputs_are_kept_for_the_backward_pass(name: str) -> None:
+    inputs = [a.requires_grad_() if a.is_floating_point() else a for a in arguments(name, token=64, d=48)]
+    known = {a.untyped_storage().data_ptr() for a in inputs}
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = PAIRS[name][0](*inputs)
+    others = sum(a.numel() for a in kept if a.untyped_storage().data_ptr() not in known)
+    assert kept and others <= 2 * out.numel() / 48  # a mean and a deviation per token at most
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_under_torch_compile(name: str) -> None:
+    inputs = arguments(name)
+    dtypes = [torch.float32] * len(inputs)
+    compiled = torch.compile(PAIRS[name][0], backend="aot_eager", fullgraph=True)
+    for a, b in zip(run(compiled, inputs, dtypes), run(PAIRS[name][0], inputs, dtypes), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
