@@ -52,7 +52,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: MilliVid(windows=(1,), pads=1), "pads is 1; expected True or False"),
     (lambda: FullResolution(num_frames=1), "num_frames is 1; expected an integer, 2 or more"),
     (lambda: FramePack(num_targets=0, context=(1,)), "num_targets is 0; expected an integer, 1 or more"),
-    (lambda: FramePack(num_targets=1, context=(1, 0)), "context at level 1 is 0; expected an integer, 1 or more"),
+    (lambda: FramePack(num_targets=1, context=(1, -1)), "context at level 1 is -1; expected an integer, 0 or more"),
+    (
+        lambda: FramePack(num_targets=1, context=(0, 0)),
+        "context (0, 0) has no frames; give at least one level 1 or more",
+    ),
     (
         lambda: FramePackMirrored(targets=(1, 2), context=(1,)),
         "targets (1, 2) has 2 levels and context (1,) has 1; expected the same number",

@@ -1,13 +1,14 @@
 """What holds for every registered schedule, whatever its settings and the pyramid."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millivid.rollout import Role, make_schedule, plan, schedule_names, suggest
+from millivid.rollout import Plan, Role, ScheduleError, make_schedule, plan, schedule_names, suggest
 from millivid.rollout.registry import _BUILT_IN
 
 
@@ -19,28 +20,37 @@ def windows(draw: Any, max_levels: int = 4) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def frame_counts(num_levels: int) -> st.SearchStrategy[tuple[int, ...]]:
-    return st.tuples(*[st.integers(1, 9)] * num_levels)
+def frame_counts(num_levels: int, fewest: int = 1) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(fewest, 9)] * num_levels)
+
+
+def contexts(num_levels: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return frame_counts(num_levels, fewest=0).filter(any)
 
 
 @st.composite
 def mirrored(draw: Any) -> dict[str, Any]:
     num_levels = draw(st.integers(1, 4))
-    return {"targets": draw(frame_counts(num_levels)), "context": draw(frame_counts(num_levels))}
+    return {"targets": draw(frame_counts(num_levels)), "context": draw(contexts(num_levels))}
+
+
+# Histories that are whole frames at every level of the pyramids below are multiples of 1024; with padding, any will do.
+EVEN = st.fixed_dictionaries({"windows": windows(), "history": st.sampled_from([0, 1024, 2048])})
+PADDED = st.fixed_dictionaries({"windows": windows(), "history": st.integers(0, 2048), "pads": st.just(True)})
 
 
 SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    # Histories are whole frames at every level of the pyramids below: multiples of 1024.
-    "millivid": st.fixed_dictionaries({"windows": windows(), "history": st.sampled_from([0, 1024, 2048])}),
+    "millivid": EVEN | PADDED,
     "full_resolution": st.fixed_dictionaries({"num_frames": st.integers(2, 30)}),
     "framepack": st.fixed_dictionaries(
-        {"num_targets": st.integers(1, 5), "context": st.integers(1, 4).flatmap(frame_counts)}
+        {"num_targets": st.integers(1, 5), "context": st.integers(1, 4).flatmap(contexts)}
     ),
     "framepack_mirrored": mirrored(),
     "rollout_upscale": st.fixed_dictionaries({"base": st.sampled_from([2, 4, 6]), "num_levels": st.integers(1, 3)}),
     "upscale": st.fixed_dictionaries({"base": st.integers(2, 5), "num_levels": st.integers(1, 3)}),
 }
 
+# Tokens per level of square and of wide frames: 16x16, 8x8, 32x32, 16x32.
 PYRAMIDS = st.sampled_from([(256, 64, 16, 4), (64, 16, 4, 1), (1024, 256, 64, 16), (512, 128, 32, 8)])
 
 
@@ -61,8 +71,9 @@ def test_every_built_in_schedule_is_covered() -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(chunks())
-def test_the_token_budget_is_equal_in_every_step(chunk: Any) -> None:
+def test_the_token_budget_is_equal_in_every_step_or_padding_is_declared(chunk: Any) -> None:
     assert chunk.pads or set(chunk.num_tokens_per_step.tolist()) == {chunk.num_tokens}
+    assert chunk.num_tokens_per_step.max() == chunk.num_tokens
 
 
 @settings(max_examples=120, deadline=None)
@@ -169,3 +180,63 @@ def test_a_suggestion_spends_the_whole_budget(share: int, num_levels: int, shift
     schedule = suggest(budget, pyramid)
     assert schedule.chunk(pyramid).num_tokens == budget
     assert not schedule.chunk(pyramid).pads
+
+
+ADVICE = {  # what a refusal says, and the setting that it names a better value for
+    r"window \d+ at level (?P<level>\d+) is not a multiple": "windows",
+    r"history \d+ is not a whole number of frames": "history",
+    r"base \d+ (cannot|at a single level)": "base",
+    r"base is \d+; expected": "base",
+    r"start \d+ leaves": "start",
+    r"end is \d+; expected": "end",
+}
+
+
+def take_advice(message: str, which: int, asked: dict[str, Any]) -> None:
+    """Change what was asked for as a refusal says, taking its first or its last neighbour."""
+    about = [(match, name) for pattern, name in ADVICE.items() if (match := re.match(pattern, message))]
+    assert about, f"the refusal gives no advice: {message}"
+    (match, name), advice = about[0], message[message.index(";") :]
+    value = int(re.findall(r"\d+", advice.split(", and pads")[0])[which])
+    if name == "windows":
+        level = int(match["level"])
+        asked["windows"] = (*asked["windows"][:level], value, *asked["windows"][level + 1 :])
+    else:
+        asked[name] = value
+
+
+def whatever(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({**settings, "start": st.integers(0, 60), "end": st.integers(0, 60)})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    whatever(
+        name=st.just("millivid"),
+        windows=st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple),
+        history=st.integers(0, 2048),
+    )
+    | whatever(
+        name=st.sampled_from(["upscale", "rollout_upscale"]), base=st.integers(0, 7), num_levels=st.integers(1, 3)
+    ),
+    PYRAMIDS,
+    st.sampled_from([0, -1]),
+)
+def test_advice_that_refusals_give_leads_to_a_plan(asked: dict[str, Any], pyramid: Any, which: int) -> None:
+    asked = dict(asked)
+
+    def attempt() -> Plan | str:
+        start, end = asked["start"], asked["end"]
+        try:
+            return plan(
+                make_schedule(**{k: v for k, v in asked.items() if k not in ("start", "end")}), pyramid, start, end
+            )
+        except ScheduleError as error:
+            return str(error)
+
+    refused = set()
+    while isinstance(outcome := attempt(), str):
+        assert outcome not in refused, f"advice that does not help: {outcome}"
+        refused.add(outcome)
+        take_advice(outcome, which, asked)
+    assert len(outcome) > 0

@@ -42,7 +42,7 @@ class FramePack(Schedule):
     """Context that gets coarser with age, and a few target frames written at all levels in one step.
 
     num_targets: frames written per step, 1 or more.
-    context: frames of context per level, finest (newest) first, each 1 or more.
+    context: frames of context per level, finest (newest) first; at least one level has some.
 
     After Zhang and Agrawala 2025 (arXiv 2504.12626). Raises ScheduleError.
     """
@@ -54,7 +54,7 @@ class FramePack(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_targets", check_integer(self.num_targets, "num_targets", 1))
-        object.__setattr__(self, "context", check_integers(self.context, "context", "context"))
+        object.__setattr__(self, "context", _check_context(self.context))
 
     @property
     def num_levels(self) -> int:
@@ -74,7 +74,7 @@ class FramePackMirrored(Schedule):
 
     targets: frames written per level, finest (first) to coarsest (last). Those of level 0 are written at all levels and
         kept; the coarser ones behind them are clipped.
-    context: frames of context per level, finest (newest) first; as many levels as `targets`.
+    context: frames of context per level, finest (newest) first; as many levels as `targets`, at least one with some.
 
     Raises ScheduleError.
     """
@@ -86,7 +86,7 @@ class FramePackMirrored(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", check_integers(self.targets, "targets", "targets"))
-        object.__setattr__(self, "context", check_integers(self.context, "context", "context"))
+        object.__setattr__(self, "context", _check_context(self.context))
         if len(self.targets) != len(self.context):
             raise ScheduleError(
                 f"targets {self.targets} has {len(self.targets)} levels and context {self.context} has "
@@ -108,6 +108,13 @@ class FramePackMirrored(Schedule):
         step = make_step(end, _past(self.context), targets, group=0)
         clipped = sum(self.targets[1:])
         return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start, num_clipped_frames=clipped)
+
+
+def _check_context(context: object) -> tuple[int, ...]:
+    frames = check_integers(context, "context", "context", minimum=0)
+    if not any(frames):
+        raise ScheduleError(f"context {frames} has no frames; give at least one level 1 or more")
+    return frames
 
 
 def _past(context: Sequence[int]) -> list[list[Span]]:
