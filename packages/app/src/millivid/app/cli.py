@@ -92,9 +92,9 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
 
             return GenerateConfig, None, generate_videos, 1
         case ["evaluate", *_]:
-            from millivid.app.evaluate import EvaluateConfig, evaluate_runs
+            from millivid.app import evaluate
 
-            return EvaluateConfig, None, evaluate_runs, 1
+            return evaluate.EvaluateConfig, evaluate.CONF, evaluate.evaluate_runs, 1
         case ["import", "reference", *_]:
             from millivid.app.import_reference import ImportReferenceConfig, import_reference
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from millivid.eval import (
     ShuffledFrames,
     Transformed,
+    VideoSource,
     check_report_folder,
     evaluate,
     horizons_from,
@@ -19,14 +21,17 @@ from millivid.eval import (
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.training import REQUIRED, ConfigError
 
+CONF = Path(__file__).parent / "conf"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """What to compare.
 
     runs: name -> folder of generated videos, as `runs.millivid=DIR`; reference: the true videos; out: the report's
-    folder. context: frames that were given, which are not scored. tokenizer: adds the two bounds, true frames encoded
-    and decoded, and such frames of other videos. horizons: last generated frame of each horizon.
+    folder. context: frames that were given, which are not scored. tokenizer: adds the bounds, with or without runs:
+    true_latents, true frames encoded and decoded, and shuffled_frames, such frames of other videos. horizons: last
+    generated frame of each horizon.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
@@ -34,6 +39,7 @@ class EvaluateConfig:
     out: Path = REQUIRED
     context: int = 0
     tokenizer: Path | None = None
+    bounds: tuple[Literal["true_latents", "shuffled_frames"], ...] = ("true_latents", "shuffled_frames")
     horizons: tuple[int, ...] = (64, 256, 768)
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
     title: str = "MilliVid: generated against true frames"
@@ -53,18 +59,20 @@ def evaluate_runs(
 
     alongside: names that may be in the report's folder besides. descriptions: a line on a run, by its name.
     """
-    if not config.runs:
-        raise ConfigError("there is nothing to evaluate; name at least one run, as runs.NAME=FOLDER")
+    if not config.runs and (config.tokenizer is None or not config.bounds):
+        raise ConfigError("there is nothing to evaluate; name a run, as runs.NAME=FOLDER, or tokenizer= for the bounds")
     check_report_folder(config.out, alongside)
     reference = open_videos(config.reference)
-    runs = {name: open_videos(Path(folder)) for name, folder in config.runs.items()}
-    ids = sorted(set.intersection(*(set(run.ids()) for run in runs.values())))
+    runs: dict[str, VideoSource] = {name: open_videos(Path(folder)) for name, folder in config.runs.items()}
+    ids = sorted(set.intersection(*(set(run.ids()) for run in runs.values()))) if runs else reference.ids()
     roles = dict.fromkeys(runs, "run")
     if config.tokenizer is not None:
         tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer)
         decoded = Transformed(reference, lambda frames: _reconstruct(tokenizer, frames), "true latents decoded")
-        runs = {**runs, "true latents": decoded, "random frames": ShuffledFrames(decoded, keep=config.context)}
-        roles |= {"true latents": "bound", "random frames": "bound"}
+        if "true_latents" in config.bounds:
+            runs["true latents"], roles["true latents"] = decoded, "bound"
+        if "shuffled_frames" in config.bounds:
+            runs["random frames"], roles["random frames"] = ShuffledFrames(decoded, keep=config.context), "bound"
     stop = min(run.num_frames(id) for run in runs.values() for id in ids) if ids else None
     if stop is not None and not 0 <= config.context < stop:
         raise ConfigError(f"context={config.context} leaves nothing to score: the shortest run has {stop} frames")
