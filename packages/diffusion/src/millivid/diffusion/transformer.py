@@ -43,7 +43,9 @@ class Attention(nn.Module):
         batch, token, width = x.shape
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        return self.proj(attention(self.q_norm(q), self.k_norm(k), v, key_mask).transpose(1, 2).reshape(batch, token, width))
+        return self.proj(
+            attention(self.q_norm(q), self.k_norm(k), v, key_mask).transpose(1, 2).reshape(batch, token, width)
+        )
 
 
 class MLP(nn.Module):
