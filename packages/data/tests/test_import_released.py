@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from millivid.data import (
     ClipDataset,
     DatasetError,
     LatentDataset,
+    PyramidFile,
     import_released_clips,
     import_released_latents,
     released_splits,
@@ -72,11 +74,23 @@ def test_latents_are_exact(tmp_path: Path) -> None:
     settings = {"grids": GRIDS, "channels": 6, "fingerprint": "f"}
     assert import_released_latents(source, tmp_path / "out", **settings) == {}  # type: ignore[arg-type]
     data = LatentDataset(tmp_path / "out")
-    from millivid.data import PyramidFile
-
     file = PyramidFile(GOLDEN / "small.pyramid", 20, GRIDS, 6)
     for level in range(3):
         assert np.array_equal(data.read("000_002", level), file.read(level).astype(np.float16))
+
+
+def test_a_long_video_is_never_whole_in_memory(tmp_path: Path) -> None:
+    frames = 40_000
+    source = release(tmp_path / "latents", {"000/000": frames})
+    path = source / "000" / "000.pyramid"
+    with open(path, "wb") as file:
+        file.truncate(720 * frames)
+    tracemalloc.start()
+    import_released_latents(source, tmp_path / "out", grids=GRIDS, channels=6, fingerprint="f")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert LatentDataset(tmp_path / "out").num_frames("000_000") == frames
+    assert peak < path.stat().st_size / 4
 
 
 def test_images_without_tables(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter, measure_statistics
 
@@ -39,6 +40,15 @@ def folder(tmp_path: Path) -> Path:
         write(writer, video, seed, 20 + seed)
     writer.finish({"train": ["a", "b"], "test": ["c"]})
     return tmp_path / "latents"
+
+
+def test_any_length_is_an_ordinary_safetensors_file(tmp_path: Path) -> None:
+    writer, levels = LatentWriter(tmp_path, **SETTINGS), pyramid(3, 600)
+    writer.write("long", levels, np.arange(600) % 3, np.zeros((600, 5), np.float32))
+    table = load_file(tmp_path / "latents" / "long.safetensors")
+    assert table["actions"].tolist() == [frame % 3 for frame in range(600)] and table["poses"].shape == (600, 5)
+    for level, latents in enumerate(levels):
+        assert np.array_equal(table[f"level_{level}"], latents.astype(np.float16))
 
 
 def test_slices_equal_slices_of_the_whole(folder: Path) -> None:

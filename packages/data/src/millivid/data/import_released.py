@@ -120,8 +120,7 @@ def import_released_latents(
     def write(key: str) -> None:
         file = PyramidFile(_find(source, key, (".pyramid",)), index[key], tuple(grids), channels)
         columns = file.columns()
-        levels = [file.read(level) for level in range(len(grids))]
-        writer.write(_id(key), levels, _actions(file.path, columns), _poses(columns))
+        writer.write(_id(key), file.levels, _actions(file.path, columns), _poses(columns))
 
     skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
     writer.finish(_splits(index, skipped, test_fraction))

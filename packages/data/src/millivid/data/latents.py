@@ -1,9 +1,9 @@
 """A folder of encoded videos: pyramids of latents with actions and poses, sliced straight from disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,24 @@ from .index_file import (
     split_ids,
 )
 from .latent_statistics import LatentStatistics, measure_statistics
-from .tables import read_table, table_rows, write_table
+from .tables import Pieces, read_table, table_rows, write_table
 
 LATENT_FORMAT = "millivid-latents"
+BLOCK = 256
+"""Frames that are read at a time."""
+
+
+class FrameSlices(Protocol):
+    """What has the shape of an array and gives arrays for slices of frames."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frame, height, width, channel)."""
+        ...
+
+    def __getitem__(self, frames: slice, /) -> NDArray[Any]:
+        """Those frames."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +210,15 @@ class LatentWriter:
         return self._path(video).is_file()
 
     def write(
-        self, video: str, levels: Sequence[NDArray[Any]], actions: NDArray[np.int64], poses: NDArray[np.float32]
+        self, video: str, levels: Sequence[FrameSlices], actions: NDArray[np.int64], poses: NDArray[np.float32]
     ) -> None:
         """Write one video's latents; the file appears whole or not at all.
 
         Args:
             video: the id, as in the clip dataset.
-            levels: the pyramid, finest level first, each [frame, height, width, channel]; stored as float16.
+            levels: the pyramid, finest level first, each [frame, height, width, channel]; stored as float16. Whatever has
+                that shape and gives arrays for slices of frames will do (a memory map, a `PyramidFile`'s levels), and is
+                never read whole.
             actions: integers, [frame].
             poses: [frame, pose].
 
@@ -211,17 +228,12 @@ class LatentWriter:
         check_id(video)
         if len(levels) != len(self.grids):
             raise DatasetError(f"video {video!r}: {len(self.grids)} levels are expected; got {len(levels)}")
-        frames = len(levels[0])
-        table: dict[str, NDArray[Any]] = {}
+        frames = levels[0].shape[0]
+        table: dict[str, NDArray[Any] | Pieces] = {}
         for level, (latents, grid) in enumerate(zip(levels, self.grids, strict=True)):
-            table[f"level_{level}"] = _checked(
-                f"video {video!r}, level {level}", latents, (frames, *grid, self.channels), np.float16
-            )
-            if not np.isfinite(table[f"level_{level}"]).all():
-                raise DatasetError(
-                    f"video {video!r}, level {level}: latents hold NaN, infinity or values that float16 cannot "
-                    f"(largest {np.abs(latents).max()}); look at the tokenizer"
-                )
+            what, shape = f"video {video!r}, level {level}", (frames, *grid, self.channels)
+            _check_shape(what, latents.shape, shape)
+            table[f"level_{level}"] = Pieces(shape, np.dtype(np.float16), _half_precision(what, latents))
         num_poses = len(self._header["pose_names"])
         table["actions"] = _checked(f"video {video!r}, actions", actions, (frames,), np.int64)
         table["poses"] = _checked(f"video {video!r}, poses", poses, (frames, num_poses), np.float32)
@@ -233,7 +245,7 @@ class LatentWriter:
         Args:
             splits: ids per split.
             statistics: mean and standard deviation per level and channel; None: measured over the split ``train``
-                (over all videos where there is none), reading one video at a time.
+                (over all videos where there is none), reading some frames at a time.
 
         Raises:
             DatasetError: a split names a video that is not written, or a video is in two splits.
@@ -246,13 +258,8 @@ class LatentWriter:
         rows = {video: table_rows(self._path(video), "actions") for video in ids}
         if statistics is None:
             measured = splits.get("train") or ids
-            shapes = [(*grid, self.channels) for grid in self.grids]
             statistics = measure_statistics(
-                (
-                    read_table(self._path(video), f"level_{level}", (rows[video], *shape), np.float16)
-                    for level, shape in enumerate(shapes)
-                )
-                for video in measured
+                self._block(video, start, rows[video]) for video in measured for start in range(0, rows[video], BLOCK)
             )
         for folder in (self.folder, self.folder / "latents"):
             remove_leftovers(folder)
@@ -264,13 +271,35 @@ class LatentWriter:
         }
         write_json(path, {**self._header, **complete})
 
+    def _block(self, video: str, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
+        """Some frames of each level in turn."""
+        for level, grid in enumerate(self.grids):
+            shape = (frames, *grid, self.channels)
+            yield read_table(self._path(video), f"level_{level}", shape, np.float16, start, min(start + BLOCK, frames))
+
     def _path(self, video: str) -> Path:
         return self.folder / "latents" / f"{video}.safetensors"
 
 
+def _half_precision(what: str, latents: FrameSlices) -> Iterator[NDArray[np.float16]]:
+    for start in range(0, latents.shape[0], BLOCK):
+        block = np.asarray(latents[start : start + BLOCK])
+        with np.errstate(over="ignore"):
+            half = block.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise DatasetError(
+                f"{what}: latents hold NaN, infinity or values that float16 cannot (largest {np.abs(block).max()}); "
+                "look at the tokenizer"
+            )
+        yield half
+
+
+def _check_shape(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if tuple(found) != expected:
+        raise DatasetError(f"{what}: shape {list(expected)} is expected; got {list(found)}")
+
+
 def _checked(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     array = np.asarray(array)
-    if array.shape != shape:
-        raise DatasetError(f"{what}: shape {list(shape)} is expected; got {list(array.shape)}")
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+    _check_shape(what, array.shape, shape)
+    return array.astype(dtype)

@@ -58,6 +58,11 @@ class PyramidFile:
         values = (raw.astype(np.uint32) << 16).view(np.float32)
         return np.ascontiguousarray(values.reshape(-1, self.channels, height, width).transpose(0, 2, 3, 1))
 
+    @property
+    def levels(self) -> tuple["PyramidLevel", ...]:
+        """The levels, finest first, as arrays that read the frames which are asked for."""
+        return tuple(PyramidLevel(self, level) for level in range(len(self.grids)))
+
     def columns(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """`RELEASED_COLUMNS` of a span of frames, float32 [frame, 6]."""
         section = self._section(len(self.grids) - 1, start, stop)
@@ -78,6 +83,23 @@ class PyramidFile:
         shape = (self.num_frames, self._frame_bytes(level))
         section: NDArray[Any] = np.memmap(self.path, np.uint8, "r", offset, shape)
         return section[start:stop]
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One level of a `PyramidFile`: slices of frames are read from disk, float32 [frame, height, width, channel]."""
+
+    file: PyramidFile
+    level: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frame, height, width, channel)."""
+        return (self.file.num_frames, *self.file.grids[self.level], self.file.channels)
+
+    def __getitem__(self, frames: slice) -> NDArray[np.float32]:
+        start, stop, _ = frames.indices(self.file.num_frames)
+        return self.file.read(self.level, start, stop)
 
 
 def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:

@@ -1,13 +1,15 @@
 """Per-frame arrays in safetensors files: atomic writing and length-checked slices straight from disk."""
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from .atomic import replacing
 from .errors import DatasetError
@@ -15,10 +17,36 @@ from .errors import DatasetError
 REMAKE = "delete it and make it again"
 
 
-def write_table(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+_TYPE_NAMES = {np.dtype(np.float16): "F16", np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """An array that comes in pieces along its first axis, so that it need never be whole in memory."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    pieces: Iterable[NDArray[Any]]
+
+
+def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None:
     """Write named arrays to one safetensors file, atomically. The same arrays give the same bytes."""
-    with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+    parts = {
+        name: array if isinstance(array, Pieces) else Pieces(array.shape, array.dtype, (array,))
+        for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    }
+    header, end = {}, 0
+    for name, part in parts.items():
+        start, end = end, end + math.prod(part.shape) * part.dtype.itemsize
+        header[name] = {"dtype": _TYPE_NAMES[part.dtype], "shape": list(part.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for part in parts.values():
+            for piece in part.pieces:
+                file.write(np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data)
+        assert file.tell() == 8 + len(text) + end
 
 
 def read_table(
