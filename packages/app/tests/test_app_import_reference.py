@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -58,6 +60,22 @@ def test_released_checkpoints_become_saved_models(words: list[str], tmp_path: Pa
     assert about["schedule"] == {"name": "millivid", "windows": [1, 4, 16], "history": 96, "pads": False}
 
 
+class Loader:
+    """An object of the authors' own, as their training may have saved it."""
+
+
+def test_what_lies_beside_the_model_may_be_anything(words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "millivid_192k.ckpt"
+    content = torch.load(path, weights_only=True)
+    beside = {
+        "train_loader": {"rng": np.random.default_rng(0), "at": np.int64(3)},
+        "scheduler": [Loader(), re.compile("a")],
+    }
+    torch.save(content | beside, path)
+    assert main(words) == 0
+    assert VideoDiT.from_pretrained(tmp_path / "out" / "video").config.depth == 2
+
+
 def test_framepack_has_its_own_network() -> None:
     tokenizer = HierarchicalTokenizer(
         TokenizerConfig(
@@ -95,7 +113,16 @@ class Harmful:
         return os.mkdir, ("executed",)
 
 
-@pytest.mark.parametrize("content", [{"model": Harmful()}, {"weights": {}}, b"nothing of the kind", None])
+class Sneaky:
+    """As harmful, by a function of a module that torch does not block by itself."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return shutil.copytree, (".", "executed")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "content", [{"model": Harmful()}, {"model": Sneaky()}, {"weights": {}}, b"nothing of the kind", None]
+)
 def test_other_files_are_refused_and_not_executed(
     content: object,
     words: list[str],

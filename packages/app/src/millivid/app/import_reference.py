@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from millivid.diffusion import VideoDiT, VideoDiTConfig
 from millivid.diffusion.official import from_official_names
@@ -75,12 +76,31 @@ def import_reference(config: ImportReferenceConfig) -> Path:
     return config.out
 
 
+class _Unread:
+    """Stands where a checkpoint has an object that is neither a tensor nor plain data."""
+
+    def __new__(cls, *_: object, **__: object) -> "_Unread":
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+    def __setitem__(self, *_: object) -> None:
+        pass
+
+
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """The model's tensors in a released checkpoint, by name. Nothing in the file is executed."""
     if not file.is_file():
         raise ConfigError(f"{file} is not there; give a released .ckpt, or hub=charatan/millivid to fetch it")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        # What lies beside the model (a loader's or a scheduler's state) may be of any class; none is looked up or called.
+        others = [(_Unread, name) for name in get_unsafe_globals_in_checkpoint(file)]
+        with safe_globals(others):  # type: ignore[arg-type]
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"{file} cannot be read as a checkpoint of plain tensors ({reason[:120]})") from error
