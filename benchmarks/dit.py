@@ -4,7 +4,8 @@
 
 The opponent, `forward_per_token`, arranges the conditioning as the authors' code does. All variants of a case take turns
 in one process, on the finest step of a schedule, for up to `rounds` rounds or two minutes. A ratio is the median over
-rounds of variant / opponent in that round; memory is the most that one call holds beyond weights and inputs. Prints a Markdown table, and writes the figures as JSON.
+rounds of variant / opponent in that round; memory is the most that one call holds beyond weights and inputs. Prints a
+Markdown table, and writes the figures as JSON.
 """
 
 import argparse
