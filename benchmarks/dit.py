@@ -179,11 +179,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))), choices=range(len(CASES)))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    results = []
+    machine, results = describe_machine(options.device), []
     for index in options.cases:
         print(CASES[index].title, file=sys.stderr)
         results.append(measure(CASES[index], options.device, options.rounds))
-    machine = describe_machine(options.device)
     print(table(results), json.dumps(machine), sep="\n\n")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

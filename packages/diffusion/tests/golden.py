@@ -3,11 +3,13 @@
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -40,8 +42,32 @@ def load(path: Path) -> Golden:
 
 
 def fixtures(kind: str) -> list[Path]:
-    """The fixtures whose metadata's class is `kind`."""
-    return [path for path in sorted(GOLDEN.glob("*.safetensors")) if load(path)[1].get("class") == kind]
+    """The fixtures whose metadata's class is `kind`; those of embeddings have none."""
+    return [path for path in sorted(GOLDEN.glob("*.safetensors")) if kind_of(load(path)[1]) == kind]
+
+
+def kind_of(meta: dict[str, Any]) -> str:
+    return "embeddings" if "posemb" in meta.get("functions", "") else meta.get("class", "")
+
+
+READ: dict[str, list[str]] = defaultdict(list)
+
+
+def reading(kind: str, *names: str) -> pytest.MarkDecorator:
+    """Run a test with every fixture of a kind that holds tensors of these names (patterns), and note that it reads them."""
+    READ[kind] += names
+    paths = [
+        path for path in fixtures(kind) if all(any(re.fullmatch(name, key) for key in load(path)[0]) for name in names)
+    ]
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def assert_all_is_read(path: Path, kind: str) -> None:
+    """Raise for results in a fixture that no test reads: they are of a kind that is not known here."""
+    left = [
+        key for key in load(path)[0] if key.startswith("out.") and not any(re.fullmatch(n, key) for n in READ[kind])
+    ]
+    assert not left, f"no test reads {', '.join(left)} of {path}"
 
 
 def grids_of(meta: dict[str, Any]) -> tuple[tuple[int, int], ...]:
@@ -72,6 +98,9 @@ def assert_near(found: Tensor, expected: Tensor, tolerance: float) -> None:
 
 
 def assert_gradients(model: VideoDiT, golden: dict[str, Tensor]) -> None:
+    """The gradients that a fixture has, if it has any, which then are those of every parameter."""
+    if not any(key.startswith("grad.") for key in golden):
+        return
     expected = from_official_names({k.removeprefix("grad."): v for k, v in golden.items() if k.startswith("grad.")})
     assert expected.keys() == dict(model.named_parameters()).keys()
     for name, parameter in model.named_parameters():

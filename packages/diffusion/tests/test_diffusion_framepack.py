@@ -1,6 +1,7 @@
 """FramePack's own network gives the numbers of the authors' code: every such fixture in tests/golden or $MILLIVID_GOLDEN."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,18 @@ from millivid.diffusion.framepack import FramePackPatchify
 from millivid.kernels import pack_tokens
 from millivid.rollout import make_schedule, plan
 
-from .golden import VIDEO, Golden, assert_gradients, assert_near, build_model, fixtures, load, results
+from .golden import (
+    VIDEO,
+    Golden,
+    assert_all_is_read,
+    assert_gradients,
+    assert_near,
+    build_model,
+    fixtures,
+    load,
+    reading,
+    results,
+)
 
 
 def channels_last(frames: Tensor) -> Tensor:
@@ -55,20 +67,25 @@ class FramePack:
         return chosen.permute(0, 1, 4, 2, 3)
 
 
-@pytest.fixture(params=fixtures("ModelVideoFramePack"), ids=lambda path: path.stem)
-def framepack(request: pytest.FixtureRequest) -> FramePack:
-    return FramePack(load(request.param))
+KIND = "ModelVideoFramePack"
 
 
-def test_the_sequence(framepack: FramePack) -> None:
+@reading(KIND, r"out\.tokens\.(x|indices|t|actions)")
+def test_the_sequence(path: Path) -> None:
+    framepack = FramePack(load(path))
     assert isinstance(framepack.model.patchify, FramePackPatchify)
     h, sequence = framepack.model.patchify(framepack.latents, framepack.tokens)
     columns = torch.stack([sequence.frame, sequence.level, sequence.row, sequence.column], dim=-1)
     assert torch.equal(columns, framepack.golden["out.tokens.indices"].long())
     assert_near(h, framepack.golden["out.tokens.x"], VIDEO)
+    each = sequence.cell[0]
+    assert torch.equal(framepack.golden["in.forward_t"][:, sequence.frame[0]], framepack.golden["out.tokens.t"])
+    assert torch.equal(framepack.actions[:, each], framepack.golden["out.tokens.actions"][..., 0].long())
 
 
-def test_forward(framepack: FramePack) -> None:
+@reading(KIND, r"out\.forward_v")
+def test_forward(path: Path) -> None:
+    framepack = FramePack(load(path))
     t = framepack.golden["in.forward_t"][:, framepack.tokens.cell_frame[0]]
     v = framepack.model(framepack.latents, t, framepack.tokens, framepack.actions)
     assert_near(framepack.targets(v), framepack.golden["out.forward_v"], VIDEO)
@@ -76,7 +93,9 @@ def test_forward(framepack: FramePack) -> None:
     assert not v[coarse].any()  # cells of coarse context have no output
 
 
-def test_denoise(framepack: FramePack) -> None:
+@reading(KIND, r"out\.denoise_t[\d.]+\.(x|eps)")
+def test_denoise(path: Path) -> None:
+    framepack = FramePack(load(path))
     eps = framepack.pack(framepack.golden["in.denoise_eps"])
     for (t,) in results(framepack.golden, r"out\.denoise_t([\d.]+)\.x"):
         found = denoise(framepack.model, framepack.latents, eps, float(t), framepack.tokens, framepack.actions)
@@ -84,7 +103,9 @@ def test_denoise(framepack: FramePack) -> None:
             assert_near(framepack.targets(value), framepack.golden[f"out.denoise_t{t}.{name}"], VIDEO)
 
 
-def test_generated_video(framepack: FramePack) -> None:
+@reading(KIND, r"out\.generate")
+def test_generated_video(path: Path) -> None:
+    framepack = FramePack(load(path))
     golden, meta = framepack.golden, framepack.meta
     start, end = meta["first_denoised_frame"], meta["test_num_frames"]
     whole = start + (end - start) // meta["num_denoised_frames"] * meta["num_denoised_frames"]
@@ -99,7 +120,9 @@ def test_generated_video(framepack: FramePack) -> None:
     assert_near(store, channels_last(golden["out.generate"]), VIDEO)
 
 
-def test_loss_and_gradients(framepack: FramePack) -> None:
+@reading(KIND, r"out\.train_loss")
+def test_loss_and_gradients(path: Path) -> None:
+    framepack = FramePack(load(path))
     golden, meta = framepack.golden, framepack.meta
     draws = Draws(
         t=golden["rng.train_t"],
@@ -113,6 +136,11 @@ def test_loss_and_gradients(framepack: FramePack) -> None:
     assert_near(loss, golden["out.train_loss"], VIDEO)
     loss.backward()
     assert_gradients(framepack.model, golden)
+
+
+@pytest.mark.parametrize("path", fixtures(KIND), ids=lambda path: path.stem)
+def test_nothing_in_a_fixture_is_left_unread(path: Path) -> None:
+    assert_all_is_read(path, KIND)
 
 
 @pytest.mark.parametrize("bottleneck", [None, 16])

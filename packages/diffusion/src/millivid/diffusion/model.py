@@ -67,14 +67,20 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
         cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry, read where there is an action.
         """
-        c = self.time_embedding(t) + self.level_embedding(tokens.cell_level)
-        if self.action_embedding is not None and action is not None:
-            known = (action >= 0).unsqueeze(-1)
-            c = c + self.action_embedding(action.clamp(min=0)) * known
+        c = self.conditioning(t, tokens.cell_level, action)
         if isinstance(self.patchify, FramePackPatchify):
             h, sequence = self.patchify(x, tokens)
             return self.patchify.spread(self._body(h, c, sequence, action, pose), sequence, x.shape[1])
         return self._body(self.patchify(x), c, tokens, action, pose)
+
+    def conditioning(
+        self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Int[Tensor, "batch cell"] | None
+    ) -> Float[Tensor, "batch cell width"]:
+        """What modulates the tokens of a cell: time, level, and action where there is one."""
+        c = self.time_embedding(t) + self.level_embedding(level)
+        if self.action_embedding is not None and action is not None:
+            c = c + self.action_embedding(action.clamp(min=0)) * (action >= 0).unsqueeze(-1)
+        return c
 
     def _body(
         self, h: Tensor, c: Tensor, tokens: TokenBatch, action: Tensor | None, pose: Tensor | None

@@ -23,9 +23,7 @@ def forward_per_token(
     As in the authors' code every token has a time, a level and an action of its own, and every block makes six numbers
     per token and channel of them. Sequences are not padded.
     """
-    c = model.time_embedding(t) + model.level_embedding(tokens.level)
-    if model.action_embedding is not None:
-        c = c + model.action_embedding(action.clamp(min=0)) * (action >= 0).unsqueeze(-1)
+    c = model.conditioning(t, tokens.level, action)
     frame = tokens.frame - tokens.frame.amin(dim=1, keepdim=True)
     h = model.patchify(x) + sincos_3d(frame, tokens.row, tokens.column, model.config.width)
     for block in model.blocks:
