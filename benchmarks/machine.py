@@ -35,11 +35,13 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The short hash of HEAD, marked when files differ from it."""
+    """The short hash of HEAD, marked when files that are kept in the repository differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + (
-        " with changes" if git("status", "--porcelain", "packages", "csrc") else ""
-    )
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -4,31 +4,26 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from beartype import beartype
+from jaxtyping import jaxtyped
 from torch import Tensor
-from torch.nn import functional as F
 
-from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm, rows_of
+from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm
+from millivid.kernels.reference import (
+    gated_residual_reference,
+    modulated_layer_norm_reference,
+    rms_norm_reference,
+)
 
 Function = Callable[..., Tensor]
 
 
-def plain_modulated_layer_norm(x: Tensor, shift: Tensor, scale: Tensor, row: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + rows_of(scale, row)) + rows_of(shift, row)
-
-
-def plain_gated_residual(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
-    return x + rows_of(gate, row) * y
-
-
-def plain_rms_norm(x: Tensor, weight: Tensor) -> Tensor:
-    return F.rms_norm(x, weight.shape, weight, 1e-6)
-
-
-PAIRS = {
-    "modulated_layer_norm": (modulated_layer_norm, plain_modulated_layer_norm),
-    "gated_residual": (gated_residual, plain_gated_residual),
-    "rms_norm": (rms_norm, plain_rms_norm),
+RAW = {
+    "modulated_layer_norm": (modulated_layer_norm, modulated_layer_norm_reference),
+    "gated_residual": (gated_residual, gated_residual_reference),
+    "rms_norm": (rms_norm, rms_norm_reference),
 }
+PAIRS = {name: [jaxtyped(function, typechecker=beartype) for function in pair] for name, pair in RAW.items()}
 
 
 def arguments(name: str, batch: int = 2, token: int = 5, cell: int = 3, d: int = 4, seed: int = 0) -> list[Tensor]:
@@ -75,6 +70,13 @@ def test_gated_residual_by_hand() -> None:
 def test_rms_norm_by_hand() -> None:
     out = rms_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([2.0, 5.0]))  # sqrt(mean of squares) = 3.5355
     torch.testing.assert_close(out, torch.tensor([[1.69706, 5.65685], [0.0, 0.0]]), atol=1e-5, rtol=0)
+
+
+def test_rms_norm_of_a_single_vector() -> None:
+    inputs = [torch.randn(6, dtype=torch.float64), torch.randn(6, dtype=torch.float64)]
+    dtypes = [torch.float64] * 2
+    for lean, plain in zip(run(rms_norm, inputs, dtypes), run(rms_norm_reference, inputs, dtypes), strict=True):
+        torch.testing.assert_close(lean, plain, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -137,6 +139,6 @@ def test_only_inputs_are_kept_for_the_backward_pass(name: str) -> None:
 def test_under_torch_compile(name: str) -> None:
     inputs = arguments(name)
     dtypes = [torch.float32] * len(inputs)
-    compiled = torch.compile(PAIRS[name][0], backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(RAW[name][0], backend="aot_eager", fullgraph=True)
     for a, b in zip(run(compiled, inputs, dtypes), run(PAIRS[name][0], inputs, dtypes), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)

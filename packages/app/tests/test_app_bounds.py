@@ -8,10 +8,14 @@ import torch
 
 from millivid.app.cli import main
 from millivid.app.evaluate import CONF, EvaluateConfig
+from millivid.data import ClipDataset
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
 from millivid.training import load_config
 
-BOUNDS = {"bound_true_latents": "true latents", "bound_shuffled_frames": "random frames"}
+BOUNDS = {  # experiment: (setting, name in the report)
+    "bound_true_latents": ("true_latents", "true latents"),
+    "bound_shuffled_frames": ("shuffled_frames", "random frames"),
+}
 
 
 def test_every_experiment_is_listed_here() -> None:
@@ -22,7 +26,11 @@ def test_every_experiment_is_listed_here() -> None:
 def test_the_papers_protocol(experiment: str) -> None:
     words = [f"experiment={experiment}", "reference=clips", "out=report", "tokenizer=tokenizer"]
     config = load_config(EvaluateConfig, words, CONF)
-    assert (config.context, config.horizons, len(config.bounds)) == (256, (64, 256, 768), 1)
+    assert (config.context, config.horizons, config.split) == (256, (64, 256, 768), "test")
+    assert config.bounds == (BOUNDS[experiment][0],)
+
+
+def test_the_papers_tokenizer_decodes_its_frames() -> None:
     with torch.device("meta"):
         tokenizer = HierarchicalTokenizer(TokenizerConfig())
         decoded = tokenizer.decode(tokenizer.encode(torch.empty(1, 3, 256, 256)))
@@ -34,6 +42,8 @@ def test_the_papers_protocol(experiment: str) -> None:
 def test_a_bound_alone(experiment: str, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = f"evaluate experiment={experiment} context=84 horizons=[128] reference={walk}/clips out={tmp_path}/report"
     assert main(words.split()) == 2
-    assert "name a run, as runs.NAME=FOLDER, or tokenizer= for the bounds" in capsys.readouterr().err
+    assert "need a tokenizer; give tokenizer=DIR" in capsys.readouterr().err
     assert main([*words.split(), f"tokenizer={walk}/tokenizer/model", "metrics=[psnr]"]) == 0
-    assert list(json.loads((tmp_path / "report" / "metrics.json").read_text())["runs"]) == [BOUNDS[experiment]]
+    figures = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert list(figures["runs"]) == [BOUNDS[experiment][1]]
+    assert figures["protocol"]["videos"] == len(ClipDataset(walk / "clips").ids("test"))

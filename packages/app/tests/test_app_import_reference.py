@@ -6,12 +6,14 @@ import re
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from millivid.app import import_reference
 from millivid.app.cli import main
 from millivid.app.import_reference import video_model_of
 from millivid.diffusion import VideoDiT
@@ -74,6 +76,14 @@ def test_what_lies_beside_the_model_may_be_anything(words: list[str], tmp_path: 
     torch.save(content | beside, path)
     assert main(words) == 0
     assert VideoDiT.from_pretrained(tmp_path / "out" / "video").config.depth == 2
+
+
+def test_into_the_folder_one_is_in(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main([word if not word.startswith("out=") else "out=." for word in words]) == 0
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"tokenizer", "video"}
+    assert not list(tmp_path.glob(".writing-*"))
 
 
 def test_framepack_has_its_own_network() -> None:
@@ -149,3 +159,33 @@ def test_another_number_of_channels_is_refused(
     release(tmp_path / "millivid_192k.ckpt", tensors(FRAMEPACK, "model."))
     assert main(words) == 2
     assert "latents of 5 channels, but the autoencoder's have 6" in capsys.readouterr().err
+
+
+def test_checkpoints_are_fetched_from_the_hub(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(repository: str, name: str) -> str:
+        asked.append((repository, name))
+        return str(tmp_path / ("autoencoder.ckpt" if name.startswith("autoencoder") else "millivid_192k.ckpt"))
+
+    monkeypatch.setattr(import_reference, "hf_hub_download", download)
+    words = [word for word in words if not word.startswith(("autoencoder=", "video="))]
+    assert main([*words, "hub=charatan/millivid", "video=millivid"]) == 0
+    assert asked == [
+        ("charatan/millivid", "autoencoder_3zg3ovzdhnun_128000.ckpt"),
+        ("charatan/millivid", "millivid_192k.ckpt"),
+    ]
+    assert VideoDiT.from_pretrained(tmp_path / "out" / "video").config.depth == 2
+
+
+def test_no_network_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert main(f"import reference hub=charatan/millivid video=millivid out={tmp_path}/out".split()) == 2
+    assert "charatan/millivid did not give autoencoder_3zg3ovzdhnun_128000.ckpt" in capsys.readouterr().err
+    assert main(f"import reference hub=charatan/millivid video=milivid out={tmp_path}/out".split()) == 2
+    assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_latents_are_exact(tmp_path: Path) -> None:
     data = LatentDataset(tmp_path / "out")
     file = PyramidFile(GOLDEN / "small.pyramid", 20, GRIDS, 6)
     for level in range(3):
-        assert np.array_equal(data.read("000_002", level), file.read(level).astype(np.float16))
+        assert np.array_equal(data.read("000_002", level).astype(np.float32), file.read(level))
 
 
 def test_a_long_video_is_never_whole_in_memory(tmp_path: Path) -> None:
@@ -91,6 +91,19 @@ def test_a_long_video_is_never_whole_in_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert LatentDataset(tmp_path / "out").num_frames("000_000") == frames
     assert peak < path.stat().st_size / 4
+
+
+def test_a_value_that_is_no_number_is_named_wherever_it_is(tmp_path: Path) -> None:
+    source = latents(tmp_path, 2)
+    (source / "index.json").write_text(json.dumps({"000/000": 20, "000/001": 600}))
+    content = bytearray(720 * 600)
+    content[528 * 500 : 528 * 500 + 2] = b"\xc0\x7f"  # level 0 of frame 500: NaN in bfloat16
+    (source / "000" / "001.pyramid").write_bytes(content)
+    settings = {"grids": GRIDS, "channels": 6, "fingerprint": "f"}
+    with pytest.raises(DatasetError, match=r"001\.pyramid.*level 0.*NaN"):
+        import_released_latents(source, tmp_path / "out", **settings)  # type: ignore[arg-type]
+    assert not list((tmp_path / "out" / "latents").glob("*001*"))
+    assert list(import_released_latents(source, tmp_path / "out", errors="skip", **settings)) == ["000/001"]  # type: ignore[arg-type]
 
 
 def test_images_without_tables(tmp_path: Path) -> None:
@@ -131,6 +144,7 @@ def test_truncated_latents(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="001.pyramid has 14300 bytes"):
         import_released_latents(source, tmp_path / "out", **settings)  # type: ignore[arg-type]
     assert list(import_released_latents(source, tmp_path / "out", errors="skip", **settings)) == ["000/001"]  # type: ignore[arg-type]
+    assert not list((tmp_path / "out").rglob(".writing-*"))
     settings["channels"] = 5
     with pytest.raises(DatasetError, match="none of the 3"):
         import_released_latents(source, tmp_path / "other", errors="skip", **settings)  # type: ignore[arg-type]

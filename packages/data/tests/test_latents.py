@@ -42,6 +42,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "latents"
 
 
+class TooShort:
+    """Claims more frames than its slices give."""
+
+    def __init__(self, latents: NDArray[np.float32]) -> None:
+        self.latents, self.shape = latents, (2 * len(latents), *latents.shape[1:])
+
+    def __getitem__(self, frames: slice) -> NDArray[np.float32]:
+        return self.latents[frames]
+
+
+def test_slices_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
+    writer = LatentWriter(tmp_path, **SETTINGS)
+    levels = [TooShort(level) for level in pyramid(0, 6)]
+    with pytest.raises(DatasetError, match="level_0: 12 rows are expected; got 6"):
+        writer.write("a", levels, np.zeros(12, np.int64), np.zeros((12, 5), np.float32))
+    assert not writer.done("a")
+
+
 def test_any_length_is_an_ordinary_safetensors_file(tmp_path: Path) -> None:
     writer, levels = LatentWriter(tmp_path, **SETTINGS), pyramid(3, 600)
     writer.write("long", levels, np.arange(600) % 3, np.zeros((600, 5), np.float32))

@@ -75,6 +75,15 @@ def test_the_bytes_of_images() -> None:
     assert read_frames_file(SMALL / "small.frames", 5, 2, 4) == images[2:4]
 
 
+def test_levels_are_sliced_like_arrays() -> None:
+    level = pyramid().levels[1]
+    assert level.shape == (20, 2, 4, 6)
+    assert np.array_equal(level[3:7], pyramid().read(1, 3, 7))
+    for frames in (slice(0, 9, 2), slice(4, 4)):
+        with pytest.raises(DatasetError, match="a span of frames"):
+            level[frames]
+
+
 def test_a_truncated_pyramid_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cut.pyramid"
     path.write_bytes((SMALL / "small.pyramid").read_bytes()[:-1])

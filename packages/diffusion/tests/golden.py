@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -50,22 +49,29 @@ def kind_of(meta: dict[str, Any]) -> str:
     return "embeddings" if "posemb" in meta.get("functions", "") else meta.get("class", "")
 
 
-READ: dict[str, list[str]] = defaultdict(list)
+READ: set[tuple[Path, str]] = set()
 
 
-def reading(kind: str, *names: str) -> pytest.MarkDecorator:
-    """Run a test with every fixture of a kind that holds tensors of these names (patterns), and note that it reads them."""
-    READ[kind] += names
-    paths = [
-        path for path in fixtures(kind) if all(any(re.fullmatch(name, key) for key in load(path)[0]) for name in names)
-    ]
-    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def reading(kind: str, *names: str, besides: str = "") -> pytest.MarkDecorator:
+    """Run a test with every fixture of a kind that holds tensors of all these names, and note that it reads them.
+
+    names, besides: patterns; the test reads what `besides` matches only where it is there.
+    """
+    chosen = []
+    for path in fixtures(kind):
+        keys = load(path)[0]
+        if all(any(re.fullmatch(name, key) for key in keys) for name in names):
+            chosen.append(path)
+            READ.update((path, key) for key in keys if any(re.fullmatch(name, key) for name in (*names, besides)))
+    return pytest.mark.parametrize("path", chosen, ids=lambda path: path.stem)
 
 
-def assert_all_is_read(path: Path, kind: str) -> None:
-    """Raise for results in a fixture that no test reads: they are of a kind that is not known here."""
+def assert_all_is_read(path: Path, *elsewhere: str) -> None:
+    """Raise for results in a fixture that no test reads, here or (patterns) elsewhere."""
     left = [
-        key for key in load(path)[0] if key.startswith("out.") and not any(re.fullmatch(n, key) for n in READ[kind])
+        key
+        for key in load(path)[0]
+        if key.startswith("out.") and (path, key) not in READ and not any(re.fullmatch(name, key) for name in elsewhere)
     ]
     assert not left, f"no test reads {', '.join(left)} of {path}"
 

@@ -186,7 +186,7 @@ ADVICE = {  # what a refusal says, and the setting that it names a better value 
     r"window \d+ at level (?P<level>\d+) is not a multiple": "windows",
     r"history \d+ is not a whole number of frames": "history",
     r"base \d+ (cannot|at a single level)": "base",
-    r"base is \d+; expected": "base",
+    r"(?P<name>base|num_frames|num_targets) is \d+; expected": "",
     r"start \d+ leaves": "start",
     r"end is \d+; expected": "end",
 }
@@ -197,6 +197,7 @@ def take_advice(message: str, which: int, asked: dict[str, Any]) -> None:
     about = [(match, name) for pattern, name in ADVICE.items() if (match := re.match(pattern, message))]
     assert about, f"the refusal gives no advice: {message}"
     (match, name), advice = about[0], message[message.index(";") :]
+    name = name or match["name"]
     value = int(re.findall(r"\d+", advice.split(", and pads")[0])[which])
     if name == "windows":
         level = int(match["level"])
@@ -218,7 +219,9 @@ def whatever(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, 
     )
     | whatever(
         name=st.sampled_from(["upscale", "rollout_upscale"]), base=st.integers(0, 7), num_levels=st.integers(1, 3)
-    ),
+    )
+    | whatever(name=st.just("full_resolution"), num_frames=st.integers(0, 9))
+    | whatever(name=st.just("framepack"), num_targets=st.integers(0, 3), context=st.integers(1, 4).flatmap(contexts)),
     PYRAMIDS,
     st.sampled_from([0, -1]),
 )

@@ -25,10 +25,23 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["meta"])  # noqa: SIM118
 
 
-AUTOENCODERS = [
-    path for path in sorted(GOLDEN.glob("*.safetensors")) if load(path)[1].get("class") == "ModelAutoencoder"
-]
+FIXTURES = [path for path in sorted(GOLDEN.glob("*.safetensors")) if load(path)[1].get("class") == "ModelAutoencoder"]
 EMBEDDINGS = [path for path in sorted(GOLDEN.glob("*.safetensors")) if "posemb" in load(path)[1].get("functions", "")]
+READ: set[tuple[Path, str]] = set()
+
+
+def reading(*names: str, besides: str = "") -> pytest.MarkDecorator:
+    """Run a test with every tokenizer that has tensors of all these names, and note that it reads them.
+
+    names, besides: patterns; the test reads what `besides` matches only where it is there.
+    """
+    chosen = []
+    for path in FIXTURES:
+        keys = load(path)[0]
+        if all(any(re.fullmatch(name, key) for key in keys) for name in names):
+            chosen.append(path)
+            READ.update((path, key) for key in keys if any(re.fullmatch(name, key) for name in (*names, besides)))
+    return pytest.mark.parametrize("fixture", chosen, indirect=True, ids=lambda path: path.stem)
 
 
 def sizes(described: str, prefix: str = "") -> dict[str, int]:
@@ -37,7 +50,7 @@ def sizes(described: str, prefix: str = "") -> dict[str, int]:
     return {prefix + names[name]: int(value) for name, value in re.findall(r"(\w+)=(\d+)", described)}
 
 
-@pytest.fixture(params=AUTOENCODERS, ids=lambda path: path.stem)
+@pytest.fixture
 def fixture(request: pytest.FixtureRequest) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return load(request.param)
 
@@ -75,6 +88,7 @@ def levels_of(golden: dict[str, Tensor], prefix: str) -> list[int]:
     return levels
 
 
+@reading(r"out\.patches", r"out\.pyramid_image_level0", besides=r"out\.pyramid_image_level\d+")
 def test_pyramid_and_patches(model: HierarchicalTokenizer, golden: dict[str, Tensor]) -> None:
     assert_near(model.patches(golden["in.images"]), golden["out.patches"].flatten(2))
     images = image_pyramid(golden["in.images"], model.config.num_levels)
@@ -82,13 +96,22 @@ def test_pyramid_and_patches(model: HierarchicalTokenizer, golden: dict[str, Ten
         assert_near(images[level], golden[f"out.pyramid_image_level{level}"])
 
 
+@reading(r"out\.latents", besides=r"out\.indices_lhw")
 def test_latents(model: HierarchicalTokenizer, golden: dict[str, Tensor]) -> None:
+    order = [
+        [level, row, column]
+        for level, (height, width) in enumerate(model.config.grids)
+        for row in range(height)
+        for column in range(width)
+    ]
+    assert all(indices.long().tolist() == order for indices in golden.get("out.indices_lhw", ()))
     assert_near(model.encode_patches(model.patches(golden["in.images"])), golden["out.latents"])
     assert_near(
         torch.cat([level.flatten(1, 2) for level in model.encode(golden["in.images"])], dim=1), golden["out.latents"]
     )
 
 
+@reading(r"out\.decoded_patches_from_level\d+", r"out\.latents")
 def test_decoded_patches(model: HierarchicalTokenizer, golden: dict[str, Tensor]) -> None:
     for level in levels_of(golden, "out.decoded_patches_from_level"):
         decoded = model.decode_patches(golden["out.latents"], torch.full((len(golden["in.images"]),), level))
@@ -99,6 +122,7 @@ def test_decoded_patches(model: HierarchicalTokenizer, golden: dict[str, Tensor]
         assert_near(model.decode(pyramid, level), unpatchify(finest, model.config.grids[0], model.config.patch_size))
 
 
+@reading(r"out\.video_frames_level\d+")
 def test_decoded_video(model: HierarchicalTokenizer, golden: dict[str, Tensor]) -> None:
     frame, level_of, row, column = golden["in.video_indices_flhw"].long().unbind(-1)
     batch, first, count = len(frame), int(frame.min()), int(frame.max() - frame.min()) + 1
@@ -115,19 +139,28 @@ def test_decoded_video(model: HierarchicalTokenizer, golden: dict[str, Tensor]) 
         assert_near(model.decode(pyramid, level).reshape(expected.shape), expected)
 
 
+@reading(r"out\.train_loss", besides=r"out\.train_loss_mse")
 def test_loss_and_gradients(model: HierarchicalTokenizer, golden: dict[str, Tensor]) -> None:
-    loss, _ = tokenizer_loss(model, golden["in.images"], golden["rng.train_level"].long())
+    loss, parts = tokenizer_loss(model, golden["in.images"], golden["rng.train_level"].long())
+    assert_near(parts["mse"], golden.get("out.train_loss_mse", parts["mse"]))
     assert_near(loss, golden["out.train_loss"])
     loss.backward()
     named = dict(model.named_parameters())
     expected = {key.removeprefix("grad."): value for key, value in golden.items() if key.startswith("grad.")}
-    assert expected
+    if not expected:
+        return
     assert expected.keys() <= named.keys()
     for name, parameter in named.items():
         if name not in expected:
             assert parameter.grad is None or not parameter.grad.any(), name
         else:
             assert (parameter.grad - expected[name]).abs().max() <= GRADIENT * expected[name].abs().max(), name
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_nothing_in_a_fixture_is_left_unread(path: Path) -> None:
+    left = [key for key in load(path)[0] if key.startswith("out.") and (path, key) not in READ]
+    assert not left, f"no test reads {', '.join(left)} of {path}"
 
 
 @pytest.mark.parametrize("path", EMBEDDINGS, ids=lambda path: path.stem)

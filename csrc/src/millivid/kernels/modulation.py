@@ -12,11 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-
-def rows_of(table: Float[Tensor, "batch cell d"], row: Int[Tensor, " index"]) -> Float[Tensor, "batch token d"]:
-    """Each token's row of a per-cell table."""
-    batch, _, d = table.shape
-    return table.reshape(-1, d).index_select(0, row).view(batch, -1, d)
+from millivid.kernels.reference import rows_of
 
 
 def modulated_layer_norm(
@@ -63,7 +59,8 @@ class _ModulatedLayerNorm(Function):
     def forward(ctx: Any, x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float) -> Tensor:
         normed, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, eps)
         ctx.save_for_backward(x, mean, rstd, scale, row)
-        return normed.mul_(rows_of(scale, row).to(x.dtype).add_(1)).add_(rows_of(shift, row))
+        modulated = normed.mul_(rows_of(scale, row).to(x.dtype).add_(1)).add_(rows_of(shift, row))
+        return modulated.to(x.dtype)  # CUDA's autocast normalises in float32
 
     @staticmethod
     @once_differentiable
@@ -106,6 +103,6 @@ class _RMSNorm(Function):
         x, rstd, weight = ctx.saved_tensors
         normed, g = x * rstd, _wide(g)
         product = g * normed
-        g_weight = product.flatten(0, -2).sum(dim=0)
+        g_weight = product.reshape(-1, x.shape[-1]).sum(dim=0)
         g_x = (g * weight).sub_(normed.mul_(product.mul_(weight).mean(dim=-1, keepdim=True))).mul_(rstd)
         return g_x.to(x.dtype), g_weight.to(weight.dtype), None

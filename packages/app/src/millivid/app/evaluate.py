@@ -28,10 +28,10 @@ CONF = Path(__file__).parent / "conf"
 class EvaluateConfig:
     """What to compare.
 
-    runs: name -> folder of generated videos, as `runs.millivid=DIR`; reference: the true videos; out: the report's
-    folder. context: frames that were given, which are not scored. tokenizer: adds the bounds, with or without runs:
-    true_latents, true frames encoded and decoded, and shuffled_frames, such frames of other videos. horizons: last
-    generated frame of each horizon.
+    runs: name -> folder of generated videos, as `runs.millivid=DIR`; reference: the true videos, or one `split` of them;
+    out: the report's folder. context: frames that were given, which are not scored. tokenizer: adds the bounds, with or
+    without runs: true_latents, true frames encoded and decoded, and shuffled_frames, such frames of other videos; or
+    those of the two that `bounds` names. horizons: last generated frame of each horizon.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
@@ -39,7 +39,8 @@ class EvaluateConfig:
     out: Path = REQUIRED
     context: int = 0
     tokenizer: Path | None = None
-    bounds: tuple[Literal["true_latents", "shuffled_frames"], ...] = ("true_latents", "shuffled_frames")
+    bounds: tuple[Literal["true_latents", "shuffled_frames"], ...] | None = None
+    split: str | None = None
     horizons: tuple[int, ...] = (64, 256, 768)
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
     title: str = "MilliVid: generated against true frames"
@@ -59,19 +60,25 @@ def evaluate_runs(
 
     alongside: names that may be in the report's folder besides. descriptions: a line on a run, by its name.
     """
-    if not config.runs and (config.tokenizer is None or not config.bounds):
-        raise ConfigError("there is nothing to evaluate; name a run, as runs.NAME=FOLDER, or tokenizer= for the bounds")
+    if config.tokenizer is None and (config.bounds or not config.runs):
+        what = (
+            f"the bounds {', '.join(config.bounds)} need a tokenizer"
+            if config.bounds
+            else "there is nothing to evaluate"
+        )
+        raise ConfigError(f"{what}; give tokenizer=DIR for bounds, or runs.NAME=DIR and no bounds=")
     check_report_folder(config.out, alongside)
-    reference = open_videos(config.reference)
+    reference = open_videos(config.reference, config.split)
     runs: dict[str, VideoSource] = {name: open_videos(Path(folder)) for name, folder in config.runs.items()}
     ids = sorted(set.intersection(*(set(run.ids()) for run in runs.values()))) if runs else reference.ids()
     roles = dict.fromkeys(runs, "run")
     if config.tokenizer is not None:
         tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer)
         decoded = Transformed(reference, lambda frames: _reconstruct(tokenizer, frames), "true latents decoded")
-        if "true_latents" in config.bounds:
+        bounds = ("true_latents", "shuffled_frames") if config.bounds is None else config.bounds
+        if "true_latents" in bounds:
             runs["true latents"], roles["true latents"] = decoded, "bound"
-        if "shuffled_frames" in config.bounds:
+        if "shuffled_frames" in bounds:
             runs["random frames"], roles["random frames"] = ShuffledFrames(decoded, keep=config.context), "bound"
     stop = min(run.num_frames(id) for run in runs.values() for id in ids) if ids else None
     if stop is not None and not 0 <= config.context < stop:

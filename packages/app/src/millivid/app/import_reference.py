@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,16 +69,26 @@ def import_reference(config: ImportReferenceConfig) -> Path:
         settings = config.schedule or _schedule_of(config.video)
         schedule = make_schedule(**settings)  # type: ignore[arg-type]
         schedule.chunk(video.config.tokens_per_level)
-    tokenizer.save_pretrained(config.out / "tokenizer")
-    if video is not None and schedule is not None:
-        video.save_pretrained(config.out / "video")
-        about = {"schedule": schedule.settings(), "tokenizer": fingerprint(tokenizer), "shift": 1.0, "examples": None}
-        write_json(config.out / "video" / VIDEO_MODEL_FILE, about)
+    out = config.out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=out.parent) as folder:
+        whole = Path(folder) / "out"
+        tokenizer.save_pretrained(whole / "tokenizer")
+        if video is not None and schedule is not None:
+            video.save_pretrained(whole / "video")
+            about = {
+                "schedule": schedule.settings(),
+                "tokenizer": fingerprint(tokenizer),
+                "shift": 1.0,
+                "examples": None,
+            }
+            write_json(whole / "video" / VIDEO_MODEL_FILE, about)
+        whole.replace(out)
     return config.out
 
 
 class _Unread:
-    """Stands where a checkpoint has an object that is neither a tensor nor plain data."""
+    """Stands where a checkpoint has an object of a class that torch does not read; takes whatever it is made of."""
 
     def __new__(cls, *_: object, **__: object) -> "_Unread":
         return super().__new__(cls)
@@ -88,20 +99,17 @@ class _Unread:
     def __setstate__(self, _: object) -> None:
         pass
 
-    def __setitem__(self, *_: object) -> None:
-        pass
-
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """The model's tensors in a released checkpoint, by name. Nothing in the file is executed."""
     if not file.is_file():
         raise ConfigError(f"{file} is not there; give a released .ckpt, or hub=charatan/millivid to fetch it")
     try:
-        # What lies beside the model (a loader's or a scheduler's state) may be of any class; none is looked up or called.
+        # Beside the model may lie a loader's or a scheduler's objects; their classes are neither looked up nor called.
         others = [(_Unread, name) for name in get_unsafe_globals_in_checkpoint(file)]
         with safe_globals(others):  # type: ignore[arg-type]
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, LookupError, TypeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"{file} cannot be read as a checkpoint of plain tensors ({reason[:120]})") from error
     state = content.get("model") if isinstance(content, Mapping) else None

@@ -120,7 +120,10 @@ def import_released_latents(
     def write(key: str) -> None:
         file = PyramidFile(_find(source, key, (".pyramid",)), index[key], tuple(grids), channels)
         columns = file.columns()
-        writer.write(_id(key), file.levels, _actions(file.path, columns), _poses(columns))
+        try:
+            writer.write(_id(key), file.levels, _actions(file.path, columns), _poses(columns))
+        except DatasetError as error:
+            raise DatasetError(f"{file.path}: {error}") from error
 
     skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
     writer.finish(_splits(index, skipped, test_fraction))

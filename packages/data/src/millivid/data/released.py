@@ -98,7 +98,11 @@ class PyramidLevel:
         return (self.file.num_frames, *self.file.grids[self.level], self.file.channels)
 
     def __getitem__(self, frames: slice) -> NDArray[np.float32]:
-        start, stop, _ = frames.indices(self.file.num_frames)
+        start, stop, step = frames.indices(self.file.num_frames)
+        if step != 1 or stop <= start:
+            raise DatasetError(
+                f"{self.file.path}: {frames} was asked for; a span of frames, one after the other, can be read"
+            )
         return self.file.read(self.level, start, stop)
 
 

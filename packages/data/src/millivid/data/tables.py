@@ -30,7 +30,13 @@ class Pieces:
 
 
 def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None:
-    """Write named arrays to one safetensors file, atomically. The same arrays give the same bytes."""
+    """Write named arrays to one safetensors file, atomically. The same arrays give the same bytes.
+
+    The safetensors library wants every array whole, so the format (a JSON header, then the arrays) is written here.
+
+    Raises:
+        DatasetError: pieces are of another shape or dtype than their array, or do not add up to it.
+    """
     parts = {
         name: array if isinstance(array, Pieces) else Pieces(array.shape, array.dtype, (array,))
         for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
@@ -43,10 +49,18 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None
     text += b" " * (-len(text) % 8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for part in parts.values():
+        for name, part in parts.items():
+            rows = 0
             for piece in part.pieces:
+                if piece.shape[1:] != part.shape[1:] or piece.dtype != part.dtype:
+                    raise DatasetError(
+                        f"{path.name}, {name}: pieces of {list(part.shape[1:])} {part.dtype} are expected; got "
+                        f"{list(piece.shape[1:])} {piece.dtype}"
+                    )
+                rows += len(piece)
                 file.write(np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data)
-        assert file.tell() == 8 + len(text) + end
+            if rows != part.shape[0]:
+                raise DatasetError(f"{path.name}, {name}: {part.shape[0]} rows are expected; got {rows}")
 
 
 def read_table(

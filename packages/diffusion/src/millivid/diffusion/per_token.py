@@ -18,11 +18,13 @@ def forward_per_token(
     tokens: TokenBatch,
     action: Int[Tensor, "batch token"],
 ) -> Float[Tensor, "batch token c"]:
-    """Velocity of every token, by ordinary torch operations, from a model with linear patchify and without odometry.
+    """Velocity of every token, by ordinary torch operations.
 
     As in the authors' code every token has a time, a level and an action of its own, and every block makes six numbers
-    per token and channel of them. Sequences are not padded.
+    per token and channel of them. Raises ValueError for a padded batch, FramePack's patchify and odometry.
     """
+    if tokens.key_mask is not None or model.config.patchify != "linear" or model.config.odometry is not None:
+        raise ValueError("the plain network takes no padding, no FramePack patchify and no odometry; use VideoDiT")
     c = model.conditioning(t, tokens.level, action)
     frame = tokens.frame - tokens.frame.amin(dim=1, keepdim=True)
     h = model.patchify(x) + sincos_3d(frame, tokens.row, tokens.column, model.config.width)

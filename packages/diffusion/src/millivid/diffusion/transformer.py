@@ -57,11 +57,11 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: Float[Tensor, "*b width"]) -> Float[Tensor, "*b width"]:
-        hidden = self.fc1(x)
-        # The activation is the largest array of a block and cheap to compute: rather than kept, it is made again.
-        return checkpoint(self._activate, hidden, use_reentrant=False, preserve_rng_state=False)
+        # GELU's output is the largest array of a block and cheap to compute. fc2 would keep it for its backward pass; the
+        # checkpoint makes it again there, and stops before fc2 itself.
+        return checkpoint(self._activate_and_reduce, self.fc1(x), use_reentrant=False, preserve_rng_state=False)
 
-    def _activate(self, hidden: Tensor) -> Tensor:
+    def _activate_and_reduce(self, hidden: Tensor) -> Tensor:
         return self.fc2(F.gelu(hidden, approximate="tanh"))
 
 
