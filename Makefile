@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist hypothesis beartype scikit-image ruff mypy import-linter types-tqdm types-PyYAML
+TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" scikit-image ruff mypy import-linter types-tqdm types-PyYAML
 
 export OMP_NUM_THREADS ?= 1
 
