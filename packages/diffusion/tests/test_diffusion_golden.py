@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from millivid.diffusion import (
+    SIZES,
     Draws,
     SamplerConfig,
     TokenBatch,
@@ -251,6 +252,12 @@ def test_nothing_in_a_fixture_is_left_unread(path: Path) -> None:
 def test_names_and_shapes_of_the_released_models(path: Path) -> None:
     shapes = {name: torch.empty(shape, device="meta") for name, shape in json.loads(path.read_text()).items()}
     released = {name: tuple(value.shape) for name, value in from_official_names(shapes).items()}
+    size = re.fullmatch(r"params_(video|framepack)_dit(s|b|l|xl).*", path.stem)
+    assert size, f"{path.name} does not say its size, as params_video_ditb.json does"
+    own = {}
+    if size[1] == "framepack":
+        narrow = released.get("patchify.kernels.0.0.weight")
+        own = {"patchify": "framepack", "bottleneck": None if narrow is None else narrow[0]}
     with torch.device("meta"):
-        model = VideoDiT(VideoDiTConfig(patchify="framepack" if "framepack" in path.stem else "linear"))
+        model = VideoDiT(VideoDiTConfig(**SIZES[size[2].upper()], **own))  # type: ignore[arg-type]
     assert {name: tuple(p.shape) for name, p in model.state_dict().items()} == released

@@ -57,7 +57,6 @@ def test_what_the_authors_code_fails_on_is_refused() -> None:
 
 
 def test_all_entries_are_there() -> None:
-    assert ENTRIES
     assert len(ENTRIES) == 14 or "MILLIVID_GOLDEN" in os.environ
 
 
