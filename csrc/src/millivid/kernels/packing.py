@@ -11,10 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def _flat_index(
-    stores: Sequence[Tensor], level: Tensor, frame: Tensor, row: Tensor, column: Tensor
-) -> Int[Tensor, "batch token"]:
-    """Position of every token in the stores laid end to end, each flattened over (frame, height, width)."""
+def _check(stores: Sequence[Tensor], level: Tensor, frame: Tensor, row: Tensor, column: Tensor) -> None:
+    """Raise unless stores and columns fit each other and every index lies within its store."""
     if not stores:
         raise ValueError("no stores: give one tensor (batch, frame, height, width, channel) per level")
     batch, channels, dtype = stores[0].shape[0], stores[0].shape[-1], stores[0].dtype
@@ -37,9 +35,15 @@ def _flat_index(
         raise IndexError(
             f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}"
         )
-    sizes = limits.prod(dim=1)
-    start = torch.cumsum(sizes, 0) - sizes
-    return start[level] + (frame * limit[..., 1] + row) * limit[..., 2] + column
+
+
+def _places(
+    batch: int, chosen: Tensor, frame: Tensor, row: Tensor, column: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Where the chosen tokens of all videos stand in the sequence, and where in their store."""
+    video, token = torch.where(chosen.expand(batch, -1))
+    shared = torch.zeros_like(video) if chosen.shape[0] == 1 else video
+    return (video, token), (video, frame[shared, token], row[shared, token], column[shared, token])
 
 
 def pack_tokens(
@@ -53,9 +57,13 @@ def pack_tokens(
 
     Raises ValueError for stores or columns that do not match, IndexError for an index outside the stores.
     """
-    index = _flat_index(stores, level, frame, row, column)
-    flat = torch.cat([store.flatten(1, 3) for store in stores], dim=1)
-    return flat.gather(1, index.unsqueeze(-1).expand(len(flat), -1, flat.shape[-1]))
+    _check(stores, level, frame, row, column)
+    batch, channels = stores[0].shape[0], stores[0].shape[-1]
+    out = stores[0].new_empty(batch, level.shape[1], channels)
+    for value, store in enumerate(stores):
+        at, there = _places(batch, level == value, frame, row, column)
+        out[at] = store[there]
+    return out
 
 
 def unpack_tokens_(
@@ -71,20 +79,18 @@ def unpack_tokens_(
 
     Raises ValueError for shapes that do not match or two marked tokens with one place, IndexError outside the stores.
     """
-    index = _flat_index(stores, level, frame, row, column)
+    _check(stores, level, frame, row, column)
     batch, channels = stores[0].shape[0], stores[0].shape[-1]
-    if tokens.shape != (batch, index.shape[1], channels) or write.shape != index.shape:
+    if tokens.shape != (batch, level.shape[1], channels) or write.shape != level.shape:
         raise ValueError(
             f"tokens {tuple(tokens.shape)} and write {tuple(write.shape)} do not fit index columns "
-            f"{tuple(index.shape)} and stores of batch {batch} with {channels} channels"
+            f"{tuple(level.shape)} and stores of batch {batch} with {channels} channels"
         )
-    for place, mark in zip(index, write, strict=True):
+    frames, height, width = (max(store.shape[axis] for store in stores) for axis in (1, 2, 3))
+    places = ((level * frames + frame) * height + row) * width + column
+    for place, mark in zip(places, write, strict=True):
         if len(torch.unique(place[mark])) != int(mark.sum()):
             raise ValueError("two tokens would be written to one place; mark each place at most once")
-    which, number = torch.where(write.expand(batch, -1))
-    shared = 0 if index.shape[0] == 1 else which
     for value, store in enumerate(stores):
-        chosen = level[shared, number] == value
-        b, n = which[chosen], number[chosen]
-        s = 0 if index.shape[0] == 1 else b
-        store[b, frame[s, n], row[s, n], column[s, n]] = tokens[b, n].to(store.dtype)
+        at, there = _places(batch, write & (level == value), frame, row, column)
+        store[there] = tokens[at].to(store.dtype)
