@@ -11,7 +11,9 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test check clean
 
-$(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml)
+# Torch comes first: the compiled operations of csrc are built for the torch that is there.
+$(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
+		csrc/setup.py csrc/src/millivid/kernels/schemas.py $(wildcard csrc/cpp/* csrc/cuda/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) $(TESTS)
@@ -40,6 +42,7 @@ PATH_data_gen := data_gen
 
 test-%:  ## an environment that holds one package alone, and its tests
 	$(PYTHON) -m venv .venv-$*
+	$(if $(filter csrc,$(NEEDS_$*) $(PATH_$*)),.venv-$*/bin/pip install --quiet --disable-pip-version-check torch -c constraints.txt)
 	.venv-$*/bin/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		$(foreach need,$(NEEDS_$*),./$(need)) './$(or $(PATH_$*),packages/$*)[test]'
 	.venv-$*/bin/python -m pytest $(or $(PATH_$*),packages/$*)

@@ -4,4 +4,7 @@ from millivid.kernels.modulation import gated_residual, modulated_layer_norm, rm
 from millivid.kernels.packing import pack_tokens, unpack_tokens_
 from millivid.kernels.reference import rows_of
 
-__all__ = ["gated_residual", "modulated_layer_norm", "pack_tokens", "rms_norm", "rows_of", "unpack_tokens_"]
+# Last: the operations must be defined before a library adds implementations to them.
+from millivid.kernels.loading import status  # isort: skip
+
+__all__ = ["gated_residual", "modulated_layer_norm", "pack_tokens", "rms_norm", "rows_of", "status", "unpack_tokens_"]

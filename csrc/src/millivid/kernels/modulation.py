@@ -1,7 +1,7 @@
-"""The memory-bound half of a diffusion transformer's block: the torch versions, which keep little for the backward pass.
+"""The memory-bound half of a diffusion transformer's block: adaptive layer norm, gate, and the norm of queries and keys.
 
 Shift, scale and gate are tables with one row per cell, (batch, cell, d). `row` gives each token's row, counted over the
-cells of the whole batch. A backward pass recomputes what is cheap: of the large intermediate arrays, only inputs are kept.
+cells of the whole batch. Of the large arrays, only inputs are kept for the backward pass.
 """
 
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from millivid.kernels.reference import rows_of
+from millivid.kernels.library import LIBRARY, define
+from millivid.kernels.reference import (
+    gated_residual_reference,
+    modulated_layer_norm_reference,
+    rms_norm_reference,
+)
 
 
 def modulated_layer_norm(
@@ -22,8 +25,19 @@ def modulated_layer_norm(
     row: Int[Tensor, " index"],
     eps: float = 1e-6,
 ) -> Float[Tensor, "batch token d"]:
-    """LayerNorm without weights, then x (1 + scale) + shift with the rows of each token's cell; has the dtype of x."""
-    return _ModulatedLayerNorm.apply(x, shift, scale, row, eps)
+    """LayerNorm without weights, then x (1 + scale) + shift with the rows of each token's cell; has the dtype of x.
+
+    Raises ValueError for shapes that do not match, IndexError for a row outside the tables.
+    """
+    if torch.compiler.is_compiling():  # which fuses it with its neighbours: docs/decisions/0006
+        return modulated_layer_norm_reference(x, shift, scale, row, eps).to(x.dtype)
+    try:
+        return torch.ops.millivid.modulated_layer_norm(
+            x.contiguous(), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
+        )[0]
+    except (RuntimeError, IndexError):
+        _explain(x, row, shift=shift, scale=scale)
+        raise
 
 
 def gated_residual(
@@ -32,21 +46,50 @@ def gated_residual(
     gate: Float[Tensor, "batch cell d"],
     row: Int[Tensor, " index"],
 ) -> Float[Tensor, "batch token d"]:
-    """x + gate y with the row of each token's cell; has the dtype of x."""
-    return _GatedResidual.apply(x, y, gate, row)
+    """x + gate y with the row of each token's cell; has the dtype of x. Raises as `modulated_layer_norm` does."""
+    if torch.compiler.is_compiling():
+        return gated_residual_reference(x, y, gate, row).to(x.dtype)
+    try:
+        return torch.ops.millivid.gated_residual(
+            x.contiguous(), y.contiguous(), _with_dense_rows(gate), row.contiguous()
+        )
+    except (RuntimeError, IndexError):
+        _explain(x, row, y=y, gate=gate)
+        raise
 
 
 def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6) -> Float[Tensor, "*b d"]:
     """x / sqrt(mean(x^2) + eps) times weight, computed in float32 or more; has the dtype of x."""
-    return _RMSNorm.apply(x, weight, eps)
+    if torch.compiler.is_compiling():
+        return rms_norm_reference(x, weight, eps)
+    return torch.ops.millivid.rms_norm(_with_dense_rows(x), weight.contiguous(), eps)[0]
 
 
-def _sum_by_row(values: Tensor, row: Tensor, like: Tensor) -> Tensor:
-    """The gradient of `rows_of`: each token's values added to its cell's row, in a table like `like`."""
-    batch, cell, d = like.shape
-    values = _wide(values)
-    total = values.new_zeros(batch * cell, d).index_add_(0, row, values.reshape(-1, d))
-    return total.view(batch, cell, d).to(like.dtype)
+def _with_dense_rows(x: Tensor) -> Tensor:
+    """x itself if the numbers of a row lie side by side, as they do in slices of a model's tables, or a copy."""
+    return x if x.stride(-1) == 1 or x.shape[-1] < 2 else x.contiguous()
+
+
+def _explain(x: Tensor, row: Tensor, **others: Tensor) -> None:
+    """Raise with the reason why an operation refused these arguments, if it is one that a caller can cause."""
+    batch, token, d = x.shape if x.ndim == 3 else (-1, -1, -1)
+    cells = 0
+    for name, other in others.items():
+        expected = (batch, token, d) if name == "y" else (batch, other.shape[1] if other.ndim == 3 else -1, d)
+        if not x.is_floating_point() or x.ndim != 3 or other.shape != expected or not other.is_floating_point():
+            raise ValueError(
+                f"x is {tuple(x.shape)} {x.dtype} and {name} {tuple(other.shape)} {other.dtype}; expected floating-point x "
+                "and y (batch, token, d), and tables (batch, cell, d)"
+            )
+        if name != "y":
+            cells = other.shape[1]
+    if row.dtype != torch.int64 or row.shape != (batch * token,):
+        raise ValueError(f"row is {tuple(row.shape)} {row.dtype}; expected int64 ({batch * token}), one per token")
+    if len(row) and not 0 <= int(row.amin()) <= int(row.amax()) < batch * cells:
+        raise IndexError(
+            f"row goes from {int(row.amin())} to {int(row.amax())}, but the tables have {batch * cells} rows: "
+            f"{batch} x {cells} cells"
+        )
 
 
 def _wide(values: Tensor) -> Tensor:
@@ -54,55 +97,113 @@ def _wide(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-class _ModulatedLayerNorm(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float) -> Tensor:
-        normed, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, eps)
-        ctx.save_for_backward(x, mean, rstd, scale, row)
-        modulated = normed.mul_(rows_of(scale, row).to(x.dtype).add_(1)).add_(rows_of(shift, row))
-        return modulated.to(x.dtype)  # CUDA's autocast normalises in float32
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, rstd, scale, row = ctx.saved_tensors
-        normed = (x - mean).mul_(rstd)
-        g_shift = _sum_by_row(g, row, scale)
-        g_scale = _sum_by_row(normed.mul_(g), row, scale)
-        g_normed = rows_of(scale, row).to(x.dtype).add_(1).mul_(g)
-        g_x, _, _ = torch.ops.aten.native_layer_norm_backward(
-            g_normed, x, x.shape[-1:], mean, rstd, None, None, (True, False, False)
-        )
-        return g_x, g_shift, g_scale, None, None
+def _rows(table: Tensor, row: Tensor, x: Tensor) -> Tensor:
+    """Each token's row of a table, in the shape of x."""
+    return table.reshape(-1, x.shape[-1]).index_select(0, row).view(x.shape)
 
 
-class _GatedResidual(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
-        ctx.save_for_backward(y, gate, row)
-        return (x + rows_of(gate, row) * y).to(x.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        y, gate, row = ctx.saved_tensors
-        return g, (g * rows_of(gate, row)).to(y.dtype), _sum_by_row(g * y, row, gate), None
+def _sum_by_row(values: Tensor, row: Tensor, like: Tensor) -> Tensor:
+    """The gradient of `rows_of`: each token's values added to its cell's row, in a table of the shape of `like`."""
+    batch, cell, d = like.shape
+    values = _wide(values)
+    return values.new_zeros(batch * cell, d).index_add_(0, row, values.reshape(-1, d)).view(batch, cell, d)
 
 
-class _RMSNorm(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        wide = _wide(x)
-        rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
-        ctx.save_for_backward(x, rstd, weight)
-        return (wide * rstd).mul_(weight).to(x.dtype)
+# Adaptive layer norm
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        x, rstd, weight = ctx.saved_tensors
-        normed, g = x * rstd, _wide(g)
-        product = g * normed
-        g_weight = product.reshape(-1, x.shape[-1]).sum(dim=0)
-        g_x = (g * weight).sub_(normed.mul_(product.mul_(weight).mean(dim=-1, keepdim=True))).mul_(rstd)
-        return g_x.to(x.dtype), g_weight.to(weight.dtype), None
+
+@define("modulated_layer_norm")
+def _modulated_layer_norm(
+    x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    wide = _wide(x)
+    mean = wide.mean(dim=-1, keepdim=True)
+    rstd = (wide - mean).square_().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
+    out = (wide - mean).mul_(rstd).mul_(_wide(_rows(scale, row, x)).add(1)).add_(_rows(shift, row, x))
+    return out.to(x.dtype), mean.flatten(), rstd.flatten()
+
+
+@define("modulated_layer_norm_backward")
+def _modulated_layer_norm_backward(
+    g: Tensor, x: Tensor, scale: Tensor, row: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    mean, rstd = (part.view(*x.shape[:2], 1) for part in (mean, rstd))
+    normed, wide = (_wide(x) - mean).mul_(rstd), _wide(g)
+    g_normed = _wide(_rows(scale, row, x)).add(1).mul_(wide)
+    slope = (g_normed * normed).mean(dim=-1, keepdim=True)
+    g_x = (g_normed - g_normed.mean(dim=-1, keepdim=True)).sub_(normed * slope).mul_(rstd)
+    return g_x.to(x.dtype), _sum_by_row(wide, row, scale), _sum_by_row(normed.mul_(wide), row, scale)
+
+
+# Gate
+
+
+@define("gated_residual")
+def _gated_residual(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
+    return (x + _rows(gate, row, x) * y).to(x.dtype)
+
+
+@define("gated_residual_backward")
+def _gated_residual_backward(g: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    return (g * _rows(gate, row, g)).to(y.dtype), _sum_by_row(_wide(g) * y, row, gate)
+
+
+# Norm of queries and keys
+
+
+@define("rms_norm")
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    wide = _wide(x)
+    rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
+    return (wide * rstd).mul_(weight).to(x.dtype), rstd
+
+
+@define("rms_norm_backward")
+def _rms_norm_backward(g: Tensor, x: Tensor, weight: Tensor, rstd: Tensor) -> tuple[Tensor, Tensor]:
+    normed, g = _wide(x) * rstd, _wide(g)
+    product = g * normed
+    g_weight = product.reshape(-1, x.shape[-1]).sum(dim=0)
+    g_x = (g * weight).sub_(normed.mul_(product.mul_(weight).mean(dim=-1, keepdim=True))).mul_(rstd)
+    return g_x.to(x.dtype), g_weight
+
+
+def _keep_for_layer_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, _, scale, row, _ = inputs
+    ctx.save_for_backward(x, scale, row, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.shift_dtype = inputs[1].dtype
+
+
+def _layer_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    x, scale, row, mean, rstd = ctx.saved_tensors
+    g_x, g_shift, g_scale = torch.ops.millivid.modulated_layer_norm_backward(g.contiguous(), x, scale, row, mean, rstd)
+    return g_x, g_shift.to(ctx.shift_dtype), g_scale.to(scale.dtype), None, None
+
+
+def _keep_for_gate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[1:])
+
+
+def _gate_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    y, gate, row = ctx.saved_tensors
+    g_y, g_gate = torch.ops.millivid.gated_residual_backward(g.contiguous(), y, gate, row)
+    return g, g_y, g_gate.to(gate.dtype), None
+
+
+def _keep_for_rms_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(inputs[0], inputs[1], output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _rms_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, rstd = ctx.saved_tensors
+    g_x, g_weight = torch.ops.millivid.rms_norm_backward(_with_dense_rows(g), x, weight, rstd)
+    return g_x, g_weight.to(weight.dtype), None
+
+
+for name, keep, gradient in (
+    ("modulated_layer_norm", _keep_for_layer_norm, _layer_norm_gradient),
+    ("gated_residual", _keep_for_gate, _gate_gradient),
+    ("rms_norm", _keep_for_rms_norm, _rms_norm_gradient),
+):
+    torch.library.register_autograd(f"millivid::{name}", gradient, setup_context=keep, lib=LIBRARY)

@@ -1,96 +1,300 @@
-"""Packing tokens of several levels into one sequence, and writing them back: the torch reference.
+"""Packing tokens of several levels into one sequence, and writing them back.
 
 A store holds one level of a batch of videos, (batch, frame, height, width, channel). An index names a token by its
 level, frame, row and column; index columns are (batch, token), or (1, token) when every video shares them.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
+from millivid.kernels.library import LIBRARY, define
 
-def _check(stores: Sequence[Tensor], level: Tensor, frame: Tensor, row: Tensor, column: Tensor) -> None:
-    """Raise unless stores and columns fit each other and every index lies within its store."""
-    if not stores:
-        raise ValueError("no stores: give one tensor (batch, frame, height, width, channel) per level")
-    batch, channels, dtype = stores[0].shape[0], stores[0].shape[-1], stores[0].dtype
-    for index, store in enumerate(stores):
-        if store.ndim != 5 or store.shape[0] != batch or store.shape[-1] != channels or store.dtype != dtype:
-            raise ValueError(
-                f"the store of level {index} is {tuple(store.shape)} {store.dtype}, which does not match level 0's "
-                f"{tuple(stores[0].shape)} {dtype}: batch, channel and dtype must be equal"
-            )
-    columns = (level, frame, row, column)
-    if any(part.dtype != torch.int64 or part.ndim != 2 or part.shape != level.shape for part in columns):
-        raise ValueError("level, frame, row and column must be int64 tensors of one shape (batch, token)")
-    if level.shape[0] not in (1, batch):
-        raise ValueError(f"index columns have batch {level.shape[0]}; expected 1 or the stores' batch {batch}")
-    limits = torch.tensor([store.shape[1:4] for store in stores], device=level.device)
-    known = (level >= 0) & (level < len(stores))
-    limit = limits[torch.where(known, level, 0)]
-    place = torch.stack([frame, row, column], dim=-1)
-    if not bool((known & ((place >= 0) & (place < limit)).all(dim=-1)).all()):
-        raise IndexError(
-            f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}"
-        )
-
-
-def _places(
-    batch: int, chosen: Tensor, frame: Tensor, row: Tensor, column: Tensor
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Where the chosen tokens of all videos stand in the sequence, and where in their store."""
-    video, token = torch.where(chosen.expand(batch, -1))
-    shared = torch.zeros_like(video) if chosen.shape[0] == 1 else video
-    return (video, token), (video, frame[shared, token], row[shared, token], column[shared, token])
+Stores = Sequence[Float[Tensor, "batch _frame _height _width c"]]
 
 
 def pack_tokens(
-    stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
+    stores: Stores,
     level: Int[Tensor, "b token"],
     frame: Int[Tensor, "b token"],
     row: Int[Tensor, "b token"],
     column: Int[Tensor, "b token"],
+    noise: Float[Tensor, "batch token c"] | None = None,
+    alpha: Float[Tensor, "batch token"] | None = None,
+    sigma: Float[Tensor, "batch token"] | None = None,
 ) -> Float[Tensor, "batch token c"]:
     """Gather tokens into one sequence: out[b, i] = stores[level[i]][b, frame[i], row[i], column[i]].
 
-    Raises ValueError for stores or columns that do not match, IndexError for an index outside the stores.
+    With noise, alpha and sigma: alpha out + sigma noise, computed in float32 or more; where alpha is 0 the store is not
+    read. Raises ValueError for arguments that do not match, IndexError for an index outside the stores.
     """
-    _check(stores, level, frame, row, column)
-    batch, channels = stores[0].shape[0], stores[0].shape[-1]
-    out = stores[0].new_empty(batch, level.shape[1], channels)
-    for value, store in enumerate(stores):
-        at, there = _places(batch, level == value, frame, row, column)
-        out[at] = store[there]
-    return out
+    stores = list(stores)
+    columns = tuple(_once(part, stores) for part in (level, frame, row, column))
+    mix = _mix(stores, noise, alpha, sigma)
+    try:
+        return torch.ops.millivid.pack_tokens(stores, *columns, *mix)
+    except RuntimeError as error:
+        refused = error
+    _check(stores, *columns, None, None, *mix)  # says it in words
+    raise refused
 
 
 def unpack_tokens_(
-    stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
+    stores: Stores,
     tokens: Float[Tensor, "batch token c"],
     level: Int[Tensor, "b token"],
     frame: Int[Tensor, "b token"],
     row: Int[Tensor, "b token"],
     column: Int[Tensor, "b token"],
     write: Bool[Tensor, "b token"],
+    velocity: Float[Tensor, "batch token c"] | None = None,
+    alpha: Float[Tensor, "batch token"] | None = None,
+    sigma: Float[Tensor, "batch token"] | None = None,
 ) -> None:
     """Write the tokens that `write` marks back into their stores, in place; the inverse of `pack_tokens` there.
 
-    Raises ValueError for shapes that do not match or two marked tokens with one place, IndexError outside the stores.
+    With velocity, alpha and sigma: alpha tokens - sigma velocity, the data that DDIM sees in noisy tokens; any other step
+    of it is such a sum as well. Raises ValueError for arguments that do not match or two marked tokens with one place,
+    IndexError outside the stores; then nothing is written.
     """
-    _check(stores, level, frame, row, column)
-    batch, channels = stores[0].shape[0], stores[0].shape[-1]
-    if tokens.shape != (batch, level.shape[1], channels) or write.shape != level.shape:
+    stores = list(stores)
+    columns = tuple(_once(part, stores) for part in (level, frame, row, column, write))
+    mix = _mix(stores, velocity, alpha, sigma)
+    try:
+        if torch.is_grad_enabled() and any(part.requires_grad for part in (*stores, tokens, *mix) if part is not None):
+            if mix[0] is not None:
+                _check(stores, *columns, tokens, *mix)
+                tokens, mix = _combine(tokens, velocity, mix[1], -mix[2]), (None, None, None)
+            _Unpack.apply(tokens, *columns, *stores)
+        else:
+            torch.ops.millivid.unpack_tokens_(stores, tokens.contiguous(), *columns, *mix)
+        return
+    except RuntimeError as error:
+        refused = error
+    _check(stores, *columns, tokens, *mix)
+    raise refused
+
+
+def _once(column: Tensor, stores: list[Tensor]) -> Tensor:
+    """An index column without the repetition over the batch that `expand` makes."""
+    if column.ndim == 2 and column.stride(0) == 0 and stores and len(column) == len(stores[0]):
+        column = column[:1]
+    return column.contiguous()
+
+
+def _mix(
+    stores: list[Tensor], other: Tensor | None, alpha: Tensor | None, sigma: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The second summand and the two factors as the operations take them."""
+    if other is None and alpha is None and sigma is None:
+        return None, None, None
+    if other is None or alpha is None or sigma is None or not stores:
+        raise ValueError("noise or velocity, alpha and sigma go together: give all three, or none")
+    wide = _wide(stores[0].dtype)
+    return other.contiguous(), alpha.to(wide).contiguous(), sigma.to(wide).contiguous()
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _check(
+    stores: Sequence[Tensor],
+    level: Tensor,
+    frame: Tensor,
+    row: Tensor,
+    column: Tensor,
+    write: Tensor | None = None,
+    tokens: Tensor | None = None,
+    other: Tensor | None = None,
+    alpha: Tensor | None = None,
+    sigma: Tensor | None = None,
+) -> None:
+    """Raise unless everything fits and every index lies within its store; with `write`, at a place of its own."""
+    if not stores:
+        raise ValueError("no stores: give one tensor (batch, frame, height, width, channel) per level")
+    first = stores[0]
+    for index, store in enumerate(stores):
+        if (
+            store.ndim != 5
+            or (store.shape[0], store.shape[-1]) != (first.shape[0], first.shape[-1])
+            or (store.dtype, store.device) != (first.dtype, first.device)
+        ):
+            raise ValueError(
+                f"the store of level {index} is {tuple(store.shape)} {store.dtype} on {store.device}, which does not match "
+                f"level 0's {tuple(first.shape)} {first.dtype} on {first.device}: batch, channel, dtype and device must be "
+                "equal"
+            )
+    if not first.is_floating_point():
+        raise ValueError(f"the stores are {first.dtype}; expected a floating-point dtype")
+    columns = (level, frame, row, column)
+    if any(part.dtype != torch.int64 or part.ndim != 2 or part.shape[1] != level.shape[-1] for part in columns):
         raise ValueError(
-            f"tokens {tuple(tokens.shape)} and write {tuple(write.shape)} do not fit index columns "
-            f"{tuple(level.shape)} and stores of batch {batch} with {channels} channels"
+            "level, frame, row and column must be int64 tensors of one shape (batch, token); they are "
+            + ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in columns)
         )
+    batch, channels, length = first.shape[0], first.shape[-1], level.shape[1]
+    named = {"level": level, "frame": frame, "row": row, "column": column, "write": write}
+    for name, part in named.items():
+        if part is not None and part.shape[0] not in (1, batch):
+            raise ValueError(f"index column {name} has batch {part.shape[0]}; expected 1 or the stores' batch {batch}")
+    if write is not None and (write.dtype != torch.bool or write.shape[1:] != (length,)):
+        raise ValueError(f"write is {tuple(write.shape)} {write.dtype}; expected bool (batch, {length})")
+    for name, part, shape, dtype in (
+        ("tokens", tokens, (batch, length, channels), first.dtype),
+        ("noise or velocity", other, (batch, length, channels), first.dtype),
+        ("alpha", alpha, (batch, length), _wide(first.dtype)),
+        ("sigma", sigma, (batch, length), _wide(first.dtype)),
+    ):
+        if part is not None and (part.shape != shape or part.dtype != dtype):
+            raise ValueError(
+                f"{name} {tuple(part.shape)} {part.dtype} do not fit: the stores, of batch {batch} with {channels} channels "
+                f"in {first.dtype}, and {length} tokens ask for {shape} {dtype}"
+            )
+    if len({part.device for part in (*columns, write, tokens, other, alpha, sigma, first) if part is not None}) > 1:
+        raise ValueError("stores, index columns and tokens lie on different devices; move them to one")
+    limits = torch.tensor([store.shape[1:4] for store in stores], device=level.device)
+    known = (level >= 0) & (level < len(stores))
+    limit = limits[torch.where(known, level, 0)]
+    place = torch.stack(torch.broadcast_tensors(frame, row, column), dim=-1)
+    if not bool((known & ((place >= 0) & (place < limit)).all(dim=-1)).all()):
+        raise IndexError(
+            f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}"
+        )
+    if write is None:
+        return
+    if any(0 in store.stride() and store.stride()[i] == 0 and store.shape[i] > 1 for store in stores for i in range(5)):
+        raise ValueError("a store was made by expand, so that several places share memory; clone it before writing")
     frames, height, width = (max(store.shape[axis] for store in stores) for axis in (1, 2, 3))
     places = ((level * frames + frame) * height + row) * width + column
-    for place, mark in zip(places, write, strict=True):
-        if len(torch.unique(place[mark])) != int(mark.sum()):
+    for numbers, mark in zip(*torch.broadcast_tensors(places, write), strict=True):
+        if len(torch.unique(numbers[mark])) != int(mark.sum()):
             raise ValueError("two tokens would be written to one place; mark each place at most once")
+
+
+def _places(batch: int, chosen: Tensor, *columns: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, ...]]:
+    """Where the chosen tokens of all videos stand in the sequence, and where in their store."""
+    video, token = torch.where(chosen.expand(batch, -1))
+    return (video, token), (video, *(part.expand(batch, -1)[video, token] for part in columns))
+
+
+def _combine(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a x + b y with factors per token, rounded once; x may be anything where a is 0."""
+    a, b = a.unsqueeze(-1), b.unsqueeze(-1)
+    read = torch.where((a == 0) & ~x.isfinite(), 0.0, x.to(a.dtype))
+    return (a * read + b * y.to(b.dtype)).to(x.dtype)
+
+
+def _packed_shape(stores: list[Tensor], level: Tensor, *_: Any) -> Tensor:
+    return stores[0].new_empty(stores[0].shape[0], level.shape[1], stores[0].shape[-1])
+
+
+@define("pack_tokens", shapes=_packed_shape)
+def _pack_tokens(
+    stores: list[Tensor],
+    level: Tensor,
+    frame: Tensor,
+    row: Tensor,
+    column: Tensor,
+    noise: Tensor | None,
+    alpha: Tensor | None,
+    sigma: Tensor | None,
+) -> Tensor:
+    _check(stores, level, frame, row, column, None, None, noise, alpha, sigma)
+    out = _packed_shape(stores, level)
     for value, store in enumerate(stores):
-        at, there = _places(batch, write & (level == value), frame, row, column)
-        store[there] = tokens[at].to(store.dtype)
+        at, there = _places(len(out), level == value, frame, row, column)
+        out[at] = store[there]
+    return out if noise is None or alpha is None or sigma is None else _combine(out, noise, alpha, sigma)
+
+
+def _store_shapes(
+    g: Tensor, level: Tensor, frame: Tensor, row: Tensor, column: Tensor, sizes: list[int]
+) -> list[Tensor]:
+    return [g.new_empty(len(g), *sizes[i : i + 3], g.shape[-1]) for i in range(0, len(sizes), 3)]
+
+
+@define("pack_tokens_backward", shapes=_store_shapes)
+def _pack_tokens_backward(
+    g: Tensor, level: Tensor, frame: Tensor, row: Tensor, column: Tensor, sizes: list[int]
+) -> list[Tensor]:
+    stores = [store.zero_() for store in _store_shapes(g, level, frame, row, column, sizes)]
+    for value, store in enumerate(stores):
+        at, there = _places(len(g), level == value, frame, row, column)
+        store.index_put_(there, g[at], accumulate=True)
+    return stores
+
+
+@define("unpack_tokens_", shapes=lambda *_: None)
+def _unpack_tokens_(
+    stores: list[Tensor],
+    tokens: Tensor,
+    level: Tensor,
+    frame: Tensor,
+    row: Tensor,
+    column: Tensor,
+    write: Tensor,
+    velocity: Tensor | None,
+    alpha: Tensor | None,
+    sigma: Tensor | None,
+) -> None:
+    _check(stores, level, frame, row, column, write, tokens, velocity, alpha, sigma)
+    if velocity is not None and alpha is not None and sigma is not None:
+        tokens = _combine(tokens, velocity, alpha, -sigma)
+    for value, store in enumerate(stores):
+        at, there = _places(len(tokens), write & (level == value), frame, row, column)
+        store[there] = tokens[at]
+
+
+def _keep_for_pack(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    stores, level, frame, row, column, noise, alpha, sigma = inputs
+    ctx.sizes = [size for store in stores for size in store.shape[1:4]]
+    clean = None
+    if alpha is not None and alpha.requires_grad:
+        clean = torch.ops.millivid.pack_tokens(
+            [store.detach() for store in stores], level, frame, row, column, None, None, None
+        )
+    ctx.save_for_backward(level, frame, row, column, noise, alpha, sigma, clean)
+
+
+def _pack_gradient(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+    level, frame, row, column, noise, alpha, sigma, clean = ctx.saved_tensors
+    g_noise = g_alpha = g_sigma = None
+    if noise is not None:
+        wide = g.to(alpha.dtype)
+        g_noise = (wide * sigma.unsqueeze(-1)).to(noise.dtype) if noise.requires_grad else None
+        g_sigma = (wide * noise.to(wide.dtype)).sum(dim=-1) if sigma.requires_grad else None
+        g_alpha = (wide * clean.to(wide.dtype)).sum(dim=-1) if clean is not None else None
+        g = (wide * alpha.unsqueeze(-1)).to(g.dtype)
+    g_stores = torch.ops.millivid.pack_tokens_backward(g.contiguous(), level, frame, row, column, ctx.sizes)
+    return g_stores, None, None, None, None, g_noise, g_alpha, g_sigma
+
+
+torch.library.register_autograd("millivid::pack_tokens", _pack_gradient, setup_context=_keep_for_pack, lib=LIBRARY)
+
+
+class _Unpack(Function):
+    """Writing in place, for stores or tokens that carry gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, *columns_and_stores: Tensor) -> tuple[Tensor, ...]:
+        columns, stores = columns_and_stores[:5], columns_and_stores[5:]
+        torch.ops.millivid.unpack_tokens_(list(stores), tokens.contiguous(), *columns, None, None, None)
+        ctx.mark_dirty(*stores)
+        ctx.save_for_backward(*columns)
+        return stores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *g_stores: Tensor) -> tuple[Tensor | None, ...]:
+        *columns, write = ctx.saved_tensors
+        g_tokens = torch.ops.millivid.pack_tokens(list(g_stores), *columns, None, None, None)
+        g_tokens = torch.where(write.unsqueeze(-1), g_tokens, 0.0)
+        g_before = [g.clone() for g in g_stores]
+        torch.ops.millivid.unpack_tokens_(g_before, torch.zeros_like(g_tokens), *columns, write, None, None, None)
+        return g_tokens, *(None for _ in range(5)), *g_before

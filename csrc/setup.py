@@ -1,0 +1,177 @@
+"""Builds the compiled operations where that is possible; without them the torch versions run.
+
+MILLIVID_KERNELS=0 builds nothing, 1 makes every failure an error, auto (the default) builds what it can. What was not
+built is named in not_built.json beside the modules, with the reason. Torch is not a build requirement, since pip would
+download one that is not the user's; the one that is already installed where this package goes is used.
+"""
+
+import json
+import os
+import runpy
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MODE = os.environ.get("MILLIVID_KERNELS", "auto")
+TARGET = "2.11"
+SOURCES = {"cpu": ["cpp/block.cpp", "cpp/packing.cpp"], "cuda": ["cuda/block.cu", "cuda/packing.cu"]}
+NAMES = ("cpu", "cuda")
+
+if MODE not in ("0", "1", "auto"):
+    raise SystemExit(
+        f"MILLIVID_KERNELS is {MODE!r}; expected 0 (build nothing), 1 (fail where something fails) or auto"
+    )
+
+
+class Unavailable(Exception):
+    """Why something cannot be built."""
+
+
+def find_torch() -> Any:
+    """torch.utils.cpp_extension: this environment's, or, in pip's isolated build, that of the environment around it."""
+    try:
+        import torch.utils.cpp_extension
+    except ImportError:
+        sys.path.append(sysconfig.get_paths()["purelib"])
+        try:
+            import torch.utils.cpp_extension
+        except ImportError as error:
+            raise Unavailable(
+                f"torch could not be imported while building ({error}); install torch first, then this package again, "
+                "with --no-build-isolation if need be"
+            ) from None
+    return torch
+
+
+def stable_abi(target: str) -> str:
+    """A torch version as the number that the headers compare with."""
+    major, minor = map(int, target.split("."))
+    return f"0x{major:02x}{minor:02x}000000000000"
+
+
+def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
+    """What can be tried, by name, and why the rest cannot."""
+    if MODE == "0":
+        return {}, dict.fromkeys(NAMES, "it was left out by MILLIVID_KERNELS=0 when building")
+    try:
+        torch = find_torch()
+    except Unavailable as reason:
+        return {}, dict.fromkeys(NAMES, str(reason))
+    compiler = os.environ.get("CXX", "g++").split()[0]
+    if shutil.which(compiler) is None:
+        return {}, dict.fromkeys(
+            NAMES, f"no C++ compiler was found while building: {compiler} is not installed, nor named by CXX"
+        )
+    try:
+        import pybind11
+    except ImportError:
+        return {}, dict.fromkeys(NAMES, "pybind11 was not installed while building; install it, or use build isolation")
+    cpp = torch.utils.cpp_extension
+    macros = [("TORCH_TARGET_VERSION", stable_abi(TARGET)), ("TORCH_STABLE_ONLY", None)]
+    flags = ["-O3", "-std=c++20", "-fopenmp-simd", "-g0"]
+    found = {
+        "cpu": cpp.CppExtension(
+            "millivid.kernels._cpu",
+            SOURCES["cpu"],
+            include_dirs=["cpp"],
+            define_macros=macros,
+            extra_compile_args=flags,
+            py_limited_api=True,
+        )
+    }
+    reasons = {}
+    if torch.version.cuda is None:
+        reasons["cuda"] = f"torch {torch.__version__} is built without CUDA"
+    elif cpp.CUDA_HOME is None or not (Path(cpp.CUDA_HOME) / "bin" / "nvcc").is_file():
+        reasons["cuda"] = "nvcc was not found while building; install the CUDA toolkit or set CUDA_HOME"
+        if MODE == "1":
+            raise SystemExit(reasons["cuda"])
+    else:
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;9.0+PTX")
+        found["cuda"] = cpp.CUDAExtension(
+            "millivid.kernels._cuda",
+            SOURCES["cuda"],
+            include_dirs=["cpp", "cuda"],
+            define_macros=[*macros, ("USE_CUDA", None)],
+            extra_compile_args={"cxx": flags, "nvcc": ["-O3", "-std=c++20", "--expt-relaxed-constexpr"]},
+            py_limited_api=True,
+        )
+    schemas = runpy.run_path("src/millivid/kernels/schemas.py")["DIGEST"]
+    info = {
+        "MILLIVID_TORCH": torch.__version__,
+        "MILLIVID_TORCH_TARGET": TARGET,
+        "MILLIVID_CUDA": torch.version.cuda or "" if "cuda" in found else "",
+        "MILLIVID_CUDA_ARCHITECTURES": os.environ["TORCH_CUDA_ARCH_LIST"] if "cuda" in found else "",
+        "MILLIVID_SCHEMAS": schemas,
+    }
+    found["build"] = Extension(
+        "millivid.kernels._build",
+        ["cpp/build_info.cpp"],
+        include_dirs=[pybind11.get_include()],
+        define_macros=[(key, f'"{value}"') for key, value in info.items()],
+        extra_compile_args=["-O2", "-std=c++17", "-g0"],
+        language="c++",
+    )
+    return found, reasons
+
+
+EXTENSIONS, REASONS = extensions()
+for extension in EXTENSIONS.values():
+    extension.optional = MODE != "1"
+if EXTENSIONS:
+    from torch.utils.cpp_extension import BuildExtension as Base
+else:
+    Base = build_ext
+
+
+class BuildKernels(Base):  # type: ignore[misc, valid-type]
+    """Builds with ninja, goes on without what fails unless MILLIVID_KERNELS=1, and writes down why."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True  # compilers and torch may have changed, not only the sources
+
+    def run(self) -> None:
+        if EXTENSIONS:
+            try:
+                super().run()
+            except Exception as error:  # of the checks that come before any compiling
+                if "cuda" in EXTENSIONS:  # and may have to do with CUDA alone
+                    self._give_up(error, ["cuda"])
+                    self.extensions.remove(EXTENSIONS.pop("cuda"))
+                    return self.run()
+                self._give_up(error, list(EXTENSIONS))
+        self._write_reasons()
+
+    def build_extension(self, ext: Extension) -> None:
+        name = ext.name.rsplit("_", 1)[1]
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            self._give_up(error, [name])
+
+    def _give_up(self, error: Exception, names: list[str]) -> None:
+        if MODE == "1":
+            raise error
+        for name in names:
+            REASONS[name] = f"it could not be compiled: {str(error).strip().splitlines()[-1]}"
+
+    def _write_reasons(self) -> None:
+        folder = Path("src") if self.editable_mode or self.inplace else Path(self.build_lib)
+        path = folder / "millivid" / "kernels" / "not_built.json"
+        path.unlink(missing_ok=True)
+        reasons = {name: reason for name, reason in REASONS.items() if name in NAMES}
+        if reasons:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(reasons, indent=2) + "\n")
+
+
+setup(
+    ext_modules=list(EXTENSIONS.values()) or [Extension("millivid.kernels._none", [], optional=True)],
+    cmdclass={"build_ext": BuildKernels},
+)

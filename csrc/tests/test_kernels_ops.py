@@ -1,0 +1,315 @@
+"""Every operation against its torch version and its slow twin: shapes, strides, dtypes, gradients, and each element written."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from millivid.kernels import gated_residual, modulated_layer_norm, pack_tokens, rms_norm, unpack_tokens_
+from millivid.kernels.library import TORCH
+from millivid.kernels.schemas import SCHEMAS
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+GRIDS = ((4, 6), (2, 3), (1, 1))
+
+
+class Draw:
+    """Tensors from a seed."""
+
+    def __init__(self, dtype: torch.dtype, device: str, seed: int = 0) -> None:
+        self.dtype, self.device, self.generator = dtype, device, torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(self.device, dtype or self.dtype)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        return torch.randint(max(1, high), shape, generator=self.generator).to(self.device)
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def block_arguments(name: str, draw: Draw, shape: tuple[int, int, int, int], table: torch.dtype | None = None) -> tuple:
+    """Arguments of an operation of a block for (batch, token, cell, d); tables are slices of a wider one, as a model's."""
+    batch, token, cell, d = shape
+    x, y = draw.normal(batch, token, d), draw.normal(batch, token, d)
+    tables = draw.normal(batch, cell, 3 * d, dtype=table)
+    shift, scale, gate = tables.chunk(3, dim=-1)
+    row = draw.integers(batch * cell, batch * token)
+    qkv = draw.normal(batch, token, 3, 2, d).permute(2, 0, 3, 1, 4)
+    weight = draw.normal(d, dtype=table)
+    mean = draw.normal(batch * token, dtype=wide(draw.dtype))
+    rstd = draw.normal(batch * token, dtype=wide(draw.dtype)).abs()
+    return {
+        "modulated_layer_norm": (x, shift, scale, row, 1e-6),
+        "modulated_layer_norm_backward": (y, x, scale, row, mean, rstd),
+        "gated_residual": (x, y, gate, row),
+        "gated_residual_backward": (x, y, gate, row),
+        "rms_norm": (qkv[0], weight, 1e-6),
+        "rms_norm_backward": (qkv[1], qkv[0], weight, rstd.view(batch, 1, token, 1).repeat(1, 2, 1, 1)),
+    }[name]
+
+
+def packing_arguments(name: str, draw: Draw, batch: int, frames: int, mix: bool, shared: bool) -> tuple:
+    """Arguments of an operation of packing, with every place once, in any order, half of them marked."""
+    stores = [draw.normal(batch, frames, *grid, 3) for grid in GRIDS]
+    places = torch.tensor(
+        [
+            (level, frame, row, column)
+            for level, (height, width) in enumerate(GRIDS)
+            for frame in range(frames)
+            for row in range(height)
+            for column in range(width)
+        ],
+        dtype=torch.int64,
+    ).reshape(-1, 4)
+    orders = [torch.randperm(len(places), generator=draw.generator) for _ in range(1 if shared else batch)]
+    index = torch.stack([places[order] for order in orders]) if orders else places.new_zeros(0, len(places), 4)
+    columns = tuple(part.contiguous().to(draw.device) for part in index.unbind(-1))
+    length = columns[0].shape[1]
+    others: tuple = (None, None, None)
+    if mix:
+        alpha, sigma = (draw.normal(batch, length, dtype=wide(draw.dtype)) for _ in range(2))
+        others = (draw.normal(batch, length, 3), torch.where(alpha > 1, 0.0, alpha), sigma)
+    tokens = draw.normal(batch, length, 3)
+    write = draw.integers(2, len(columns[0]), length).bool()
+    sizes = [size for store in stores for size in store.shape[1:4]]
+    return {
+        "pack_tokens": (stores, *columns, *others),
+        "pack_tokens_backward": (tokens, *columns, sizes),
+        "unpack_tokens_": (stores, tokens, *columns, write, *others),
+    }[name]
+
+
+def run(function: Callable[..., Any], arguments: tuple) -> list[Tensor]:
+    """The results, which for an operation in place are the stores."""
+    copies = tuple(
+        [part.clone() for part in a] if isinstance(a, list) and a and torch.is_tensor(a[0]) else a for a in arguments
+    )
+    out = function(*copies)
+    out = copies[0] if out is None else out
+    return [out] if isinstance(out, Tensor) else list(out)
+
+
+def exactly(arguments: Any) -> Any:
+    """The same arguments in float64."""
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(exactly(part) for part in arguments)
+    return arguments.double() if isinstance(arguments, Tensor) and arguments.is_floating_point() else arguments
+
+
+def compare(name: str, arguments: tuple) -> None:
+    """The operation is as near to the truth in float64 as its torch version, within twice its error and a rounding."""
+    op = getattr(torch.ops.millivid, name)
+    found, plain, truth = run(op, arguments), run(TORCH[name], arguments), run(TORCH[name], exactly(arguments))
+    assert len(found) == len(plain)
+    for a, b, exact in zip(found, plain, truth, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        if a.numel():
+            scale = float(exact.abs().amax().clamp(min=1))
+            allowed = 2 * float((b.double() - exact).abs().amax()) + 4 * torch.finfo(a.dtype).eps * scale
+            assert float((a.double() - exact).abs().amax()) <= allowed
+
+
+SHAPES = [(2, 5, 3, 4), (1, 1, 1, 1), (3, 7, 2, 65), (2, 70, 3, 192), (2, 0, 3, 8), (0, 4, 2, 8)]
+BLOCK = [name for name in SCHEMAS if "pack" not in name]
+PACKING = [name for name in SCHEMAS if "pack" in name]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", BLOCK)
+def test_block_operations_against_torch(name: str, dtype: torch.dtype, shape: tuple, device: str) -> None:
+    compare(name, block_arguments(name, Draw(dtype, device), shape))
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)], ids=str)
+@pytest.mark.parametrize("name", BLOCK)
+def test_block_operations_with_tables_in_another_dtype(name: str, dtypes: tuple, device: str) -> None:
+    compare(name, block_arguments(name, Draw(dtypes[0], device), (2, 9, 3, 48), dtypes[1]))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("mix", [True, False])
+@pytest.mark.parametrize(("batch", "frames"), [(2, 3), (1, 1), (0, 2), (2, 0)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", PACKING)
+def test_packing_against_torch(
+    name: str, dtype: torch.dtype, batch: int, frames: int, mix: bool, shared: bool, device: str
+) -> None:
+    compare(name, packing_arguments(name, Draw(dtype, device), batch, frames, mix, shared))
+
+
+@pytest.mark.parametrize("layout", ["channels first", "every second frame", "channels apart", "expanded over videos"])
+@pytest.mark.parametrize("mix", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_packing_from_stores_of_any_strides(layout: str, mix: bool, dtype: torch.dtype, device: str) -> None:
+    stores, *columns = packing_arguments("pack_tokens", Draw(dtype, device), 2, 3, mix, False)
+    change = {
+        "channels first": lambda s: s.permute(0, 4, 1, 2, 3).contiguous().permute(0, 2, 3, 4, 1),
+        "every second frame": lambda s: s.repeat_interleave(2, dim=1)[:, ::2],
+        "channels apart": lambda s: s.repeat_interleave(2, dim=-1)[..., ::2],
+        "expanded over videos": lambda s: s[:1].expand(2, -1, -1, -1, -1),
+    }[layout]
+    dense = [change(store).contiguous() for store in stores]
+    changed = [change(store) for store in stores]
+    assert torch.equal(
+        torch.ops.millivid.pack_tokens(changed, *columns), torch.ops.millivid.pack_tokens(dense, *columns)
+    )
+
+
+@pytest.mark.parametrize("layout", ["channels first", "every second frame"])
+@pytest.mark.parametrize("mix", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_unpacking_into_stores_of_any_strides(layout: str, mix: bool, dtype: torch.dtype, device: str) -> None:
+    stores, *rest = packing_arguments("unpack_tokens_", Draw(dtype, device), 2, 3, mix, False)
+    if layout == "channels first":
+        whole = [store.permute(0, 4, 1, 2, 3).contiguous() for store in stores]
+        changed = [w.permute(0, 2, 3, 4, 1) for w in whole]
+    else:
+        whole = [store.repeat_interleave(2, dim=1) for store in stores]
+        changed = [w[:, ::2] for w in whole]
+    between = [w[:, 1::2].clone() for w in whole]
+    torch.ops.millivid.unpack_tokens_(stores, *rest)
+    torch.ops.millivid.unpack_tokens_(changed, *rest)
+    assert all(torch.equal(a, b) for a, b in zip(stores, changed, strict=True))
+    if layout == "every second frame":
+        assert all(torch.equal(w[:, 1::2], b) for w, b in zip(whole, between, strict=True))
+
+
+@contextmanager
+def poisoned_memory() -> Iterator[None]:
+    """New tensors hold NaN, or the largest number of their type."""
+    before, fill = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    try:
+        assert math.isnan(torch.empty(1).item())
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_element_is_written(name: str, dtype: torch.dtype, device: str) -> None:
+    draw = Draw(dtype, device)
+    arguments = (
+        block_arguments(name, draw, (2, 70, 3, 100))
+        if name in BLOCK
+        else packing_arguments(name, draw, 2, 3, name != "pack_tokens", False)
+    )
+    with poisoned_memory():
+        assert all(bool(part.isfinite().all()) for part in run(getattr(torch.ops.millivid, name), arguments))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_opcheck(name: str, device: str) -> None:
+    draw = Draw(torch.float32, device)
+    arguments = (
+        block_arguments(name, draw, (2, 5, 3, 8))
+        if name in BLOCK
+        else packing_arguments(name, draw, 2, 2, name != "pack_tokens", False)
+    )
+    if not name.endswith(("_backward", "_")):
+        grad = lambda a: a.detach().clone().requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a  # noqa: E731
+        arguments = tuple([grad(part) for part in a] if isinstance(a, list) else grad(a) for a in arguments)
+    torch.library.opcheck(getattr(torch.ops.millivid, name).default, arguments)
+
+
+@pytest.mark.parametrize("mix", [True, False])
+def test_gradients_of_pack(mix: bool, device: str) -> None:
+    stores, *rest = packing_arguments("pack_tokens", Draw(torch.float64, device), 2, 1, mix, False)
+    twice = [torch.cat([part, part[:, :3]], dim=1) if part is not None else None for part in rest]  # a place read twice
+    columns, others = twice[:4], [a.requires_grad_() if a is not None else a for a in twice[4:]]
+    for store in stores:
+        store.requires_grad_()
+    assert torch.autograd.gradcheck(lambda *s: pack_tokens(s[:3], *columns, *s[3:]), (*stores, *others))
+
+
+@pytest.mark.parametrize("mix", [True, False])
+def test_gradients_of_unpack(mix: bool, device: str) -> None:
+    stores, tokens, *rest = packing_arguments("unpack_tokens_", Draw(torch.float64, device), 2, 1, mix, False)
+    columns, others = rest[:5], [a.requires_grad_() if a is not None else a for a in rest[5:]]
+
+    def written(*inputs: Tensor) -> tuple[Tensor, ...]:
+        copies = [store.clone() for store in inputs[:3]]
+        unpack_tokens_(copies, inputs[3], *columns, *inputs[4:])
+        return tuple(copies)
+
+    inputs = (*(s.requires_grad_() for s in stores), tokens.requires_grad_(), *others)
+    assert torch.autograd.gradcheck(written, inputs)
+
+
+def test_gradients_flow_from_one_step_of_a_rollout_to_the_one_before(device: str) -> None:
+    stores, tokens, *rest = packing_arguments("unpack_tokens_", Draw(torch.float64, device), 2, 1, False, True)
+    columns = rest[:5]
+    tokens.requires_grad_()
+    unpack_tokens_(stores, tokens, *columns)
+    pack_tokens(stores, *columns[:4]).square().sum().backward()
+    assert torch.equal(tokens.grad, torch.where(columns[4].unsqueeze(-1), 2 * tokens.detach(), 0.0))
+
+
+def test_a_gradient_that_is_expanded(device: str) -> None:
+    """What `out.sum().backward()` hands down has no strides of its own."""
+    draw = Draw(torch.float64, device)
+    for name, function in (("modulated_layer_norm", modulated_layer_norm), ("rms_norm", rms_norm)):
+        arguments = block_arguments(name, draw, (2, 5, 3, 8))
+        x = arguments[0].clone().requires_grad_()
+        out = function(x, *arguments[1:])
+        (expanded,) = torch.autograd.grad(out.sum(), x, retain_graph=True)
+        (dense,) = torch.autograd.grad(out, x, torch.ones_like(out))
+        assert torch.equal(expanded, dense)
+
+
+def test_inputs_of_any_strides(device: str) -> None:
+    draw = Draw(torch.float64, device)
+    x, shift, scale, row, eps = block_arguments("modulated_layer_norm", draw, (2, 5, 3, 8))
+    turned = x.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    assert torch.equal(
+        modulated_layer_norm(turned, shift, scale, row, eps), modulated_layer_norm(x, shift, scale, row, eps)
+    )
+    tables = shift.expand(2, 3, 8).permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    assert torch.equal(gated_residual(turned, turned, tables, row), gated_residual(x, x, shift, row))
+    weight = draw.normal(16)[::2]
+    assert torch.equal(rms_norm(turned, weight), rms_norm(x, weight.contiguous()))
+
+
+def test_the_same_numbers_whatever_the_threads() -> None:
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(
+                [
+                    part
+                    for name in BLOCK
+                    for part in run(
+                        getattr(torch.ops.millivid, name),
+                        block_arguments(name, Draw(torch.float32, "cpu"), (2, 300, 5, 130)),
+                    )
+                ]
+            )
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
+def test_places_beyond_four_gigabytes(device: str) -> None:
+    """Offsets of 64 bits: memory that nobody touches costs nothing on the CPU."""
+    frames = 2**30 + 7
+    store = torch.empty(1, frames, 1, 1, 2, dtype=torch.float16, device=device)
+    columns = [torch.tensor([[value, value]], device=device) for value in (0, frames - 1, 0, 0)]
+    columns[1][0, 0] = 2**30
+    mark = torch.ones(1, 2, dtype=torch.bool, device=device)
+    tokens = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]], dtype=torch.float16, device=device)
+    torch.ops.millivid.unpack_tokens_([store], tokens, *columns, mark, None, None, None)
+    assert torch.equal(pack_tokens([store], *columns), tokens)
+    assert store[0, -1, 0, 0].tolist() == [3.0, 4.0]
