@@ -34,13 +34,13 @@ def pack_tokens(
     read. Raises ValueError for arguments that do not match, IndexError for an index outside the stores.
     """
     stores = list(stores)
-    columns = tuple(_once(part, stores) for part in (level, frame, row, column))
-    mix = _mix(stores, noise, alpha, sigma)
+    columns = [_once(part, stores) for part in (level, frame, row, column)]
+    noise, alpha, sigma = _mix(stores, noise, alpha, sigma)
     try:
-        return torch.ops.millivid.pack_tokens(stores, *columns, *mix)
+        return torch.ops.millivid.pack_tokens(stores, *columns, noise, alpha, sigma)
     except RuntimeError as error:
         refused = error
-    _check(stores, *columns, None, None, *mix)  # says it in words
+    _check(stores, columns, other=noise, alpha=alpha, sigma=sigma)  # says it in words
     raise refused
 
 
@@ -63,20 +63,21 @@ def unpack_tokens_(
     IndexError outside the stores; then nothing is written.
     """
     stores = list(stores)
-    columns = tuple(_once(part, stores) for part in (level, frame, row, column, write))
-    mix = _mix(stores, velocity, alpha, sigma)
+    columns, write = [_once(part, stores) for part in (level, frame, row, column)], _once(write, stores)
+    velocity, alpha, sigma = _mix(stores, velocity, alpha, sigma)
+    inputs = (*stores, tokens, velocity, alpha, sigma)
     try:
-        if torch.is_grad_enabled() and any(part.requires_grad for part in (*stores, tokens, *mix) if part is not None):
-            if mix[0] is not None:
-                _check(stores, *columns, tokens, *mix)
-                tokens, mix = _combine(tokens, velocity, mix[1], -mix[2]), (None, None, None)
-            _Unpack.apply(tokens, *columns, *stores)
+        if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs):
+            written = tokens
+            if velocity is not None and alpha is not None and sigma is not None:
+                written = _combine(tokens, velocity, alpha, -sigma)
+            _Unpack.apply(written, *columns, write, *stores)
         else:
-            torch.ops.millivid.unpack_tokens_(stores, tokens.contiguous(), *columns, *mix)
+            torch.ops.millivid.unpack_tokens_(stores, tokens.contiguous(), *columns, write, velocity, alpha, sigma)
         return
     except RuntimeError as error:
         refused = error
-    _check(stores, *columns, tokens, *mix)
+    _check(stores, columns, write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
     raise refused
 
 
@@ -105,11 +106,9 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 
 def _check(
     stores: Sequence[Tensor],
-    level: Tensor,
-    frame: Tensor,
-    row: Tensor,
-    column: Tensor,
+    columns: Sequence[Tensor],
     write: Tensor | None = None,
+    *,
     tokens: Tensor | None = None,
     other: Tensor | None = None,
     alpha: Tensor | None = None,
@@ -132,7 +131,7 @@ def _check(
             )
     if not first.is_floating_point():
         raise ValueError(f"the stores are {first.dtype}; expected a floating-point dtype")
-    columns = (level, frame, row, column)
+    level, frame, row, column = columns
     if any(part.dtype != torch.int64 or part.ndim != 2 or part.shape[1] != level.shape[-1] for part in columns):
         raise ValueError(
             "level, frame, row and column must be int64 tensors of one shape (batch, token); they are "
@@ -205,7 +204,7 @@ def _pack_tokens(
     alpha: Tensor | None,
     sigma: Tensor | None,
 ) -> Tensor:
-    _check(stores, level, frame, row, column, None, None, noise, alpha, sigma)
+    _check(stores, (level, frame, row, column), other=noise, alpha=alpha, sigma=sigma)
     out = _packed_shape(stores, level)
     for value, store in enumerate(stores):
         at, there = _places(len(out), level == value, frame, row, column)
@@ -243,7 +242,7 @@ def _unpack_tokens_(
     alpha: Tensor | None,
     sigma: Tensor | None,
 ) -> None:
-    _check(stores, level, frame, row, column, write, tokens, velocity, alpha, sigma)
+    _check(stores, (level, frame, row, column), write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
     if velocity is not None and alpha is not None and sigma is not None:
         tokens = _combine(tokens, velocity, alpha, -sigma)
     for value, store in enumerate(stores):
