@@ -73,7 +73,7 @@ def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
         return {}, dict.fromkeys(NAMES, "pybind11 was not installed while building; install it, or use build isolation")
     cpp = torch.utils.cpp_extension
     macros = [("TORCH_TARGET_VERSION", stable_abi(TARGET)), ("TORCH_STABLE_ONLY", None)]
-    flags = ["-O3", "-std=c++20", "-fopenmp-simd", "-g0"]
+    flags = ["-O3", "-std=c++20", "-fopenmp-simd", "-fvisibility=hidden", "-g0"]
     found = {
         "cpu": cpp.CppExtension(
             "millivid.kernels._cpu",

@@ -8,7 +8,7 @@
 #include <array>
 #include <tuple>
 
-#include "dispatch.h"
+#include "block.h"
 #include "rows.h"
 
 namespace millivid {
@@ -19,30 +19,10 @@ constexpr int64_t kSlice = 64;       // channels of a slice
 constexpr int64_t kRows = 128;       // of queries or keys that are worth a thread
 constexpr int64_t kRowsPerSum = 64;  // short sums round less
 
-void check(const Tensor& x, const Tensor& table, const Tensor& row, const char* what) {
-  STD_TORCH_CHECK(
-      x.dim() == 3 && x.is_cpu() && x.is_contiguous() && is_floating(x.scalar_type()), what,
-      ": x must be (batch, token, d), contiguous, in a floating-point type");
-  STD_TORCH_CHECK(
-      table.dim() == 3 && table.is_cpu() && table.size(0) == x.size(0) && table.size(2) == x.size(2) &&
-          (table.size(2) < 2 || table.stride(2) == 1) && is_floating(table.scalar_type()),
-      what, ": a table must be (batch, cell, d) with contiguous rows, and the batch and d of x");
-  const int64_t tokens = x.size(0) * x.size(1);
-  STD_TORCH_CHECK(
-      row.dim() == 1 && row.is_cpu() && row.size(0) == tokens && row.scalar_type() == ScalarType::Long &&
-          row.is_contiguous(),
-      what, ": row must be int64, contiguous, one number per token of the batch");
+void check_rows(const Tensor& row, const Tensor& table) {
   const int64_t rows = table.size(0) * table.size(1);
   const int64_t* r = data<int64_t>(row);
-  for (int64_t n = 0; n < tokens; ++n)
-    STD_TORCH_CHECK(r[n] >= 0 && r[n] < rows, what, ": a row is not in the tables");
-}
-
-void check_like(const Tensor& y, const Tensor& x, const char* what) {
-  STD_TORCH_CHECK(
-      y.dim() == 3 && y.is_cpu() && y.is_contiguous() && is_floating(y.scalar_type()) && y.size(0) == x.size(0) &&
-          y.size(1) == x.size(1) && y.size(2) == x.size(2),
-      what, ": y or g must be contiguous, in a floating-point type, and of the shape of x");
+  for (int64_t n = 0; n < row.size(0); ++n) STD_TORCH_CHECK(r[n] >= 0 && r[n] < rows, "a row is not in the tables");
 }
 
 // The rows of a table (batch, cell, d), counted over the whole batch.
@@ -106,6 +86,7 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
     const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps) {
   check(x, shift, row, "modulated_layer_norm");
   check(x, scale, row, "modulated_layer_norm");
+  check_rows(row, scale);
   STD_TORCH_CHECK(shift.size(1) == scale.size(1), "modulated_layer_norm: shift and scale differ in their cells");
   const ScalarType computed = wide(x.scalar_type());
   Tensor out = torch::stable::empty_like(x);
@@ -134,14 +115,13 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
 std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
     const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd) {
   check(x, scale, row, "modulated_layer_norm_backward");
+  check_rows(row, scale);
   check_like(g, x, "modulated_layer_norm_backward");
   const ScalarType computed = wide(x.scalar_type());
   Tensor g_x = torch::stable::empty_like(x);
   const Tokens gs(g), xs(x), to(g_x);
-  for (const Tensor* part : {&mean, &rstd})
-    STD_TORCH_CHECK(
-        part->is_cpu() && part->is_contiguous() && part->numel() == xs.count && part->scalar_type() == computed,
-        "modulated_layer_norm_backward: mean and rstd must be those of the forward pass");
+  check_statistics(mean, x, "modulated_layer_norm_backward");
+  check_statistics(rstd, x, "modulated_layer_norm_backward");
   Tensor g_shift = new_zeros(x, {scale.size(0), scale.size(1), xs.d}, computed);
   Tensor g_scale = new_zeros(x, {scale.size(0), scale.size(1), xs.d}, computed);
   const Table scales(scale);
@@ -176,6 +156,7 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
 
 Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
   check(x, gate, row, "gated_residual");
+  check_rows(row, gate);
   check_like(y, x, "gated_residual");
   Tensor out = torch::stable::empty_like(x);
   const Tokens xs(x), ys(y), to(out);
@@ -199,6 +180,7 @@ Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, cons
 std::tuple<Tensor, Tensor> gated_residual_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
   check(g, gate, row, "gated_residual_backward");
+  check_rows(row, gate);
   check_like(y, g, "gated_residual_backward");
   Tensor g_y = torch::stable::empty_like(y);
   const Tokens gs(g), ys(y), to(g_y);
@@ -229,63 +211,25 @@ std::tuple<Tensor, Tensor> gated_residual_backward(
 
 // (3) Norm of queries and keys ----------------------------------------------------------------------------------------
 
-// The rows of tensors of one shape, (..., d) with contiguous rows, in the order in which they lie in the first one.
-class Rows {
- public:
-  explicit Rows(const Tensor& x) : count(1), d(x.size(-1)), axes_(x.dim() - 1) {
-    for (int64_t axis = 0; axis < x.dim() - 1; ++axis) axes_[axis] = axis;
-    std::stable_sort(axes_.begin(), axes_.end(), [&](int64_t a, int64_t b) { return x.stride(a) > x.stride(b); });
-    for (int64_t axis : axes_) {
-      sizes_.push_back(x.size(axis));
-      count *= x.size(axis);
-    }
-  }
-
-  // A tensor of that shape, but for the last axis.
-  struct View {
-    char* first;
-    std::vector<int64_t> strides;  // in bytes
-  };
-
-  View view(const Tensor& tensor) const {
-    View view{mutable_bytes(tensor), {}};
-    for (int64_t axis : axes_) view.strides.push_back(tensor.stride(axis) * tensor.element_size());
-    return view;
-  }
-
-  // Calls body(n, where row n lies in each view) for rows [begin, end).
-  template <size_t N, typename Body>
-  void for_each(int64_t begin, int64_t end, const std::array<View, N>& views, const Body& body) const {
-    const int64_t inner = sizes_.empty() ? 1 : sizes_.back();
-    std::array<char*, N> at;
-    for (int64_t n = begin; n < end; ++n) {
-      for (size_t v = 0; v < N; ++v) {
-        if (n == begin || n % inner == 0) {
-          at[v] = views[v].first;
-          int64_t rest = n;
-          for (size_t i = sizes_.size(); i-- > 0; rest /= sizes_[i]) at[v] += rest % sizes_[i] * views[v].strides[i];
-        } else {
-          at[v] += views[v].strides.back();
-        }
+// Calls body(n, where row n lies in each view) for rows [begin, end).
+template <size_t N, typename Body>
+void for_each_row(
+    const Rows& rows, int64_t begin, int64_t end, const std::array<Rows::View, N>& views, const Body& body) {
+  const int64_t inner = rows.sizes.empty() ? 1 : rows.sizes.back();
+  std::array<char*, N> at;
+  for (int64_t n = begin; n < end; ++n) {
+    for (size_t v = 0; v < N; ++v) {
+      if (n == begin || n % inner == 0) {
+        at[v] = views[v].first;
+        int64_t rest = n;
+        for (size_t i = rows.sizes.size(); i-- > 0; rest /= rows.sizes[i])
+          at[v] += rest % rows.sizes[i] * views[v].strides[i];
+      } else {
+        at[v] += views[v].strides.back();
       }
-      body(n, at);
     }
+    body(n, at);
   }
-
-  int64_t count, d;
-
- private:
-  std::vector<int64_t> axes_, sizes_;
-};
-
-void check_rms_norm(const Tensor& x, const Tensor& weight) {
-  STD_TORCH_CHECK(
-      x.dim() >= 1 && x.is_cpu() && (x.size(-1) < 2 || x.stride(-1) == 1) && is_floating(x.scalar_type()),
-      "rms_norm: x must be (..., d) with contiguous rows, in a floating-point type");
-  STD_TORCH_CHECK(
-      weight.dim() == 1 && weight.is_cpu() && weight.size(0) == x.size(-1) && weight.is_contiguous() &&
-          is_floating(weight.scalar_type()),
-      "rms_norm: weight must be (d), contiguous, in a floating-point type");
 }
 
 std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps) {
@@ -303,7 +247,7 @@ std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, doubl
       RowIn<A> x_in(x.scalar_type(), rows.d), weight_in(weight.scalar_type(), rows.d);
       RowOut<A> out_row(x.scalar_type(), rows.d);
       const A* w = weight_in(bytes(weight));
-      rows.for_each(begin, end, views, [&](int64_t, const std::array<char*, 3>& at) {
+      for_each_row(rows, begin, end, views, [&](int64_t, const std::array<char*, 3>& at) {
         *reinterpret_cast<A*>(at[2]) = rms_normalize_row<A>(x_in(at[0]), w, out_row(at[1]), rows.d, static_cast<A>(eps));
         out_row.store(at[1]);
       });
@@ -314,15 +258,8 @@ std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, doubl
 
 std::tuple<Tensor, Tensor> rms_norm_backward(
     const Tensor& g, const Tensor& x, const Tensor& weight, const Tensor& rstd) {
-  check_rms_norm(x, weight);
-  check_rms_norm(g, weight);
   const ScalarType computed = wide(x.scalar_type());
-  STD_TORCH_CHECK(g.dim() == x.dim() && rstd.dim() == x.dim() && rstd.is_cpu() && rstd.scalar_type() == computed,
-                  "rms_norm_backward: g and rstd must be those of the forward pass");
-  for (int64_t axis = 0; axis < x.dim(); ++axis)
-    STD_TORCH_CHECK(
-        g.size(axis) == x.size(axis) && rstd.size(axis) == (axis < x.dim() - 1 ? x.size(axis) : 1),
-        "rms_norm_backward: g and rstd must be those of the forward pass");
+  check_rms_norm_backward(g, x, weight, rstd);
   const Rows rows(x);
   const int64_t chunks = (rows.count + kRowsPerSum - 1) / kRowsPerSum;
   Tensor g_x = torch::stable::empty_like(x);
@@ -336,7 +273,7 @@ std::tuple<Tensor, Tensor> rms_norm_backward(
       RowOut<A> out_row(x.scalar_type(), rows.d);
       const A* w = weight_in(bytes(weight));
       const int64_t begin = first * kRowsPerSum, end = std::min(last * kRowsPerSum, rows.count);
-      rows.for_each(begin, end, views, [&](int64_t n, const std::array<char*, 4>& at) {
+      for_each_row(rows, begin, end, views, [&](int64_t n, const std::array<char*, 4>& at) {
         rms_normalize_row_backward<A>(
             g_in(at[0]), x_in(at[1]), w, *reinterpret_cast<const A*>(at[2]), out_row(at[3]),
             all + n / kRowsPerSum * rows.d, rows.d);

@@ -7,56 +7,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <vector>
 
-#include "dispatch.h"
 #include "rows.h"
+#include "stores.h"
 
 namespace millivid {
 namespace {
 
 constexpr int64_t kBytes = 1 << 19;  // to copy that are worth a thread
-
-// The stores of all levels. Strides are in bytes.
-struct Stores {
-  struct Level {
-    char* first;
-    int64_t size[3], stride[5];
-  };
-
-  explicit Stores(const std::vector<Tensor>& stores) {
-    STD_TORCH_CHECK(!stores.empty(), "no stores");
-    dtype = stores[0].scalar_type();
-    element = static_cast<int64_t>(stores[0].element_size());
-    for (const Tensor& store : stores) {
-      STD_TORCH_CHECK(
-          store.dim() == 5 && store.is_cpu() && store.scalar_type() == dtype, "stores must be alike, with five axes");
-      const auto sizes = store.sizes();
-      const auto strides = store.strides();
-      if (levels.empty()) {
-        batch = sizes[0];
-        channels = sizes[4];
-      }
-      STD_TORCH_CHECK(sizes[0] == batch && sizes[4] == channels, "stores must have one batch and one number of channels");
-      Level level{static_cast<char*>(store.data_ptr()), {sizes[1], sizes[2], sizes[3]}, {}};
-      for (int axis = 0; axis < 5; ++axis) {
-        level.stride[axis] = strides[axis] * element;
-        spread = spread || (strides[axis] == 0 && sizes[axis] > 1);
-      }
-      dense = dense && (channels < 2 || strides[4] == 1);
-      levels.push_back(level);
-    }
-  }
-
-  int64_t token_bytes() const { return channels * element; }
-
-  std::vector<Level> levels;
-  int64_t batch, channels, element;
-  ScalarType dtype;
-  bool dense = true;    // channels lie side by side
-  bool spread = false;  // some places share memory
-};
 
 // Where the tokens of a sequence lie, as runs: tokens that lie side by side in sequence and store. The index columns are
 // those of one sequence for all videos, or of one per video; with `marks`, only marked tokens count.
@@ -66,14 +25,7 @@ class Places {
       const Stores& stores, const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column,
       const Tensor* marks = nullptr)
       : tokens(level.size(1)), stores_(stores) {
-    for (const Tensor* part : {&level, &frame, &row, &column})
-      STD_TORCH_CHECK(
-          part->dim() == 2 && part->is_cpu() && part->scalar_type() == ScalarType::Long && part->is_contiguous() &&
-              part->size(0) == level.size(0) && part->size(1) == tokens,
-          "index columns must be contiguous int64 of one shape");
     const int64_t sets = level.size(0), mark_sets = marks ? marks->size(0) : 1;
-    for (int64_t batch : {sets, mark_sets})
-      STD_TORCH_CHECK(batch == 1 || batch == stores.batch, "index columns have another batch than the stores");
     const bool* marked = marks ? data<bool>(*marks) : nullptr;
     const int64_t *l = data<int64_t>(level), *f = data<int64_t>(frame), *r = data<int64_t>(row),
                   *c = data<int64_t>(column);
@@ -162,33 +114,6 @@ void copy_tokens(
   }
 }
 
-// What is added to tokens, and the factors of both.
-struct Mix {
-  Mix(const std::optional<Tensor>& other, const std::optional<Tensor>& alpha, const std::optional<Tensor>& sigma,
-      const Stores& stores, int64_t tokens)
-      : on(other.has_value()) {
-    STD_TORCH_CHECK(on == alpha.has_value() && on == sigma.has_value(), "the three of a mix go together");
-    if (!on) return;
-    const int64_t numbers = stores.batch * tokens;
-    STD_TORCH_CHECK(
-        other->is_cpu() && other->is_contiguous() && other->numel() == numbers * stores.channels &&
-            other->scalar_type() == stores.dtype && is_floating(stores.dtype),
-        "noise or velocity must be contiguous, of the stores' floating-point type, one row per token");
-    for (const Tensor* factor : {&*alpha, &*sigma})
-      STD_TORCH_CHECK(
-          factor->is_cpu() && factor->is_contiguous() && factor->numel() == numbers &&
-              factor->scalar_type() == wide(stores.dtype),
-          "alpha and sigma must be contiguous, one number per token, in float32 or float64");
-    this->other = bytes(*other);
-    this->alpha = alpha->const_data_ptr();
-    this->sigma = sigma->const_data_ptr();
-  }
-
-  bool on;
-  const char* other = nullptr;
-  const void *alpha = nullptr, *sigma = nullptr;
-};
-
 // alpha x + sign sigma other for one token at a time; x is not read where alpha is 0.
 template <typename A>
 class Combine {
@@ -240,8 +165,9 @@ Tensor pack_tokens(
     const std::vector<Tensor> tensors, const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column,
     const std::optional<Tensor> noise, const std::optional<Tensor> alpha, const std::optional<Tensor> sigma) {
   const Stores stores(tensors);
+  check_columns(stores, level, frame, row, column, tensors[0]);
   const Places places(stores, level, frame, row, column);
-  const Mix mix(noise, alpha, sigma, stores, places.tokens);
+  const Mix mix(noise, alpha, sigma, stores, places.tokens, tensors[0]);
   Tensor out = new_empty(tensors[0], {stores.batch, places.tokens, stores.channels}, stores.dtype);
   char* to = mutable_bytes(out);
   const int64_t bytes = stores.token_bytes();
@@ -267,17 +193,11 @@ Tensor pack_tokens(
 std::vector<Tensor> pack_tokens_backward(
     const Tensor& g, const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column,
     const std::vector<int64_t> sizes) {
-  STD_TORCH_CHECK(
-      g.dim() == 3 && g.is_cpu() && g.is_contiguous() && is_floating(g.scalar_type()) && g.size(1) == level.size(1) &&
-          sizes.size() % 3 == 0,
-      "g must be (batch, token, c), contiguous, in a floating-point type");
-  const int64_t batch = g.size(0), channels = g.size(2);
-  std::vector<Tensor> tensors;
-  for (size_t i = 0; i < sizes.size(); i += 3) {
-    tensors.push_back(new_zeros(g, {batch, sizes[i], sizes[i + 1], sizes[i + 2], channels}, g.scalar_type()));
-  }
+  const std::vector<Tensor> tensors = zeros_for_gradient(g, level, sizes, g.scalar_type());
   const Stores stores(tensors);
+  check_columns(stores, level, frame, row, column, g);
   const Places places(stores, level, frame, row, column);
+  const int64_t batch = stores.batch, channels = stores.channels;
   with_wide_type(g.scalar_type(), [&](auto number) {
     using A = decltype(number);
     torch::stable::parallel_for(0, batch, 1, [&](int64_t first, int64_t last) {  // a video's tokens in order
@@ -301,18 +221,11 @@ void unpack_tokens_(
     const Tensor& column, const Tensor& write, const std::optional<Tensor> velocity, const std::optional<Tensor> alpha,
     const std::optional<Tensor> sigma) {
   const Stores stores(tensors);
-  STD_TORCH_CHECK(!stores.spread, "places of a store share memory");
-  STD_TORCH_CHECK(
-      write.is_cpu() && write.scalar_type() == ScalarType::Bool && write.is_contiguous() && write.dim() == 2 &&
-          write.size(1) == level.size(1),
-      "write must be contiguous bool, one per token");
+  check_columns(stores, level, frame, row, column, tensors[0]);
+  check_written(stores, tokens, level, write, tensors[0]);
+  const Mix mix(velocity, alpha, sigma, stores, level.size(1), tensors[0]);
   const Places places(stores, level, frame, row, column, &write);
   places.check_apart();
-  const Mix mix(velocity, alpha, sigma, stores, places.tokens);
-  STD_TORCH_CHECK(
-      tokens.is_cpu() && tokens.is_contiguous() && tokens.numel() == stores.batch * places.tokens * stores.channels &&
-          tokens.scalar_type() == stores.dtype,
-      "tokens must be contiguous, of the stores' dtype, one row per index");
   const char* from = millivid::bytes(tokens);
   const int64_t bytes = stores.token_bytes();
   torch::stable::parallel_for(
