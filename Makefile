@@ -5,11 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" scikit-image ruff mypy import-linter types-tqdm types-PyYAML
+TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image ruff mypy import-linter types-tqdm types-PyYAML
+
+NVCC := $(shell command -v nvcc)
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check sanitize clean
 
 # Torch comes first: the compiled operations of csrc are built for the torch that is there.
 $(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
@@ -32,6 +34,15 @@ check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.kernels -p millivid.data_gen -p millivid.app
 	$(BIN)/lint-imports
+	$(if $(NVCC),$(BIN)/python csrc/tests/build_variant.py cuda_objects build/cuda,@echo "no nvcc here: the CUDA sources were not compiled")
+
+# Leaks are left out: Python itself keeps memory until it ends.
+sanitize: $(VENV)/ready  ## the compiled CPU operations under AddressSanitizer and UndefinedBehaviorSanitizer
+	mkdir -p build
+	$(BIN)/python csrc/tests/build_variant.py sanitized build/sanitized.so
+	MILLIVID_KERNELS=0 MILLIVID_TEST_LIBRARY=build/sanitized.so ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+		$(BIN)/python -m pytest -q -s csrc/tests/test_kernels_ops.py csrc/tests/test_kernels_modulation.py csrc/tests/test_kernels_packing.py
 
 # What each package needs of its siblings, and the extras its tests use. Nothing else of ours is installed.
 NEEDS_diffusion := packages/rollout csrc

@@ -17,6 +17,7 @@ from typing import Any
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+HERE = Path(__file__).resolve().parent
 MODE = os.environ.get("MILLIVID_KERNELS", "auto")
 TARGET = "2.11"
 SOURCES = {"cpu": ["cpp/block.cpp", "cpp/packing.cpp"], "cuda": ["cuda/block.cu", "cuda/packing.cu"]}
@@ -78,7 +79,7 @@ def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
         "cpu": cpp.CppExtension(
             "millivid.kernels._cpu",
             SOURCES["cpu"],
-            include_dirs=["cpp"],
+            include_dirs=[str(HERE / "cpp")],
             define_macros=macros,
             extra_compile_args=flags,
             py_limited_api=True,
@@ -96,12 +97,12 @@ def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
         found["cuda"] = cpp.CUDAExtension(
             "millivid.kernels._cuda",
             SOURCES["cuda"],
-            include_dirs=["cpp", "cuda"],
+            include_dirs=[str(HERE / "cpp"), str(HERE / "cuda")],
             define_macros=[*macros, ("USE_CUDA", None)],
             extra_compile_args={"cxx": flags, "nvcc": ["-O3", "-std=c++20", "--expt-relaxed-constexpr"]},
             py_limited_api=True,
         )
-    schemas = runpy.run_path("src/millivid/kernels/schemas.py")["DIGEST"]
+    schemas = runpy.run_path(str(HERE / "src" / "millivid" / "kernels" / "schemas.py"))["DIGEST"]
     info = {
         "MILLIVID_TORCH": torch.__version__,
         "MILLIVID_TORCH_TARGET": TARGET,
@@ -159,7 +160,8 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
         if MODE == "1":
             raise error
         for name in names:
-            REASONS[name] = f"it could not be compiled: {str(error).strip().splitlines()[-1]}"
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}"
+            REASONS[name] = f"it could not be compiled ({reason}); MILLIVID_KERNELS=1 pip install -v shows why"
 
     def _write_reasons(self) -> None:
         folder = Path("src") if self.editable_mode or self.inplace else Path(self.build_lib)

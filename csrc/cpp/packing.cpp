@@ -39,6 +39,7 @@ class Places {
   // begin at `memory`, one after another, their channels `stride` bytes apart.
   template <typename Body>
   void for_each(int64_t begin, int64_t end, const Body& body) const {
+    if (begin >= end) return;
     for (int64_t video = begin / tokens; video * tokens < end; ++video) {
       const std::vector<Run>& runs = runs_[runs_.size() == 1 ? 0 : video];
       const int64_t from = std::max<int64_t>(0, begin - video * tokens), to = std::min(tokens, end - video * tokens);

@@ -142,3 +142,32 @@ def test_under_torch_compile(name: str) -> None:
     compiled = torch.compile(RAW[name][0], backend="aot_eager", fullgraph=True)
     for a, b in zip(run(compiled, inputs, dtypes), run(PAIRS[name][0], inputs, dtypes), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["modulated_layer_norm", "gated_residual"])
+def test_rows_outside_the_tables_are_refused(name: str) -> None:
+    *rest, row = arguments(name)
+    for bad in (6, -1):
+        with pytest.raises(IndexError, match=r"the tables have 6 rows: 2 x 3 cells"):
+            RAW[name][0](*rest, torch.full_like(row, bad))
+
+
+@pytest.mark.parametrize("name", ["modulated_layer_norm", "gated_residual"])
+def test_shapes_and_types_that_do_not_fit_are_refused(name: str) -> None:
+    x, second, table, row = arguments(name)
+    function = RAW[name][0]
+    for changed, message in (
+        ((x, second, table[..., :3], row), r"\(2, 3, 3\)"),
+        ((x, second, table[:1], row), r"\(1, 3, 4\)"),
+        ((x, second[:, :1], table, row) if name == "gated_residual" else (x[0], second, table, row), "expected"),
+        ((x, second, table.long(), row), "int64; expected floating-point"),
+        ((x, second, table, row[:-1]), r"row is \(9,\)"),
+        ((x, second, table, row.int()), r"row is \(10,\) torch.int32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function(*changed)
+
+
+def test_a_weight_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"weight is \(3,\).*expected .* \(4,\)"):
+        rms_norm(torch.zeros(2, 4), torch.ones(3))

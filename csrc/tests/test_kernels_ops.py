@@ -1,8 +1,12 @@
 """Every operation against its torch version and its slow twin: shapes, strides, dtypes, gradients, and each element written."""
 
 import math
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -313,3 +317,86 @@ def test_places_beyond_four_gigabytes(device: str) -> None:
     torch.ops.millivid.unpack_tokens_([store], tokens, *columns, mark, None, None, None)
     assert torch.equal(pack_tokens([store], *columns), tokens)
     assert store[0, -1, 0, 0].tolist() == [3.0, 4.0]
+
+
+def one_of_each(stores: list[Tensor], columns: list[Tensor], x: Tensor, tables: Tensor, row: Tensor) -> list[Tensor]:
+    """A function that calls every operation itself, past the choice that the public functions make when compiling."""
+    stores, ops = [store.clone() for store in stores], torch.ops.millivid
+    shift, scale, gate = tables.chunk(3, dim=-1)
+    packed = pack_tokens(stores, *columns)
+    normed = ops.modulated_layer_norm(x, shift, scale, row, 1e-6)[0]
+    gated = ops.gated_residual(normed, x, gate, row)
+    unpack_tokens_(stores, 2 * packed, *columns, columns[0] == 0)
+    return [packed, ops.rms_norm(gated, tables[0, 0, : x.shape[-1]].contiguous(), 1e-6)[0], *stores]
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_one_graph_under_torch_compile(backend: str, device: str) -> None:
+    draw = Draw(torch.float32, device)
+    stores, *columns = packing_arguments("pack_tokens", draw, 2, 2, False, True)[:5]
+    x, tables = draw.normal(2, 5, 8), draw.normal(2, 3, 24)
+    leaves = [part.requires_grad_() for part in (*stores, x, tables)]
+    inputs = (stores, columns, x, tables, draw.integers(6, 10))
+    torch._dynamo.reset()
+    results = [f(*inputs) for f in (torch.compile(one_of_each, fullgraph=True, backend=backend), one_of_each)]
+    gradients = [torch.autograd.grad(sum(part.square().sum() for part in result), leaves) for result in results]
+    for found, expected in zip((*results[0], *gradients[0]), (*results[1], *gradients[1]), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_under_autocast(device: str) -> None:
+    """The linear layers' bfloat16 meets a residual and tables in float32; the result has the type of the residual."""
+    draw = Draw(torch.float32, device)
+    x, shift, scale, row, eps = block_arguments("modulated_layer_norm", draw, (2, 9, 3, 16))
+    with torch.autocast(device, torch.bfloat16):
+        y = torch.nn.functional.linear(modulated_layer_norm(x, shift, scale, row, eps), torch.eye(16, device=device))
+        out = gated_residual(x, y, scale.bfloat16(), row)
+    assert y.dtype == torch.bfloat16 and out.dtype == torch.float32
+    exact = TORCH["modulated_layer_norm"](*exactly((x, shift, scale, row)), eps)[0]
+    torch.testing.assert_close(
+        out.double(), TORCH["gated_residual"](x.double(), exact, scale.double(), row), atol=0.05, rtol=0.02
+    )
+
+
+@pytest.mark.gpu
+def test_in_a_cuda_graph() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    draw = Draw(torch.float32, "cuda")
+    stores, *columns = packing_arguments("pack_tokens", draw, 2, 2, False, True)[:5]
+    x, tables, row = draw.normal(2, 5, 8), draw.normal(2, 3, 24), draw.integers(6, 10)
+    inputs = (stores, columns, x, tables, row)
+    expected = one_of_each(*inputs)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        one_of_each(*inputs)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = one_of_each(*inputs)
+    graph.replay()
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+def test_under_compute_sanitizer(tool: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    if shutil.which("compute-sanitizer") is None:
+        pytest.skip("compute-sanitizer is not installed; it comes with the CUDA toolkit")
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", DRIVER]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert ran.returncode == 0 and "ERROR SUMMARY: 0 errors" in ran.stdout, ran.stdout[-3000:]
+
+
+DRIVER = """
+import torch
+from test_kernels_ops import BLOCK, SCHEMAS, Draw, block_arguments, packing_arguments, run
+draw = Draw(torch.float32, "cuda")
+for name in SCHEMAS:
+    in_block = name in BLOCK
+    arguments = block_arguments(name, draw, (2, 70, 3, 100)) if in_block else packing_arguments(name, draw, 2, 3, True, False)
+    run(getattr(torch.ops.millivid, name), arguments)
+torch.cuda.synchronize()
+"""

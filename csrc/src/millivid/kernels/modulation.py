@@ -59,9 +59,17 @@ def gated_residual(
 
 
 def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6) -> Float[Tensor, "*b d"]:
-    """x / sqrt(mean(x^2) + eps) times weight, computed in float32 or more; has the dtype of x."""
+    """x / sqrt(mean(x^2) + eps) times weight, computed in float32 or more; has the dtype of x.
+
+    Raises ValueError for a weight that does not fit.
+    """
     if torch.compiler.is_compiling():
         return rms_norm_reference(x, weight, eps)
+    if weight.shape != x.shape[-1:] or not x.is_floating_point():
+        raise ValueError(
+            f"weight is {tuple(weight.shape)} and x {tuple(x.shape)} {x.dtype}; expected floating-point x (..., d) and weight "
+            f"{tuple(x.shape[-1:])}"
+        )
     return torch.ops.millivid.rms_norm(_with_dense_rows(x), weight.contiguous(), eps)[0]
 
 
@@ -70,25 +78,29 @@ def _with_dense_rows(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 or x.shape[-1] < 2 else x.contiguous()
 
 
-def _explain(x: Tensor, row: Tensor, **others: Tensor) -> None:
-    """Raise with the reason why an operation refused these arguments, if it is one that a caller can cause."""
+def _check(x: Tensor, row: Tensor, **others: Tensor) -> None:
+    """Raise unless shapes and types fit; the values in `row` are looked at by `_explain` alone."""
     batch, token, d = x.shape if x.ndim == 3 else (-1, -1, -1)
-    cells = 0
     for name, other in others.items():
-        expected = (batch, token, d) if name == "y" else (batch, other.shape[1] if other.ndim == 3 else -1, d)
-        if not x.is_floating_point() or x.ndim != 3 or other.shape != expected or not other.is_floating_point():
+        cell = other.shape[1] if other.ndim == 3 else -1
+        expected = (batch, token if name == "y" else cell, d)
+        if x.ndim != 3 or other.shape != expected or not (x.is_floating_point() and other.is_floating_point()):
             raise ValueError(
                 f"x is {tuple(x.shape)} {x.dtype} and {name} {tuple(other.shape)} {other.dtype}; expected floating-point x "
                 "and y (batch, token, d), and tables (batch, cell, d)"
             )
-        if name != "y":
-            cells = other.shape[1]
     if row.dtype != torch.int64 or row.shape != (batch * token,):
         raise ValueError(f"row is {tuple(row.shape)} {row.dtype}; expected int64 ({batch * token}), one per token")
-    if len(row) and not 0 <= int(row.amin()) <= int(row.amax()) < batch * cells:
+
+
+def _explain(x: Tensor, row: Tensor, **others: Tensor) -> None:
+    """Raise with the reason why an operation refused these arguments, if it is one that a caller can cause."""
+    _check(x, row, **others)
+    batch, cell, _ = others.popitem()[1].shape
+    if len(row) and not 0 <= int(row.amin()) <= int(row.amax()) < batch * cell:
         raise IndexError(
-            f"row goes from {int(row.amin())} to {int(row.amax())}, but the tables have {batch * cells} rows: "
-            f"{batch} x {cells} cells"
+            f"row goes from {int(row.amin())} to {int(row.amax())}, but the tables have {batch * cell} rows: "
+            f"{batch} x {cell} cells"
         )
 
 
@@ -116,6 +128,7 @@ def _sum_by_row(values: Tensor, row: Tensor, like: Tensor) -> Tensor:
 def _modulated_layer_norm(
     x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
+    _check(x, row, shift=shift, scale=scale)
     wide = _wide(x)
     mean = wide.mean(dim=-1, keepdim=True)
     rstd = (wide - mean).square_().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
@@ -140,6 +153,7 @@ def _modulated_layer_norm_backward(
 
 @define("gated_residual")
 def _gated_residual(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
+    _check(x, row, y=y, gate=gate)
     return (x + _rows(gate, row, x) * y).to(x.dtype)
 
 
