@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,15 +14,24 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def dit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`benchmarks/dit.py` as a module."""
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A benchmark as a module, by the name of its script."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location("dit", ROOT / "benchmarks" / "dit.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "dit", module)
-    spec.loader.exec_module(module)
-    return module
+
+    def load_module(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load_module
+
+
+@pytest.fixture
+def dit(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("dit")
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -37,12 +47,28 @@ def test_the_video_models_benchmark(dit: ModuleType, training: bool, monkeypatch
     assert dit.table([result]).count("\n") == 5
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "benchmarks" / "results").glob("dit-*.json")), ids=lambda path: path.stem
-)
-def test_the_table_in_the_readme_is_that_of_the_kept_figures(dit: ModuleType, path: Path) -> None:
+def test_the_kernels_benchmark(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = load("kernels")
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr(kernels, "repeats", lambda call, device: 1)
+    sizes = kernels.Sizes(windows=(1, 1, 2, 2), history=0, width=48, heads=2)
+    results = kernels.run([1, 2], "cpu", torch.float32, rounds=1, sizes=sizes)
+    assert len(results) == 2 * 11 + 2
+    assert all(row["seconds"] > 0 for result in results for row in result["variants"].values())
+    assert all(result["variants"]["op"]["ratio"] == 1 for result in results)
+    pack = results[0]
+    assert pack["case"] == "pack_tokens" and pack["bytes"] == 360 * (2 * 32 * 4 + 4 * 8)
+    assert kernels.table(results).count("\n") == 1 + len(results)
+
+
+TABLES = {"dit": "packages/diffusion/README.md", "kernels": "csrc/README.md"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_the_table_in_the_readme_is_that_of_the_kept_figures(load: Callable[[str], ModuleType], path: Path) -> None:
+    benchmark = path.stem.split("-")[0]
     kept = json.loads(path.read_text())
-    text = (ROOT / "packages" / "diffusion" / "README.md").read_text()
-    assert dit.table(kept["results"]) in text
+    text = (ROOT / TABLES[benchmark]).read_text()
+    assert load(benchmark).table(kept["results"]) in text
     for what in ("hardware", "torch", "commit"):
         assert str(kept["machine"][what]) in text

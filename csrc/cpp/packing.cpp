@@ -84,20 +84,27 @@ class Places {
     std::vector<Run>& runs = runs_.emplace_back();
     const int64_t num_levels = static_cast<int64_t>(stores_.levels.size()), bytes = stores_.token_bytes();
     int64_t next = -1;  // where the last run goes on
-    for (int64_t i = 0; i < tokens; ++i) {
+    for (int64_t i = 0, count; i < tokens; i += count) {
+      count = 1;
       STD_TORCH_CHECK(below(level[i], num_levels), "a token's level is not among the stores");
       const Stores::Level& at = stores_.levels[level[i]];
       STD_TORCH_CHECK(
           below(frame[i], at.size[0]) && below(row[i], at.size[1]) && below(column[i], at.size[2]),
           "a token's index lies outside its store");
       if (marked && !marked[i]) continue;
+      if (stores_.dense && at.stride[3] == bytes) {  // the rest of a row of the grid
+        const int64_t left = std::min(at.size[2] - column[i], tokens - i);
+        while (count < left && column[i + count] == column[i] + count && row[i + count] == row[i] &&
+               frame[i + count] == frame[i] && level[i + count] == level[i] && (!marked || marked[i + count]))
+          ++count;
+      }
       const int64_t offset = frame[i] * at.stride[1] + row[i] * at.stride[2] + column[i] * at.stride[3];
       if (stores_.dense && offset == next && level[i] == runs.back().level && i == runs.back().token + runs.back().count) {
-        ++runs.back().count;
+        runs.back().count += count;
       } else {
-        runs.push_back({i, 1, level[i], offset});
+        runs.push_back({i, count, level[i], offset});
       }
-      next = offset + bytes;
+      next = offset + count * bytes;
     }
   }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from millivid.kernels.library import LIBRARY, define
+from millivid.kernels.library import define
 
 Stores = Sequence[Float[Tensor, "batch _frame _height _width c"]]
 
@@ -37,6 +37,8 @@ def pack_tokens(
     columns = [_once(part, stores) for part in (level, frame, row, column)]
     noise, alpha, sigma = _mix(stores, noise, alpha, sigma)
     try:
+        if _wants_gradient(*stores, noise, alpha, sigma):
+            return _Pack.apply(*columns, noise, alpha, sigma, *stores)
         return torch.ops.millivid.pack_tokens(stores, *columns, noise, alpha, sigma)
     except RuntimeError as error:
         refused = error
@@ -65,9 +67,8 @@ def unpack_tokens_(
     stores = list(stores)
     columns, write = [_once(part, stores) for part in (level, frame, row, column)], _once(write, stores)
     velocity, alpha, sigma = _mix(stores, velocity, alpha, sigma)
-    inputs = (*stores, tokens, velocity, alpha, sigma)
     try:
-        if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs):
+        if _wants_gradient(*stores, tokens, velocity, alpha, sigma):
             written = tokens
             if velocity is not None and alpha is not None and sigma is not None:
                 written = _combine(tokens, velocity, alpha, -sigma)
@@ -250,31 +251,50 @@ def _unpack_tokens_(
         store[there] = tokens[at]
 
 
-def _keep_for_pack(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    stores, level, frame, row, column, noise, alpha, sigma = inputs
-    ctx.sizes = [size for store in stores for size in store.shape[1:4]]
-    clean = None
-    if alpha is not None and alpha.requires_grad:
-        clean = torch.ops.millivid.pack_tokens(
-            [store.detach() for store in stores], level, frame, row, column, None, None, None
-        )
-    ctx.save_for_backward(level, frame, row, column, noise, alpha, sigma, clean)
+# Autograd, in classes rather than registered with the operations, which costs ten microseconds a call even where nothing
+# asks for a gradient, and cannot be done for an operation in place.
 
 
-def _pack_gradient(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-    level, frame, row, column, noise, alpha, sigma, clean = ctx.saved_tensors
-    g_noise = g_alpha = g_sigma = None
-    if noise is not None:
-        wide = g.to(alpha.dtype)
-        g_noise = (wide * sigma.unsqueeze(-1)).to(noise.dtype) if noise.requires_grad else None
-        g_sigma = (wide * noise.to(wide.dtype)).sum(dim=-1) if sigma.requires_grad else None
-        g_alpha = (wide * clean.to(wide.dtype)).sum(dim=-1) if clean is not None else None
-        g = (wide * alpha.unsqueeze(-1)).to(g.dtype)
-    g_stores = torch.ops.millivid.pack_tokens_backward(g.contiguous(), level, frame, row, column, ctx.sizes)
-    return g_stores, None, None, None, None, g_noise, g_alpha, g_sigma
+def _wants_gradient(*parts: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in parts)
 
 
-torch.library.register_autograd("millivid::pack_tokens", _pack_gradient, setup_context=_keep_for_pack, lib=LIBRARY)
+class _Pack(Function):
+    """Packing from stores, or with noise, that carry gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        level: Tensor,
+        frame: Tensor,
+        row: Tensor,
+        column: Tensor,
+        noise: Tensor | None,
+        alpha: Tensor | None,
+        sigma: Tensor | None,
+        *stores: Tensor,
+    ) -> Tensor:
+        columns = (level, frame, row, column)
+        clean = None
+        if ctx.needs_input_grad[5]:
+            clean = torch.ops.millivid.pack_tokens(list(stores), *columns, None, None, None)
+        ctx.sizes = [size for store in stores for size in store.shape[1:4]]
+        ctx.save_for_backward(*columns, noise, alpha, sigma, clean)
+        return torch.ops.millivid.pack_tokens(list(stores), *columns, noise, alpha, sigma)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        *columns, noise, alpha, sigma, clean = ctx.saved_tensors
+        g_noise = g_alpha = g_sigma = None
+        if noise is not None:
+            wide = g.to(alpha.dtype)
+            g_noise = (wide * sigma.unsqueeze(-1)).to(noise.dtype) if ctx.needs_input_grad[4] else None
+            g_alpha = (wide * clean.to(wide.dtype)).sum(dim=-1) if clean is not None else None
+            g_sigma = (wide * noise.to(wide.dtype)).sum(dim=-1) if ctx.needs_input_grad[6] else None
+            g = (wide * alpha.unsqueeze(-1)).to(g.dtype)
+        g_stores = torch.ops.millivid.pack_tokens_backward(g.contiguous(), *columns, ctx.sizes)
+        return None, None, None, None, g_noise, g_alpha, g_sigma, *g_stores
 
 
 class _Unpack(Function):
