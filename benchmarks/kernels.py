@@ -234,6 +234,7 @@ def block_in_use(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torc
 
     def both(run: Callable[..., Tensor], context: Callable[[], Any] = nullcontext) -> Call:
         def call() -> Tensor:
+            x.grad = None
             with context():
                 run(x, c, row).square().mean().backward()
             return x.grad
@@ -288,8 +289,20 @@ def repeats(call: Call, device: str) -> int:
     return max(1, min(200, int(0.01 / seconds(call, device))))
 
 
+def check_alike(case: Case) -> None:
+    """Raise unless all variants compute the same."""
+    expected = case.calls["op"]()
+    for name, call in case.calls.items():
+        found = call()
+        if isinstance(found, Tensor | tuple) and name not in ("op", "sorting all keys"):
+            torch.testing.assert_close(
+                found, expected, atol=1e-2, rtol=1e-2, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
 def measure(case: Case, batch: int, device: str, rounds: int) -> dict[str, Any]:
     """Seconds of every variant, and their ratios to the operation's."""
+    check_alike(case)
     calls = dict(case.calls)
     if case.bytes:
         buffer = torch.ones(case.bytes // 2, dtype=torch.uint8, device=device)
