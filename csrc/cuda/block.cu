@@ -1,8 +1,8 @@
 // A diffusion transformer block's norms and gates on CUDA. What they compute: reference.py.
 //
 // A warp takes a token, and reads it from the cache again rather than hold it in registers, so that any width goes. The
-// gradients of tables are added up by atomic operations, in any order; for fixed sums, modulation.py takes the torch
-// versions when deterministic algorithms are asked for.
+// gradients of tables are added up by atomic operations, in any order; for fixed sums, the torch versions run when
+// deterministic algorithms are asked for (library.py).
 
 #include <torch/csrc/stable/library.h>
 

@@ -359,6 +359,24 @@ def test_under_autocast(device: str) -> None:
 
 
 @pytest.mark.gpu
+def test_deterministic_algorithms_fix_the_sums_on_cuda() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    draw = Draw(torch.float32, "cuda")
+    x, shift, scale, row, eps = block_arguments("modulated_layer_norm", draw, (2, 3000, 2, 64))
+    leaf = scale.detach().clone().requires_grad_()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        runs = [
+            torch.autograd.grad(modulated_layer_norm(x, shift, leaf, row, eps).square().sum(), leaf)[0]
+            for _ in range(3)
+        ]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(runs[0], other) for other in runs[1:])
+
+
+@pytest.mark.gpu
 def test_in_a_cuda_graph() -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch sees no CUDA device")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.kernels.library import LIBRARY, define
+from millivid.kernels.library import LIBRARY, define, run_in_fixed_order
 from millivid.kernels.reference import (
     gated_residual_reference,
     modulated_layer_norm_reference,
@@ -190,7 +190,9 @@ def _keep_for_layer_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor
 
 def _layer_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     x, scale, row, mean, rstd = ctx.saved_tensors
-    g_x, g_shift, g_scale = torch.ops.millivid.modulated_layer_norm_backward(g.contiguous(), x, scale, row, mean, rstd)
+    g_x, g_shift, g_scale = run_in_fixed_order(
+        "modulated_layer_norm_backward", g.contiguous(), x, scale, row, mean, rstd
+    )
     return g_x, g_shift.to(ctx.shift_dtype), g_scale.to(scale.dtype), None, None
 
 
@@ -200,7 +202,7 @@ def _keep_for_gate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gate_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     y, gate, row = ctx.saved_tensors
-    g_y, g_gate = torch.ops.millivid.gated_residual_backward(g.contiguous(), y, gate, row)
+    g_y, g_gate = run_in_fixed_order("gated_residual_backward", g.contiguous(), y, gate, row)
     return g, g_y, g_gate.to(gate.dtype), None
 
 

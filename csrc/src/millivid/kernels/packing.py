@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from millivid.kernels.library import define
+from millivid.kernels.library import define, run_in_fixed_order
 
 Stores = Sequence[Float[Tensor, "batch _frame _height _width c"]]
 
@@ -293,7 +293,7 @@ class _Pack(Function):
             g_alpha = (wide * clean.to(wide.dtype)).sum(dim=-1) if clean is not None else None
             g_sigma = (wide * noise.to(wide.dtype)).sum(dim=-1) if ctx.needs_input_grad[6] else None
             g = (wide * alpha.unsqueeze(-1)).to(g.dtype)
-        g_stores = torch.ops.millivid.pack_tokens_backward(g.contiguous(), *columns, ctx.sizes)
+        g_stores = run_in_fixed_order("pack_tokens_backward", g.contiguous(), *columns, ctx.sizes)
         return None, None, None, None, g_noise, g_alpha, g_sigma, *g_stores
 
 
