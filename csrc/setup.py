@@ -20,7 +20,10 @@ from setuptools.command.build_ext import build_ext
 HERE = Path(__file__).resolve().parent
 MODE = os.environ.get("MILLIVID_KERNELS", "auto")
 TARGET = "2.11"
-SOURCES = {"cpu": ["cpp/block.cpp", "cpp/packing.cpp"], "cuda": ["cuda/block.cu", "cuda/packing.cu"]}
+SOURCES = {
+    "cpu": ["cpp/block.cpp", "cpp/packing.cpp", "cpp/rms_norm.cpp"],
+    "cuda": ["cuda/block.cu", "cuda/packing.cu", "cuda/rms_norm.cu"],
+}
 NAMES = ("cpu", "cuda")
 
 if MODE not in ("0", "1", "auto"):

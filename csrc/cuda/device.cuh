@@ -16,6 +16,7 @@
 #endif
 
 #include <cstdio>
+#include <type_traits>
 
 #include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Half.h>
@@ -122,7 +123,7 @@ inline bool wide_access(const Tensor& tensor, int64_t d) {
   return aligned;
 }
 
-// Calls body(i, count, values) to visit numbers [0, d) by a group of lanes: `count` numbers from i on, one or four.
+// Calls body(i) to visit numbers [0, d) by a group of lanes: one, or four, from i on.
 template <bool kWide, int kLanes, typename Body>
 __device__ void by_lanes(int64_t d, int lane, const Body& body) {
   constexpr int kCount = kWide ? 4 : 1;
@@ -193,6 +194,14 @@ inline int read(const Tensor& number) {
   return value;
 }
 #endif
+
+// Calls body with whether memory can be read four numbers at a time, as a constant, and a number to compute in.
+template <typename F>
+void specialize(bool wide_access, ScalarType type, const F& body) {
+  with_wide_type(type, [&](auto number) {
+    wide_access ? body(std::true_type{}, number) : body(std::false_type{}, number);
+  });
+}
 
 inline unsigned int blocks_for(int64_t threads) { return static_cast<unsigned int>((threads + kThreads - 1) / kThreads); }
 

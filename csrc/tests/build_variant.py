@@ -19,11 +19,11 @@ DEFINES = ["-DTORCH_TARGET_VERSION=0x020b000000000000", "-DTORCH_STABLE_ONLY"]
 INCLUDES = [f"-I{CSRC / 'cpp'}", f"-I{CSRC / 'cuda'}", f"-I{HERE}", f"-I{TORCH / 'include'}"]
 VARIANTS = {
     "sanitized": (
-        ["cpp/block.cpp", "cpp/packing.cpp"],
+        ["cpp/block.cpp", "cpp/packing.cpp", "cpp/rms_norm.cpp"],
         # Without clones per instruction set: the sanitizer is not ready when the loader chooses among them.
         ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-DMILLIVID_NO_CLONES"],
     ),
-    "emulated": (["cuda/block.cu", "cuda/packing.cu"], ["-O1", "-DMILLIVID_EMULATED"]),
+    "emulated": (["cuda/block.cu", "cuda/packing.cu", "cuda/rms_norm.cu"], ["-O1", "-DMILLIVID_EMULATED"]),
 }
 
 

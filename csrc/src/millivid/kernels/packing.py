@@ -14,6 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from millivid.kernels.library import define, run_in_fixed_order
+from millivid.kernels.packing_checks import check_packing, wide_dtype
 
 Stores = Sequence[Float[Tensor, "batch _frame _height _width c"]]
 
@@ -42,7 +43,7 @@ def pack_tokens(
         return torch.ops.millivid.pack_tokens(stores, *columns, noise, alpha, sigma)
     except RuntimeError as error:
         refused = error
-    _check(stores, columns, other=noise, alpha=alpha, sigma=sigma)  # says it in words
+    check_packing(stores, columns, other=noise, alpha=alpha, sigma=sigma)  # says it in words
     raise refused
 
 
@@ -78,7 +79,7 @@ def unpack_tokens_(
         return
     except RuntimeError as error:
         refused = error
-    _check(stores, columns, write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
+    check_packing(stores, columns, write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
     raise refused
 
 
@@ -97,84 +98,8 @@ def _mix(
         return None, None, None
     if other is None or alpha is None or sigma is None or not stores:
         raise ValueError("noise or velocity, alpha and sigma go together: give all three, or none")
-    wide = _wide(stores[0].dtype)
+    wide = wide_dtype(stores[0].dtype)
     return other.contiguous(), alpha.to(wide).contiguous(), sigma.to(wide).contiguous()
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
-
-
-def _check(
-    stores: Sequence[Tensor],
-    columns: Sequence[Tensor],
-    write: Tensor | None = None,
-    *,
-    tokens: Tensor | None = None,
-    other: Tensor | None = None,
-    alpha: Tensor | None = None,
-    sigma: Tensor | None = None,
-) -> None:
-    """Raise unless everything fits and every index lies within its store; with `write`, at a place of its own."""
-    if not stores:
-        raise ValueError("no stores: give one tensor (batch, frame, height, width, channel) per level")
-    first = stores[0]
-    for index, store in enumerate(stores):
-        if (
-            store.ndim != 5
-            or (store.shape[0], store.shape[-1]) != (first.shape[0], first.shape[-1])
-            or (store.dtype, store.device) != (first.dtype, first.device)
-        ):
-            raise ValueError(
-                f"the store of level {index} is {tuple(store.shape)} {store.dtype} on {store.device}, which does not match "
-                f"level 0's {tuple(first.shape)} {first.dtype} on {first.device}: batch, channel, dtype and device must be "
-                "equal"
-            )
-    if not first.is_floating_point():
-        raise ValueError(f"the stores are {first.dtype}; expected a floating-point dtype")
-    level, frame, row, column = columns
-    if any(part.dtype != torch.int64 or part.ndim != 2 or part.shape[1] != level.shape[-1] for part in columns):
-        raise ValueError(
-            "level, frame, row and column must be int64 tensors of one shape (batch, token); they are "
-            + ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in columns)
-        )
-    batch, channels, length = first.shape[0], first.shape[-1], level.shape[1]
-    named = {"level": level, "frame": frame, "row": row, "column": column, "write": write}
-    for name, part in named.items():
-        if part is not None and part.shape[0] not in (1, batch):
-            raise ValueError(f"index column {name} has batch {part.shape[0]}; expected 1 or the stores' batch {batch}")
-    if write is not None and (write.dtype != torch.bool or write.shape[1:] != (length,)):
-        raise ValueError(f"write is {tuple(write.shape)} {write.dtype}; expected bool (batch, {length})")
-    for name, part, shape, dtype in (
-        ("tokens", tokens, (batch, length, channels), first.dtype),
-        ("noise or velocity", other, (batch, length, channels), first.dtype),
-        ("alpha", alpha, (batch, length), _wide(first.dtype)),
-        ("sigma", sigma, (batch, length), _wide(first.dtype)),
-    ):
-        if part is not None and (part.shape != shape or part.dtype != dtype):
-            raise ValueError(
-                f"{name} {tuple(part.shape)} {part.dtype} do not fit: the stores, of batch {batch} with {channels} channels "
-                f"in {first.dtype}, and {length} tokens ask for {shape} {dtype}"
-            )
-    if len({part.device for part in (*columns, write, tokens, other, alpha, sigma, first) if part is not None}) > 1:
-        raise ValueError("stores, index columns and tokens lie on different devices; move them to one")
-    limits = torch.tensor([store.shape[1:4] for store in stores], device=level.device)
-    known = (level >= 0) & (level < len(stores))
-    limit = limits[torch.where(known, level, 0)]
-    place = torch.stack(torch.broadcast_tensors(frame, row, column), dim=-1)
-    if not bool((known & ((place >= 0) & (place < limit)).all(dim=-1)).all()):
-        raise IndexError(
-            f"a token's index lies outside the stores, which hold (frame, height, width) {limits.tolist()}"
-        )
-    if write is None:
-        return
-    if any(0 in store.stride() and store.stride()[i] == 0 and store.shape[i] > 1 for store in stores for i in range(5)):
-        raise ValueError("a store was made by expand, so that several places share memory; clone it before writing")
-    frames, height, width = (max(store.shape[axis] for store in stores) for axis in (1, 2, 3))
-    places = ((level * frames + frame) * height + row) * width + column
-    for numbers, mark in zip(*torch.broadcast_tensors(places, write), strict=True):
-        if len(torch.unique(numbers[mark])) != int(mark.sum()):
-            raise ValueError("two tokens would be written to one place; mark each place at most once")
 
 
 def _places(batch: int, chosen: Tensor, *columns: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, ...]]:
@@ -205,7 +130,7 @@ def _pack_tokens(
     alpha: Tensor | None,
     sigma: Tensor | None,
 ) -> Tensor:
-    _check(stores, (level, frame, row, column), other=noise, alpha=alpha, sigma=sigma)
+    check_packing(stores, (level, frame, row, column), other=noise, alpha=alpha, sigma=sigma)
     out = _packed_shape(stores, level)
     for value, store in enumerate(stores):
         at, there = _places(len(out), level == value, frame, row, column)
@@ -243,7 +168,7 @@ def _unpack_tokens_(
     alpha: Tensor | None,
     sigma: Tensor | None,
 ) -> None:
-    _check(stores, (level, frame, row, column), write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
+    check_packing(stores, (level, frame, row, column), write, tokens=tokens, other=velocity, alpha=alpha, sigma=sigma)
     if velocity is not None and alpha is not None and sigma is not None:
         tokens = _combine(tokens, velocity, alpha, -sigma)
     for value, store in enumerate(stores):
