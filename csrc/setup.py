@@ -59,22 +59,17 @@ def stable_abi(target: str) -> str:
 
 
 def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
-    """What can be tried, by name, and why the rest cannot."""
+    """What can be tried, by name, and why the rest cannot. Raises Unavailable where nothing can."""
     if MODE == "0":
-        return {}, dict.fromkeys(NAMES, "it was left out by MILLIVID_KERNELS=0 when building")
-    try:
-        torch = find_torch()
-    except Unavailable as reason:
-        return {}, dict.fromkeys(NAMES, str(reason))
+        raise Unavailable("it was left out by MILLIVID_KERNELS=0 when building")
+    torch = find_torch()
     compiler = os.environ.get("CXX", "g++").split()[0]
     if shutil.which(compiler) is None:
-        return {}, dict.fromkeys(
-            NAMES, f"no C++ compiler was found while building: {compiler} is not installed, nor named by CXX"
-        )
+        raise Unavailable(f"no C++ compiler was found while building: {compiler} is not installed, nor named by CXX")
     try:
         import pybind11
     except ImportError:
-        return {}, dict.fromkeys(NAMES, "pybind11 was not installed while building; install it, or use build isolation")
+        raise Unavailable("pybind11 was not installed while building; install it, or use build isolation") from None
     cpp = torch.utils.cpp_extension
     macros = [("TORCH_TARGET_VERSION", stable_abi(TARGET)), ("TORCH_STABLE_ONLY", None)]
     flags = ["-O3", "-std=c++20", "-fopenmp-simd", "-fvisibility=hidden", "-g0"]
@@ -94,7 +89,7 @@ def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
     elif cpp.CUDA_HOME is None or not (Path(cpp.CUDA_HOME) / "bin" / "nvcc").is_file():
         reasons["cuda"] = "nvcc was not found while building; install the CUDA toolkit or set CUDA_HOME"
         if MODE == "1":
-            raise SystemExit(reasons["cuda"])
+            raise Unavailable(reasons["cuda"])
     else:
         os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;9.0+PTX")
         found["cuda"] = cpp.CUDAExtension(
@@ -124,7 +119,12 @@ def extensions() -> tuple[dict[str, Extension], dict[str, str]]:
     return found, reasons
 
 
-EXTENSIONS, REASONS = extensions()
+try:
+    EXTENSIONS, REASONS = extensions()
+except Unavailable as reason:
+    if MODE == "1":
+        raise SystemExit(f"MILLIVID_KERNELS is 1, but {reason}") from None
+    EXTENSIONS, REASONS = {}, dict.fromkeys(NAMES, str(reason))
 for extension in EXTENSIONS.values():
     extension.optional = MODE != "1"
 if EXTENSIONS:
@@ -162,18 +162,20 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
     def _give_up(self, error: Exception, names: list[str]) -> None:
         if MODE == "1":
             raise error
-        for name in names:
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}"
-            REASONS[name] = f"it could not be compiled ({reason}); MILLIVID_KERNELS=1 pip install -v shows why"
+        said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1]}"
+        for name in NAMES if "build" in names else names:  # without what _build knows, nothing is loaded
+            REASONS[name] = f"it could not be compiled ({said}); MILLIVID_KERNELS=1 pip install -v shows why"
 
     def _write_reasons(self) -> None:
-        folder = Path("src") if self.editable_mode or self.inplace else Path(self.build_lib)
-        path = folder / "millivid" / "kernels" / "not_built.json"
-        path.unlink(missing_ok=True)
-        reasons = {name: reason for name, reason in REASONS.items() if name in NAMES}
-        if reasons:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(reasons, indent=2) + "\n")
+        source = self.editable_mode or self.inplace
+        folder = (Path("src") if source else Path(self.build_lib)) / "millivid" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "not_built.json").unlink(missing_ok=True)
+        if REASONS:
+            (folder / "not_built.json").write_text(json.dumps(REASONS, indent=2) + "\n")
+        for name in REASONS:
+            for older in folder.glob(f"_{name}.*so"):
+                older.unlink()
 
 
 setup(

@@ -36,9 +36,19 @@ def test_left_out_when_asked(tmp_path: Path) -> None:
 
 
 def test_without_a_compiler_the_torch_versions_are_installed(tmp_path: Path) -> None:
+    older = tmp_path / "lib" / "millivid" / "kernels" / "_cpu.abi3.so"
+    older.parent.mkdir(parents=True)
+    older.write_bytes(b"of an earlier build, with a compiler")
     ran = build(tmp_path, CXX="no-such-compiler", MILLIVID_KERNELS="auto")
     assert ran.returncode == 0, ran.stderr
+    assert not older.exists()
     assert "no C++ compiler was found" in reasons(tmp_path)["cpu"] and "no-such-compiler" in reasons(tmp_path)["cpu"]
+
+
+def test_a_missing_compiler_is_an_error_where_compiled_operations_are_asked_for(tmp_path: Path) -> None:
+    ran = build(tmp_path, CXX="no-such-compiler", MILLIVID_KERNELS="1")
+    assert ran.returncode != 0 and "MILLIVID_KERNELS is 1, but no C++ compiler was found" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("mode", ["auto", "1"])
