@@ -41,7 +41,7 @@ def find_torch() -> Any:
     try:
         import torch.utils.cpp_extension
     except ImportError:
-        sys.path.append(sysconfig.get_paths()["purelib"])
+        sys.path += [sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")]
         try:
             import torch.utils.cpp_extension
         except ImportError as error:
@@ -141,10 +141,12 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
         self.force = True  # compilers and torch may have changed, not only the sources
 
     def run(self) -> None:
+        compiler, inplace = self.compiler, self.inplace  # which a run that fails leaves changed
         if EXTENSIONS:
             try:
                 super().run()
             except Exception as error:  # of the checks that come before any compiling
+                self.compiler, self.inplace = compiler, inplace
                 if "cuda" in EXTENSIONS:  # and may have to do with CUDA alone
                     self._give_up(error, ["cuda"])
                     self.extensions.remove(EXTENSIONS.pop("cuda"))
@@ -164,7 +166,7 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
             raise error
         said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1]}"
         for name in NAMES if "build" in names else names:  # without what _build knows, nothing is loaded
-            REASONS[name] = f"it could not be compiled ({said}); MILLIVID_KERNELS=1 pip install -v shows why"
+            REASONS.setdefault(name, f"it could not be compiled ({said}); MILLIVID_KERNELS=1 pip install -v shows why")
 
     def _write_reasons(self) -> None:
         source = self.editable_mode or self.inplace
@@ -173,7 +175,7 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
         (folder / "not_built.json").unlink(missing_ok=True)
         if REASONS:
             (folder / "not_built.json").write_text(json.dumps(REASONS, indent=2) + "\n")
-        for name in REASONS:
+        for name in (*REASONS, "build") if len(REASONS) == len(NAMES) else REASONS:
             for older in folder.glob(f"_{name}.*so"):
                 older.unlink()
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <vector>
 
@@ -21,6 +22,11 @@ inline bool same_device(const Tensor& a, const Tensor& b) {
 inline bool is_floating(ScalarType type) {
   return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
          type == ScalarType::Half;
+}
+
+inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> shape) {
+  const auto sizes = tensor.sizes();
+  return std::equal(sizes.begin(), sizes.end(), shape.begin(), shape.end());
 }
 
 // What numbers of a type are computed in: float64 for float64, float32 for all others.

@@ -201,26 +201,27 @@ Tensor pack_tokens(
 std::vector<Tensor> pack_tokens_backward(
     const Tensor& g, const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column,
     const std::vector<int64_t> sizes) {
-  const std::vector<Tensor> tensors = zeros_for_gradient(g, level, sizes, g.scalar_type());
+  const ScalarType summed = wide(g.scalar_type());
+  std::vector<Tensor> tensors = zeros_for_gradient(g, level, sizes, summed);
   const Stores stores(tensors);
   check_columns(stores, level, frame, row, column, g);
   const Places places(stores, level, frame, row, column);
-  const int64_t batch = stores.batch, channels = stores.channels;
-  with_wide_type(g.scalar_type(), [&](auto number) {
+  const int64_t channels = stores.channels, element = g.element_size();
+  with_wide_type(summed, [&](auto number) {
     using A = decltype(number);
-    torch::stable::parallel_for(0, batch, 1, [&](int64_t first, int64_t last) {  // a video's tokens in order
-      RowIn<A> g_in(stores.dtype, channels), sum_in(stores.dtype, channels);
-      RowOut<A> sum_out(stores.dtype, channels);
+    torch::stable::parallel_for(0, stores.batch, 1, [&](int64_t first, int64_t last) {  // a video's tokens in order
+      RowIn<A> g_in(g.scalar_type(), channels);
       places.for_each(
           first * places.tokens, last * places.tokens, [&](int64_t n, char* memory, int64_t, int64_t count) {
             for (int64_t i = n; i < n + count; ++i, memory += stores.token_bytes()) {
-              combine_row<A>(
-                  1, sum_in(memory), 1, g_in(bytes(g) + i * stores.token_bytes()), sum_out(memory), channels);
-              sum_out.store(memory);
+              A* sum = reinterpret_cast<A*>(memory);
+              combine_row<A>(1, sum, 1, g_in(bytes(g) + i * channels * element), sum, channels);
             }
           });
     });
   });
+  if (g.scalar_type() != summed)
+    for (Tensor& tensor : tensors) tensor = torch::stable::to(tensor, g.scalar_type());
   return tensors;
 }
 

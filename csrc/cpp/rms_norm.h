@@ -45,6 +45,8 @@ inline void check_rms_norm(const Tensor& x, const Tensor& weight) {
   STD_TORCH_CHECK(
       x.dim() >= 1 && (x.size(-1) < 2 || x.stride(-1) == 1) && is_floating(x.scalar_type()),
       "rms_norm: x must be (..., d) with contiguous rows, in a floating-point type");
+  for (int64_t axis = 0; axis + 1 < x.dim(); ++axis)
+    STD_TORCH_CHECK(x.size(axis) < 2 || x.stride(axis) >= x.size(-1), "rms_norm: rows of x must not overlap");
   STD_TORCH_CHECK(
       weight.dim() == 1 && same_device(weight, x) && weight.size(0) == x.size(-1) && weight.is_contiguous() &&
           is_floating(weight.scalar_type()),

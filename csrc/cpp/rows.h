@@ -12,10 +12,12 @@
 #include <torch/headeronly/util/Half.h>
 
 // One copy of a loop per instruction set; the dynamic loader picks the best that the processor has.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(MILLIVID_NO_CLONES)
-#define MILLIVID_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
+#if !defined(__x86_64__) || !defined(__GNUC__) || defined(__clang__) || defined(MILLIVID_NO_CLONES)
 #define MILLIVID_CLONES
+#elif __GNUC__ < 12
+#define MILLIVID_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define MILLIVID_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
 
 namespace millivid {

@@ -19,6 +19,7 @@ struct Stores {
   explicit Stores(const std::vector<Tensor>& stores) {
     STD_TORCH_CHECK(!stores.empty(), "no stores");
     dtype = stores[0].scalar_type();
+    STD_TORCH_CHECK(is_floating(dtype), "stores must have a floating-point type");
     element = static_cast<int64_t>(stores[0].element_size());
     for (const Tensor& store : stores) {
       STD_TORCH_CHECK(
@@ -71,9 +72,14 @@ inline void check_written(
           write.dim() == 2 && write.size(1) == level.size(1) && (write.size(0) == 1 || write.size(0) == stores.batch),
       "write must be contiguous bool, one per token");
   STD_TORCH_CHECK(
-      same_device(tokens, on_device) && tokens.is_contiguous() &&
-          tokens.numel() == stores.batch * level.size(1) * stores.channels && tokens.scalar_type() == stores.dtype,
-      "tokens must be contiguous, of the stores' dtype, one row per index");
+      same_device(tokens, on_device) && tokens.is_contiguous() && tokens.scalar_type() == stores.dtype &&
+          has_shape(tokens, {stores.batch, level.size(1), stores.channels}),
+      "tokens must be (batch, token, c), contiguous, of the stores' dtype");
+  for (size_t a = 0; a < stores.levels.size(); ++a)
+    for (size_t b = 0; b < a; ++b)
+      STD_TORCH_CHECK(
+          stores.levels[a].first != stores.levels[b].first || stores.levels[a].first == nullptr,
+          "two stores share memory");
 }
 
 // Raises unless this is the gradient of packed tokens; returns stores of zeros for it.
@@ -96,16 +102,15 @@ struct Mix {
       : on(other.has_value()) {
     STD_TORCH_CHECK(on == alpha.has_value() && on == sigma.has_value(), "the three of a mix go together");
     if (!on) return;
-    const int64_t numbers = stores.batch * tokens;
     STD_TORCH_CHECK(
-        same_device(*other, on_device) && other->is_contiguous() && other->numel() == numbers * stores.channels &&
-            other->scalar_type() == stores.dtype && is_floating(stores.dtype),
-        "noise or velocity must be contiguous, of the stores' floating-point type, one row per token");
+        same_device(*other, on_device) && other->is_contiguous() && other->scalar_type() == stores.dtype &&
+            has_shape(*other, {stores.batch, tokens, stores.channels}),
+        "noise or velocity must be (batch, token, c), contiguous, of the stores' dtype");
     for (const Tensor* factor : {&*alpha, &*sigma})
       STD_TORCH_CHECK(
-          same_device(*factor, on_device) && factor->is_contiguous() && factor->numel() == numbers &&
+          same_device(*factor, on_device) && factor->is_contiguous() && has_shape(*factor, {stores.batch, tokens}) &&
               factor->scalar_type() == wide(stores.dtype),
-          "alpha and sigma must be contiguous, one number per token, in float32 or float64");
+          "alpha and sigma must be (batch, token), contiguous, in float32 or float64");
     this->other = bytes(*other);
     this->alpha = alpha->const_data_ptr();
     this->sigma = sigma->const_data_ptr();

@@ -180,6 +180,7 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, const Tensor& on, Argume
 
 // Whether work on the tensor's stream is being recorded for a graph, when nobody can wait for a result.
 inline bool capturing(const Tensor& tensor) {
+  torch::stable::accelerator::DeviceGuard guard(tensor.get_device_index());
   cudaStreamCaptureStatus status;
   MILLIVID_CUDA_CHECK(cudaStreamIsCapturing(stream_of(tensor), &status));
   return status != cudaStreamCaptureStatusNone;
@@ -188,6 +189,7 @@ inline bool capturing(const Tensor& tensor) {
 // A number that kernels left in memory, after waiting for them.
 inline int read(const Tensor& number) {
   int value = 0;
+  torch::stable::accelerator::DeviceGuard guard(number.get_device_index());
   const cudaStream_t stream = stream_of(number);
   MILLIVID_CUDA_CHECK(cudaMemcpyAsync(&value, number.const_data_ptr(), sizeof(int), cudaMemcpyDeviceToHost, stream));
   MILLIVID_CUDA_CHECK(cudaStreamSynchronize(stream));

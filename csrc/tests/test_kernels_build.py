@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import millivid.kernels
 from millivid.kernels import loading, status
@@ -119,6 +120,26 @@ def test_a_broken_library_is_named(installed: Path) -> None:
     (installed / "_cpu.abi3.so").write_bytes(b"this is no library")
     found = loading._load("cpu", {"schemas": DIGEST})
     assert not found.loaded and found.why.startswith("_cpu.abi3.so cannot be loaded by torch")
+
+
+@pytest.mark.parametrize(
+    ("architectures", "capability", "runs"),
+    [
+        ("8.0;9.0+PTX", (8, 6), True),
+        ("8.0;9.0+PTX", (9, 0), True),
+        ("8.0;9.0+PTX", (12, 0), True),
+        ("8.0;9.0+PTX", (7, 5), False),
+        ("8.6", (8, 0), False),
+        ("8.0 9.0a", (10, 0), False),
+    ],
+)
+def test_a_gpu_that_the_library_was_not_built_for(
+    architectures: str, capability: tuple[int, int], runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
+    assert loading._unfit_devices(architectures) == ([] if runs else [f"Some GPU ({capability[0]}.{capability[1]})"])
 
 
 def test_public_names() -> None:

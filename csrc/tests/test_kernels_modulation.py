@@ -171,3 +171,15 @@ def test_shapes_and_types_that_do_not_fit_are_refused(name: str) -> None:
 def test_a_weight_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"weight is \(3,\).*expected .* \(4,\)"):
         rms_norm(torch.zeros(2, 4), torch.ones(3))
+
+
+def test_tables_of_different_numbers_of_cells_are_refused() -> None:
+    x, shift, scale, row = arguments("modulated_layer_norm")
+    with pytest.raises(ValueError, match="different numbers of cells, {'shift': 3, 'scale': 2}"):
+        modulated_layer_norm(x, shift, scale[:, :2], row)
+
+
+def test_compiled_graphs_compute_in_float32_too() -> None:
+    x, weight = torch.randn(4, 64), torch.rand(64).bfloat16()
+    compiled = torch.compile(rms_norm, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, weight), rms_norm(x, weight), atol=1e-6, rtol=1e-6)

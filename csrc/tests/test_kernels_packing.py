@@ -196,3 +196,33 @@ def test_marks_of_each_video_with_shared_columns() -> None:
     stores, index = numbered_stores(), columns([[0, 0, 0, 0], [0, 0, 0, 1]])
     unpack_tokens_(stores, torch.full((2, 2, 2), 7.0), *index, write=torch.tensor([[True, False], [False, True]]))
     assert stores[0][:, 0, 0, :2, 0].tolist() == [[7, 1], [10000, 7]]
+
+
+def test_columns_of_one_video_and_of_each_go_together() -> None:
+    level, frame, row, column = columns([[0, 2, 3, 5], [0, 1, 0, 0]])
+    for frames in (frame, torch.tensor([[2, 1], [0, 1]])):
+        expected = pack_tokens(
+            numbered_stores(), *(part.expand(2, -1).clone() for part in (level, frames, row, column))
+        )
+        for levels in (level, level.expand(2, -1)):
+            assert torch.equal(pack_tokens(numbered_stores(), levels, frames, row, column), expected)
+
+
+def test_tokens_in_another_order_of_axes_are_refused() -> None:
+    index, write = columns([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 2]]), torch.ones(1, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"tokens \(3, 2, 2\).*do not fit"):
+        unpack_tokens_(numbered_stores(), torch.zeros(3, 2, 2), *index, write)
+    with pytest.raises((ValueError, RuntimeError)):
+        torch.ops.millivid.unpack_tokens_(numbered_stores(), torch.zeros(3, 2, 2), *index, write, None, None, None)
+
+
+def test_whole_numbers_are_refused() -> None:
+    stores, index = [store.to(torch.uint8) for store in numbered_stores()], columns([[0, 0, 0, 0]])
+    with pytest.raises(ValueError, match="expected a floating-point dtype"):
+        pack_tokens(stores, *index)
+
+
+def test_one_store_for_two_levels_is_not_written() -> None:
+    store, index = numbered_stores()[0], columns([[0, 0, 0, 0], [1, 0, 0, 0]])
+    with pytest.raises(ValueError, match="two stores are one piece of memory"):
+        unpack_tokens_([store, store], torch.ones(2, 2, 2), *index, write=torch.ones(1, 2, dtype=torch.bool))

@@ -154,7 +154,13 @@ INTERRUPTED = {  # command: what is there shortly before the end of its work
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(command: str, walk: Path, tmp_path: Path) -> None:
     words = command.format(walk=walk, tmp=tmp_path).split()
     running = subprocess.Popen(
-        [sys.executable, "-m", "millivid.app.cli", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "millivid.app.cli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # which a job in the background is born without
     )
     while not list(tmp_path.glob(INTERRUPTED[command])) and running.poll() is None:
         time.sleep(0.02)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -64,12 +65,26 @@ def _load(name: str, build: dict[str, str] | None) -> Library:
     if build["schemas"] != DIGEST:
         why = f"{file.name} was built for other operations than this version's; install millivid-kernels again"
         return Library(name=name, loaded=False, why=why)
+    if name == "cuda" and (too_old := _unfit_devices(build["cuda_architectures"])):
+        why = f"{file.name} was built for {build['cuda_architectures']}, and {', '.join(too_old)} needs another; set "
+        return Library(name=name, loaded=False, why=why + "TORCH_CUDA_ARCH_LIST and install millivid-kernels again")
     try:
         torch.ops.load_library(str(file))
     except (OSError, RuntimeError) as error:
         why = f"{file.name} cannot be loaded by torch {torch.__version__} ({str(error).splitlines()[0]})"
         return Library(name=name, loaded=False, why=why)
     return Library(name=name, loaded=True, why=f"loaded from {file.name}")
+
+
+def _unfit_devices(architectures: str) -> list[str]:
+    """The GPUs that code for these architectures does not run on, such as "8.0;9.0+PTX"."""
+    built = [(int(a), int(b), ptx) for a, b, ptx in re.findall(r"(\d+)\.(\d+)\w?(\+PTX)?", architectures)]
+    unfit = []
+    for device in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(device)
+        if not any((a == major and b <= minor) or (ptx and (a, b) <= (major, minor)) for a, b, ptx in built):
+            unfit.append(f"{torch.cuda.get_device_name(device)} ({major}.{minor})")
+    return unfit if built else []
 
 
 def _read_build() -> dict[str, str] | None:

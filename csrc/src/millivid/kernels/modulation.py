@@ -30,7 +30,8 @@ def modulated_layer_norm(
     Raises ValueError for shapes that do not match, IndexError for a row outside the tables.
     """
     if torch.compiler.is_compiling():  # which fuses it with its neighbours: docs/decisions/0006
-        return modulated_layer_norm_reference(x, shift, scale, row, eps).to(x.dtype)
+        _check(x, row, shift=shift, scale=scale)
+        return modulated_layer_norm_reference(_wide(x), _wide(shift), _wide(scale), row, eps).to(x.dtype)
     try:
         return torch.ops.millivid.modulated_layer_norm(
             x.contiguous(), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
@@ -48,7 +49,8 @@ def gated_residual(
 ) -> Float[Tensor, "batch token d"]:
     """x + gate y with the row of each token's cell; has the dtype of x. Raises as `modulated_layer_norm` does."""
     if torch.compiler.is_compiling():
-        return gated_residual_reference(x, y, gate, row).to(x.dtype)
+        _check(x, row, y=y, gate=gate)
+        return gated_residual_reference(_wide(x), _wide(y), _wide(gate), row).to(x.dtype)
     try:
         return torch.ops.millivid.gated_residual(
             x.contiguous(), y.contiguous(), _with_dense_rows(gate), row.contiguous()
@@ -64,18 +66,26 @@ def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float =
     Raises ValueError for a weight that does not fit.
     """
     if torch.compiler.is_compiling():
-        return rms_norm_reference(x, weight, eps)
-    if weight.shape != x.shape[-1:] or not x.is_floating_point():
-        raise ValueError(
-            f"weight is {tuple(weight.shape)} and x {tuple(x.shape)} {x.dtype}; expected floating-point x (..., d) and weight "
-            f"{tuple(x.shape[-1:])}"
+        return rms_norm_reference(_wide(x), weight.to(torch.promote_types(_wide(x).dtype, weight.dtype)), eps).to(
+            x.dtype
         )
-    return torch.ops.millivid.rms_norm(_with_dense_rows(x), weight.contiguous(), eps)[0]
+    if weight.shape != x.shape[-1:] or not x.is_floating_point() or weight.device != x.device:
+        raise ValueError(
+            f"weight is {tuple(weight.shape)} on {weight.device} and x {tuple(x.shape)} {x.dtype} on {x.device}; expected "
+            f"floating-point x (..., d) and weight {tuple(x.shape[-1:])} on one device"
+        )
+    return torch.ops.millivid.rms_norm(_with_rows_apart(x), weight.contiguous(), eps)[0]
 
 
 def _with_dense_rows(x: Tensor) -> Tensor:
     """x itself if the numbers of a row lie side by side, as they do in slices of a model's tables, or a copy."""
     return x if x.stride(-1) == 1 or x.shape[-1] < 2 else x.contiguous()
+
+
+def _with_rows_apart(x: Tensor) -> Tensor:
+    """x itself if its rows are dense and share no memory, or a copy."""
+    apart = all(stride >= x.shape[-1] or size < 2 for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True))
+    return _with_dense_rows(x) if apart else x.contiguous()
 
 
 def _check(x: Tensor, row: Tensor, **others: Tensor) -> None:
@@ -89,6 +99,11 @@ def _check(x: Tensor, row: Tensor, **others: Tensor) -> None:
                 f"x is {tuple(x.shape)} {x.dtype} and {name} {tuple(other.shape)} {other.dtype}; expected floating-point x "
                 "and y (batch, token, d), and tables (batch, cell, d)"
             )
+    cells = {name: other.shape[1] for name, other in others.items() if name != "y"}
+    if any(cell != other for cell in cells.values() for other in cells.values()):
+        raise ValueError(f"the tables have different numbers of cells, {cells}; expected one number")
+    if len({part.device for part in (x, row, *others.values())}) > 1:
+        raise ValueError("x, row and the tables lie on different devices; move them to one")
     if row.dtype != torch.int64 or row.shape != (batch * token,):
         raise ValueError(f"row is {tuple(row.shape)} {row.dtype}; expected int64 ({batch * token}), one per token")
 
@@ -213,7 +228,7 @@ def _keep_for_rms_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
 
 def _rms_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, rstd = ctx.saved_tensors
-    g_x, g_weight = torch.ops.millivid.rms_norm_backward(_with_dense_rows(g), x, weight, rstd)
+    g_x, g_weight = torch.ops.millivid.rms_norm_backward(_with_rows_apart(g), x, weight, rstd)
     return g_x, g_weight.to(weight.dtype), None
 
 
@@ -223,3 +238,11 @@ for name, keep, gradient in (
     ("rms_norm", _keep_for_rms_norm, _rms_norm_gradient),
 ):
     torch.library.register_autograd(f"millivid::{name}", gradient, setup_context=keep, lib=LIBRARY)
+
+
+def _refuse(ctx: Any, *_: Tensor) -> None:
+    raise RuntimeError("the operations of millivid.kernels have no second derivative; use millivid.kernels.reference")
+
+
+for name in ("modulated_layer_norm_backward", "gated_residual_backward", "rms_norm_backward"):
+    torch.library.register_autograd(f"millivid::{name}", _refuse, lib=LIBRARY)

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.autograd.graph import increment_version
 
-from millivid.kernels.library import define, run_in_fixed_order
+from millivid.kernels.library import TORCH, define, run_in_fixed_order
 from millivid.kernels.packing_checks import check_packing, wide_dtype
 
 Stores = Sequence[Float[Tensor, "batch _frame _height _width c"]]
@@ -35,7 +36,7 @@ def pack_tokens(
     read. Raises ValueError for arguments that do not match, IndexError for an index outside the stores.
     """
     stores = list(stores)
-    columns = [_once(part, stores) for part in (level, frame, row, column)]
+    columns = _shared(stores, level, frame, row, column)
     noise, alpha, sigma = _mix(stores, noise, alpha, sigma)
     try:
         if _wants_gradient(*stores, noise, alpha, sigma):
@@ -66,16 +67,22 @@ def unpack_tokens_(
     IndexError outside the stores; then nothing is written.
     """
     stores = list(stores)
-    columns, write = [_once(part, stores) for part in (level, frame, row, column)], _once(write, stores)
+    columns, (write,) = _shared(stores, level, frame, row, column), _shared(stores, write)
     velocity, alpha, sigma = _mix(stores, velocity, alpha, sigma)
+    if any(store.is_leaf and store.requires_grad for store in stores) and torch.is_grad_enabled():
+        raise ValueError("a store is a leaf that requires a gradient, which cannot be written in place; give its clone")
+    mix = (velocity, alpha, sigma)
     try:
-        if _wants_gradient(*stores, tokens, velocity, alpha, sigma):
-            written = tokens
-            if velocity is not None and alpha is not None and sigma is not None:
-                written = _combine(tokens, velocity, alpha, -sigma)
-            _Unpack.apply(written, *columns, write, *stores)
+        if not _wants_gradient(*stores, tokens, *mix):
+            torch.ops.millivid.unpack_tokens_(stores, tokens.contiguous(), *columns, write, *mix)
+            if not torch.compiler.is_compiling():  # autograd has to know that what it kept of them is no more
+                increment_version([store for store in stores if not store.is_inference()])
+        elif not torch.compiler.is_compiling() and any(store._is_view() for store in stores):  # _Unpack returns none
+            TORCH["unpack_tokens_"](stores, tokens, *columns, write, *mix)
         else:
-            torch.ops.millivid.unpack_tokens_(stores, tokens.contiguous(), *columns, write, velocity, alpha, sigma)
+            if velocity is not None and alpha is not None and sigma is not None:
+                tokens = _combine(tokens, velocity, alpha, -sigma)
+            _Unpack.apply(tokens, *columns, write, *stores)
         return
     except RuntimeError as error:
         refused = error
@@ -83,11 +90,14 @@ def unpack_tokens_(
     raise refused
 
 
-def _once(column: Tensor, stores: list[Tensor]) -> Tensor:
-    """An index column without the repetition over the batch that `expand` makes."""
-    if column.ndim == 2 and column.stride(0) == 0 and stores and len(column) == len(stores[0]):
-        column = column[:1]
-    return column.contiguous()
+def _shared(stores: list[Tensor], *columns: Tensor) -> list[Tensor]:
+    """Index columns of one batch size, without the repetition over the batch that `expand` makes of all of them."""
+    sizes = {len(part) for part in columns if part.ndim == 2}
+    if stores and sizes == {len(stores[0])} and all(part.ndim == 2 and part.stride(0) == 0 for part in columns):
+        columns = tuple(part[:1] for part in columns)
+    elif len(sizes) == 2 and min(sizes) == 1:
+        columns = tuple(part.expand(max(sizes), -1) if part.ndim == 2 and len(part) == 1 else part for part in columns)
+    return [part.contiguous() for part in columns]
 
 
 def _mix(
@@ -148,11 +158,12 @@ def _store_shapes(
 def _pack_tokens_backward(
     g: Tensor, level: Tensor, frame: Tensor, row: Tensor, column: Tensor, sizes: list[int]
 ) -> list[Tensor]:
-    stores = [store.zero_() for store in _store_shapes(g, level, frame, row, column, sizes)]
+    wide = g.to(wide_dtype(g.dtype))
+    stores = [store.zero_() for store in _store_shapes(wide, level, frame, row, column, sizes)]
     for value, store in enumerate(stores):
         at, there = _places(len(g), level == value, frame, row, column)
-        store.index_put_(there, g[at], accumulate=True)
-    return stores
+        store.index_put_(there, wide[at], accumulate=True)
+    return [store.to(g.dtype) for store in stores]
 
 
 @define("unpack_tokens_", shapes=lambda *_: None)

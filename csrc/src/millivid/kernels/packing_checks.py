@@ -75,6 +75,8 @@ def check_packing(
         return
     if any(0 in store.stride() and store.stride()[i] == 0 and store.shape[i] > 1 for store in stores for i in range(5)):
         raise ValueError("a store was made by expand, so that several places share memory; clone it before writing")
+    if len({store.data_ptr() for store in stores if store.numel()}) < sum(bool(store.numel()) for store in stores):
+        raise ValueError("two stores are one piece of memory; give every level its own")
     frames, height, width = (max(store.shape[axis] for store in stores) for axis in (1, 2, 3))
     places = ((level * frames + frame) * height + row) * width + column
     for numbers, mark in zip(*torch.broadcast_tensors(places, write), strict=True):

@@ -18,4 +18,4 @@ SCHEMAS = {
 }
 
 DIGEST = hashlib.sha256(repr(sorted(SCHEMAS.items())).encode()).hexdigest()[:16]
-"""Compiled into every library, and compared before one is loaded."""
+"""Compiled into _build, beside the libraries, and compared before one is loaded."""
