@@ -111,7 +111,7 @@ def test_a_run_goes_on_only_with_its_own_settings(
     assert main(TRAIN_DIFFUSION.format(walk=walk, tmp=tmp_path).split()) == 0
     told = refused(f"{TRAIN_DIFFUSION} model.depth=5", capsys, walk=walk, tmp=tmp_path)
     assert "holds a run with other settings (model.depth was 4 and is now 5)" in told
-    (checkpoint,) = (tmp_path / "x" / "checkpoints").iterdir()
+    (checkpoint,) = (tmp_path / "x" / "checkpoints").glob("*.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     shutil.rmtree(tmp_path / "x" / "model")
     assert str(checkpoint) in refused(TRAIN_DIFFUSION, capsys, walk=walk, tmp=tmp_path)

@@ -1,6 +1,8 @@
 """Runs: folders, checkpoints, and training that resumes bit for bit."""
 
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,38 @@ def test_training_learns(tmp_path: Path) -> None:
     assert error() < before / 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="not a number at step 3; lower training.lr"):
-        run(tmp_path, 10, Toy(poison_at=2), log_every=1)
+def test_a_step_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
+    before = run(tmp_path / "before", 2, ema=0.9)
+    assert_same(run(tmp_path / "skips", 3, Toy(poison_at=2), ema=0.9), before)
+    assert all(bool(value.isfinite().all()) for value in run(tmp_path / "skips", 10, ema=0.9).values())
+
+
+def test_too_many_steps_that_are_not_finite_stop_the_run_and_leave_the_batch(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"not finite in 1 steps, .* step 3, .*skipped_batch.pt; lower training.lr"):
+        run(tmp_path, 10, Toy(poison_at=2), max_skipped=0, checkpoint_every=1)
+    assert torch.load(tmp_path / "skipped_batch.pt").isnan().all()
+    assert_same(load_newest_checkpoint(tmp_path)["model"], run(tmp_path / "before", 2))
+
+
+def test_steps_passed_over_are_counted_across_a_resume(tmp_path: Path) -> None:
+    run(tmp_path, 3, Toy(poison_at=2), max_skipped=1)
+    with pytest.raises(RunError, match="not finite in 2 steps"):
+        run(tmp_path, 10, Toy(poison_at=5), max_skipped=1)
+
+
+def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
+    class Terminated(Toy):
+        def batch(self, step: int, generator: torch.Generator) -> Tensor:
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().batch(step, generator)
+
+    whole, handler = run(tmp_path / "whole", 10), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", 10, Terminated())
+    assert [file.name for file in checkpoints(tmp_path / "cut")] == ["step_00000005.pt"]
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert_same(run(tmp_path / "cut", 10), whole)
 
 
 def test_a_steps_random_numbers_depend_on_seed_and_step_alone() -> None:
@@ -95,6 +126,33 @@ def test_a_steps_random_numbers_depend_on_seed_and_step_alone() -> None:
 def test_checkpoints_are_kept_up_to_a_number(tmp_path: Path) -> None:
     run(tmp_path, 9, checkpoint_every=2, keep=3)
     assert [file.name for file in checkpoints(tmp_path)] == [f"step_{n:08d}.pt" for n in (6, 8, 9)]
+
+
+def test_every_nth_checkpoint_stays(tmp_path: Path) -> None:
+    run(tmp_path, 10, checkpoint_every=1, keep=1, keep_every=4)
+    assert [file.name for file in checkpoints(tmp_path)] == [f"step_{n:08d}.pt" for n in (4, 8, 10)]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6  # and their hashes
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = run(tmp_path / "whole", 10)
+    run(tmp_path / "hurt", 6, checkpoint_every=2)
+    older, newest = checkpoints(tmp_path / "hurt")
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content if damage == "changed" else content[:-100])
+    assert_same(run(tmp_path / "hurt", 10, checkpoint_every=2), whole)
+    told = capsys.readouterr().err
+    assert f"checkpoint {newest} is damaged (its hash is another); going on from {older.name}" in told
+    assert newest.with_suffix(".damaged").is_file()
+
+
+def test_a_checkpoint_without_a_hash_is_read(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1}, keep=1).with_suffix(".sha256").unlink()
+    assert load_newest_checkpoint(tmp_path) == {"step": 1}
 
 
 def test_a_checkpoint_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

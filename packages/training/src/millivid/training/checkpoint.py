@@ -1,7 +1,10 @@
 """A run's folder: what was asked for, and checkpoints that are whole or not there."""
 
+import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,10 @@ import torch
 RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
-FREE_TO_CHANGE = {"training.log_every", "training.checkpoint_every", "training.keep", "training.threads", "out"}
+FREE_TO_CHANGE = {
+    "out",
+    *(f"training.{name}" for name in ("log_every", "checkpoint_every", "keep", "keep_every", "max_skipped", "threads")),
+}
 
 
 class RunError(ValueError):
@@ -53,16 +59,26 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     partial.replace(file)
 
 
-def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int) -> Path:
-    """Write `checkpoints/step_N.pt` whole or not at all, then delete all but the newest `keep`."""
+def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, keep_every: int = 0) -> Path:
+    """Write `checkpoints/step_N.pt` whole or not at all, its SHA-256 in `step_N.sha256`, and delete older ones.
+
+    The newest `keep` stay, and those whose step is a multiple of `keep_every` (0: none).
+    """
     folder = out / "checkpoints"
     folder.mkdir(exist_ok=True)
     file = folder / f"step_{step:08d}.pt"
+    if file.exists():  # a step's state is the same whenever it is saved
+        return file
     partial = file.with_suffix(".partial")
     torch.save(dict(state), partial)
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    file.with_suffix(".sha256").write_text(_hash(partial) + "\n")
     partial.replace(file)
     for old in checkpoints(out)[:-keep]:
-        old.unlink()
+        if not keep_every or int(old.stem.removeprefix("step_")) % keep_every:
+            old.unlink()
+            old.with_suffix(".sha256").unlink(missing_ok=True)
     return file
 
 
@@ -73,20 +89,37 @@ def checkpoints(out: Path) -> list[Path]:
 
 
 def load_newest_checkpoint(out: Path) -> dict[str, Any] | None:
-    """The newest checkpoint's state, or None when there is none.
+    """The state of the newest checkpoint that is whole, or None when there is none at all.
 
-    Raises RunError naming the file when it is damaged. Nothing in the file is executed.
+    A damaged one is named on stderr, renamed to `step_N.damaged`, and the one before is taken; where none is left,
+    RunError names it. Nothing in a file is executed.
     """
     files = checkpoints(out)
-    if not files:
-        return None
-    try:
-        state: dict[str, Any] = torch.load(files[-1], map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RunError(
-            f"checkpoint {files[-1]} is damaged ({type(error).__name__}); delete it to resume earlier"
-        ) from error
+    while files:
+        file = files.pop()
+        earlier = files[-1] if files else None
+        try:
+            return _read(file)
+        except Exception as error:
+            damage = f"checkpoint {file} is damaged ({error if isinstance(error, RunError) else type(error).__name__})"
+            if earlier is None:
+                raise RunError(f"{damage}, and there is none before it; delete it to start the run again") from error
+            print(f"{damage}; going on from {earlier.name}", file=sys.stderr)
+            file.replace(file.with_suffix(".damaged"))
+    return None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    expected = file.with_suffix(".sha256")
+    if expected.is_file() and expected.read_text().strip() != _hash(file):
+        raise RunError("its hash is another")
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return state
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

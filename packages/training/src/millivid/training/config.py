@@ -11,7 +11,8 @@ class TrainingConfig:
 
     decay: what follows the linear warm-up. clip: limit of the gradient norm, 0 for none. ema: decay of a running average
     of the weights, which is what gets saved, 0 for none. precision "auto" is bf16 where that is faster than fp32.
-    keep: how many checkpoints stay. threads: CPU threads, None for torch's choice.
+    keep: how many checkpoints stay, beside those of every `keep_every`-th step (0 for none). max_skipped: how many steps
+    whose gradient is not finite a run passes over before it stops. threads: CPU threads, None for torch's choice.
     """
 
     steps: int = 128_000
@@ -27,13 +28,15 @@ class TrainingConfig:
     log_every: int = 50
     checkpoint_every: int = 1_000
     keep: int = 2
+    keep_every: int = 0
+    max_skipped: int = 10
     threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("warmup", "weight_decay", "clip"):
+        for name in ("warmup", "weight_decay", "clip", "keep_every", "max_skipped"):
             if getattr(self, name) < 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("lr", "weight_decay", "clip", "ema"):

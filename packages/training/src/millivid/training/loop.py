@@ -1,5 +1,6 @@
 """The training loop: batches by step number, so that a run resumes exactly where it was."""
 
+import math
 import signal
 import threading
 import time
@@ -40,8 +41,9 @@ def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> 
 def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) -> nn.Module:
     """Train, logging and checkpointing under `out`, from the newest checkpoint there; returns the trained model.
 
-    Ctrl-C saves a checkpoint before it goes on its way. Raises RunError when the checkpoint does not fit the model or
-    the loss is no longer a number.
+    Ctrl-C and SIGTERM save a checkpoint before they go on their way, as KeyboardInterrupt. A step whose gradient is not
+    finite changes nothing and is counted. Raises RunError when the checkpoint does not fit the model, or when more than
+    `max_skipped` steps were passed over; the last one's batch is then in `skipped_batch.pt`.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -49,11 +51,22 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
     device = next(model.parameters()).device
     optimizer = Optimizer(model, config)
     average = {name: p.detach().clone() for name, p in model.named_parameters()} if config.ema else None
-    step = _resume(model, optimizer, average, out)
+    step, skipped = _resume(model, optimizer, average, out)
     autocast = torch.autocast(device.type, torch.bfloat16) if _use_bf16(config, device) else nullcontext()
     bar = tqdm(
         total=config.steps, initial=step, unit="step", desc=f"train {out.name}", disable=not progress, smoothing=0.05
     )
+
+    def save() -> None:
+        state = {
+            "step": step,
+            "skipped": skipped,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average,
+        }
+        save_checkpoint(out, step, state, config.keep, config.keep_every)
+
     started, counted = time.monotonic(), 0
     interrupted = _Interrupts()
     with SummaryWriter(str(out / "logs"), purge_step=step) as writer, bar:
@@ -67,27 +80,34 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
                     loss, parts = task.loss(batch, generator)
                 loss.backward()
                 norm = optimizer.update(step)
-                if average is not None:
+                if not math.isfinite(norm):
+                    skipped += 1
+                    if skipped > config.max_skipped:
+                        torch.save(batch, out / "skipped_batch.pt")
+                        raise RunError(
+                            f"the gradient was not finite in {skipped} steps, the last of them step {step + 1}, whose batch is "
+                            f"in {out / 'skipped_batch.pt'}; lower training.lr and start again"
+                        )
+                elif average is not None:
                     _update_average(average, model, min(config.ema, (step + 1) / (step + 10)))
                 step, counted = step + 1, counted + config.batch_size
                 bar.update()
                 to_log = step % config.log_every == 0 or step == config.steps
                 to_save = step % config.checkpoint_every == 0 or step == config.steps
-                value = float(loss.detach()) if to_log or to_save or interrupted else 0.0
-                if value != value:
-                    raise RunError(f"the loss is not a number at step {step}; lower training.lr and start again")
                 if to_log:
+                    value = float(loss.detach())
                     rate = counted / (time.monotonic() - started)
                     bar.set_postfix_str(f"loss {value:.4f}, {rate:.0f} samples/s")
                     scalars = {"loss": loss.detach(), "gradient_norm": norm, **parts}
                     scalars["learning_rate"] = torch.tensor(config.lr * learning_rate_factor(step - 1, config))
                     scalars["samples_per_second"] = torch.tensor(rate)
+                    scalars["skipped_steps"] = torch.tensor(skipped)
                     for name, scalar in scalars.items():
                         writer.add_scalar(name, float(scalar), step)
                 if to_save:
-                    save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
+                    save()
         except KeyboardInterrupt:
-            save_checkpoint(out, step, _state(model, optimizer, average, step), config.keep)
+            save()
             raise
         finally:
             interrupted.restore()
@@ -97,24 +117,25 @@ def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) 
 
 
 class _Interrupts:
-    """True once Ctrl-C was pressed; until `restore`, the first press only sets this, so that a step is never torn."""
+    """True once Ctrl-C or SIGTERM came; until `restore`, the first only sets this, so that a step is never torn."""
 
     def __init__(self) -> None:
-        self.pressed, self.previous = False, None
+        self.came = False
+        self.previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self.previous = signal.signal(signal.SIGINT, self._press)
+            self.previous = {number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def _press(self, *_: object) -> None:
-        if self.pressed:
+    def _come(self, *_: object) -> None:
+        if self.came:
             raise KeyboardInterrupt
-        self.pressed = True
+        self.came = True
 
     def __bool__(self) -> bool:
-        return self.pressed
+        return self.came
 
     def restore(self) -> None:
-        if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
 
 def _use_bf16(config: TrainingConfig, device: torch.device) -> bool:
@@ -127,20 +148,17 @@ def _update_average(average: dict[str, Tensor], model: nn.Module, decay: float) 
         average[name].lerp_(parameter.detach(), 1 - decay)
 
 
-def _state(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, step: int) -> dict[str, Any]:
-    return {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
-
-
-def _resume(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, out: Path) -> int:
+def _resume(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, out: Path) -> tuple[int, int]:
+    """Take over the newest checkpoint; returns its step, and how many were passed over before it."""
     state = load_newest_checkpoint(out)
     if state is None:
-        return 0
+        return 0, 0
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if average is not None:
             for name, value in average.items():
                 value.copy_(state["average"][name])
-        return int(state["step"])
+        return int(state["step"]), int(state.get("skipped", 0))
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it") from error

@@ -45,9 +45,16 @@ class Optimizer:
         }
 
     def update(self, step: int) -> Tensor:
-        """Apply the gradients of one step and drop them; returns their norm before clipping."""
+        """Apply the gradients of one step and drop them; returns their norm before clipping.
+
+        Where the norm is not finite, nothing changes.
+        """
         limit = self.config.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        if not torch.isfinite(norm):
+            for part in self.parts.values():
+                part.zero_grad(set_to_none=True)
+            return norm
         rate = self.config.lr * learning_rate_factor(step, self.config)
         for part in self.parts.values():
             for group in part.param_groups:
