@@ -36,9 +36,10 @@ def modulated_layer_norm(
         return torch.ops.millivid.modulated_layer_norm(
             x.contiguous(), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
         )[0]
-    except (RuntimeError, IndexError):
-        _explain(x, row, shift=shift, scale=scale)
-        raise
+    except (RuntimeError, IndexError) as error:
+        refused = error
+    _explain(x, row, shift=shift, scale=scale)
+    raise refused
 
 
 def gated_residual(
@@ -55,9 +56,10 @@ def gated_residual(
         return torch.ops.millivid.gated_residual(
             x.contiguous(), y.contiguous(), _with_dense_rows(gate), row.contiguous()
         )
-    except (RuntimeError, IndexError):
-        _explain(x, row, y=y, gate=gate)
-        raise
+    except (RuntimeError, IndexError) as error:
+        refused = error
+    _explain(x, row, y=y, gate=gate)
+    raise refused
 
 
 def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6) -> Float[Tensor, "*b d"]:
@@ -169,12 +171,13 @@ def _modulated_layer_norm_backward(
 @define("gated_residual")
 def _gated_residual(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
     _check(x, row, y=y, gate=gate)
-    return (x + _rows(gate, row, x) * y).to(x.dtype)
+    return (_wide(x) + _wide(_rows(gate, row, x)) * _wide(y)).to(x.dtype)
 
 
 @define("gated_residual_backward")
 def _gated_residual_backward(g: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
-    return (g * _rows(gate, row, g)).to(y.dtype), _sum_by_row(_wide(g) * y, row, gate)
+    wide = _wide(g)
+    return (wide * _wide(_rows(gate, row, g))).to(y.dtype), _sum_by_row(wide * _wide(y), row, gate)
 
 
 # Norm of queries and keys
