@@ -55,6 +55,18 @@ def test_roundtrip(folder: Path) -> None:
             assert getattr(clip, name).dtype == getattr(truth, name).dtype
 
 
+def test_single_frames_are_those_of_the_whole(folder: Path) -> None:
+    data = ClipDataset(folder)
+    whole = data.read("c").frames
+    for indices in ([0], [41], [17, 3, 17, 30, 31], [], list(range(42))[::-1]):
+        np.testing.assert_array_equal(data.frames("c", indices), whole[indices])
+        assert data.frames("c", indices).shape == (len(indices), 32, 48, 3)
+    with pytest.raises(DatasetError, match="has 42 frames; frames 42 to 43"):
+        data.frames("c", [3, 42])
+    with pytest.raises(DatasetError, match="has 42 frames"):
+        data.frames("c", [-1])
+
+
 def test_any_span_has_frames_actions_and_poses_of_that_span(folder: Path) -> None:
     data, truth = ClipDataset(folder), random_clip(0)
     for start, stop in ((0, 1), (15, 17), (16, 16), (31, 40)):
@@ -160,11 +172,13 @@ def test_damaged_files_are_named(folder: Path) -> None:
         ClipDataset(folder).read("b")
     with pytest.raises(DatasetError, match=r"b\.safetensors: 'actions' has shape \[41\], but dataset.json says \[50\]"):
         ClipDataset(folder).read("b", 0, 10)
+    with pytest.raises(DatasetError, match=r"b\.mp4: ends before frame 41"):
+        ClipDataset(folder).frames("b", [2, 41])
     table.write_bytes(table.read_bytes()[:-9])
     with pytest.raises(DatasetError, match=r"a\.safetensors: cannot be read.*make it again"):
         data.read("a", 0, 1)
     save_file({"actions": np.zeros(40, np.int32)}, table)
-    with pytest.raises(DatasetError, match="'actions' is int32, but int64"):
+    with pytest.raises(DatasetError, match="'actions' is I32, but I64"):
         data.actions("a")
     with pytest.raises(DatasetError, match="has no array 'poses'"):
         data.poses("a")
@@ -174,6 +188,8 @@ def test_damaged_files_are_named(folder: Path) -> None:
     video.unlink()
     with pytest.raises(DatasetError, match="no such video file"):
         data.read("a")
+    with pytest.raises(DatasetError, match="no such video file"):
+        data.frames("a", [0])
 
 
 def test_unknown_ids_splits_and_spans(folder: Path) -> None:

@@ -1,12 +1,15 @@
 """Videos: what is written is what is read, from any frame on, or nothing is there at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from millivid.data import DatasetError, probe_video, read_video, write_video
+from millivid.data import DatasetError, probe_video, read_video, video, write_video
+from millivid.data.video import read_frames
 
 
 def moving_picture(frames: int = 40, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
@@ -44,6 +47,31 @@ def test_any_span_equals_the_same_span_of_the_whole(tmp_path: Path, fps: float, 
         )
     np.testing.assert_array_equal(read_video(tmp_path / "a.mp4", 33), whole[33:])
     assert read_video(tmp_path / "a.mp4", 5, 5).shape == (0, 48, 64, 3)
+    for index in range(40):
+        np.testing.assert_array_equal(read_frames(tmp_path / "a.mp4", [index])[0], whole[index])
+    order = np.random.default_rng(0).integers(0, 40, 30).tolist()
+    np.testing.assert_array_equal(read_frames(tmp_path / "a.mp4", order), whole[order])
+    assert read_frames(tmp_path / "a.mp4", []).shape == (0, 48, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("indices", "decoded"),
+    [([0], 1), ([31], 16), ([32], 1), ([63, 16], 16 + 1), ([40, 37, 40, 33], 9), ([15, 16, 17], 2 + 16)],
+)
+def test_at_most_a_group_of_pictures_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indices: list[int], decoded: int
+) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(64), 20)
+    counted, numbered = [], video._numbered
+
+    def counting(*arguments: Any) -> Iterator[tuple[int, Any]]:
+        for index, frame in numbered(*arguments):
+            counted.append(index)
+            yield index, frame
+
+    monkeypatch.setattr(video, "_numbered", counting)
+    read_frames(tmp_path / "a.mp4", indices)
+    assert len(counted) == decoded
 
 
 def test_odd_sizes_and_single_frames_work(tmp_path: Path) -> None:
@@ -89,7 +117,7 @@ def test_truncated_file_is_named_with_what_to_do(tmp_path: Path, share: float) -
     path = tmp_path / "cut.mp4"
     write_video(path, moving_picture(), 20)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    for read in (read_video, probe_video):
+    for read in (read_video, probe_video, lambda path: read_frames(path, range(40))):
         with pytest.raises(DatasetError, match=r"cut\.mp4.*damaged.*make it again"):
             read(path)
 
@@ -104,12 +132,16 @@ def test_overwritten_frames_are_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"bad\.mp4: cannot be decoded from frame \d+ on"):
         read_video(path)
+    with pytest.raises(DatasetError, match=r"bad\.mp4: cannot be decoded from frame \d+ on"):
+        read_frames(path, range(40))
 
 
 def test_asking_for_more_frames_than_there_are(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving_picture(10), 20)
     with pytest.raises(DatasetError, match="ends after 10 frames, but frames 5 to 11"):
         read_video(tmp_path / "a.mp4", 5, 12)
+    with pytest.raises(DatasetError, match="ends before frame 10"):
+        read_frames(tmp_path / "a.mp4", [3, 10])
 
 
 def test_missing_file_and_wrong_arrays(tmp_path: Path) -> None:
@@ -117,6 +149,8 @@ def test_missing_file_and_wrong_arrays(tmp_path: Path) -> None:
         read_video(tmp_path / "none.mp4")
     with pytest.raises(ValueError, match="0 <= start <= stop"):
         read_video(tmp_path / "none.mp4", 3, 2)
+    with pytest.raises(ValueError, match="at least 0; got -2"):
+        read_frames(tmp_path / "none.mp4", [3, -2])
     with pytest.raises(ValueError, match="frames must be uint8"):
         write_video(tmp_path / "a.mp4", np.zeros((2, 8, 8, 3), np.float32), 20)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,8 @@ from .index_file import (
     split_ids,
 )
 from .latent_statistics import LatentStatistics, measure_statistics
-from .tables import Pieces, read_table, table_rows, write_table
+from .table_reader import TableFile, TableReader
+from .tables import Pieces, write_table
 
 LATENT_FORMAT = "millivid-latents"
 BLOCK = 256
@@ -91,6 +92,7 @@ class LatentDataset:
         require_complete(self.folder, value)
         path = self.folder / INDEX_NAME
         frames, splits = parse_videos(path, value)
+        self._tables = TableReader()
         try:
             self.index = LatentIndex(
                 fps=float(value["fps"]),
@@ -127,10 +129,34 @@ class LatentDataset:
         Raises:
             DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
         """
-        if not 0 <= level < len(self.index.grids):
-            raise DatasetError(f"{self.folder} has levels 0 to {len(self.index.grids) - 1}; got level {level}.")
-        shape = (*self.index.grids[level], self.index.channels)
-        return self._read(video, f"level_{level}", shape, np.float16, start, stop)
+        return self.read_spans(video, {level: [(start, self._stop(video, start, stop))]})[level]
+
+    def read_spans(self, video: str, spans: Mapping[int, Sequence[tuple[int, int]]]) -> dict[int, NDArray[np.float16]]:
+        """Several spans of frames of several levels, with one opening of the file: what a training example is made of.
+
+        Args:
+            video: the id.
+            spans: per level (0: finest), the first frame of each span and the one after its last.
+
+        Returns:
+            Per level, the frames of its spans, one span after the other: float16 [frame, height, width, channel].
+
+        Only the bytes asked for are read, and the file stays open for the next call; a file that was replaced is opened
+        again.
+
+        Raises:
+            DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
+        """
+        frames, found = self.num_frames(video), {}
+        file = self._open(video)
+        for level, parts in spans.items():
+            if not 0 <= level < len(self.index.grids):
+                raise DatasetError(f"{self.folder} has levels 0 to {len(self.index.grids) - 1}; got level {level}.")
+            for start, stop in parts:
+                check_span(self.folder, video, start, stop, frames)
+            shape = (frames, *self.index.grids[level], self.index.channels)
+            found[level] = file.read(f"level_{level}", shape, np.float16, parts)
+        return found
 
     def read_all(self, video: str) -> tuple[NDArray[np.float16], ...]:
         """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""
@@ -138,19 +164,20 @@ class LatentDataset:
 
     def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Actions of a span of a video, int64 [frame]."""
-        return self._read(video, "actions", (), np.int64, start, stop)
+        parts = [(start, self._stop(video, start, stop))]
+        return self._open(video).read("actions", (self.num_frames(video),), np.int64, parts)
 
     def poses(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Poses of a span of a video, float32 [frame, pose]."""
-        return self._read(video, "poses", (len(self.index.pose_names),), np.float32, start, stop)
+        parts = [(start, self._stop(video, start, stop))]
+        shape = (self.num_frames(video), len(self.index.pose_names))
+        return self._open(video).read("poses", shape, np.float32, parts)
 
-    def _read(
-        self, video: str, name: str, shape: tuple[int, ...], dtype: type[np.generic], start: int, stop: int | None
-    ) -> NDArray[Any]:
-        frames = self.num_frames(video)
-        stop = check_span(self.folder, video, start, stop, frames)
-        path = self.folder / "latents" / f"{video}.safetensors"
-        return read_table(path, name, (frames, *shape), dtype, start, stop)
+    def _stop(self, video: str, start: int, stop: int | None) -> int:
+        return check_span(self.folder, video, start, stop, self.num_frames(video))
+
+    def _open(self, video: str) -> TableFile:
+        return self._tables.open(f"{self.folder}/latents/{video}.safetensors")  # joining Paths takes as long as reading
 
 
 class LatentWriter:
@@ -255,11 +282,14 @@ class LatentWriter:
             check_id(video)
         path = self.folder / INDEX_NAME
         check_splits(path, splits, {video for video in ids if self.done(video)})
-        rows = {video: table_rows(self._path(video), "actions") for video in ids}
+        tables = TableReader()
+        rows = {video: tables.open(str(self._path(video))).rows("actions") for video in ids}
         if statistics is None:
             measured = splits.get("train") or ids
             statistics = measure_statistics(
-                self._block(video, start, rows[video]) for video in measured for start in range(0, rows[video], BLOCK)
+                self._block(tables.open(str(self._path(video))), start, rows[video])
+                for video in measured
+                for start in range(0, rows[video], BLOCK)
             )
         for folder in (self.folder, self.folder / "latents"):
             remove_leftovers(folder)
@@ -271,11 +301,11 @@ class LatentWriter:
         }
         write_json(path, {**self._header, **complete})
 
-    def _block(self, video: str, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
+    def _block(self, file: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
         """Some frames of each level in turn."""
         for level, grid in enumerate(self.grids):
-            shape = (frames, *grid, self.channels)
-            yield read_table(self._path(video), f"level_{level}", shape, np.float16, start, min(start + BLOCK, frames))
+            span = (start, min(start + BLOCK, frames))
+            yield file.read(f"level_{level}", (frames, *grid, self.channels), np.float16, [span])
 
     def _path(self, video: str) -> Path:
         return self.folder / "latents" / f"{video}.safetensors"

@@ -1,8 +1,10 @@
 """MP4 files as arrays: atomic writing, frame-exact reading of any span."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -86,29 +88,45 @@ def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDA
     path = Path(path)
     if start < 0 or (stop is not None and stop < start):
         raise ValueError(f"need 0 <= start <= stop; got start {start}, stop {stop}")
-    _check_exists(path)
-    frames: list[NDArray[np.uint8]] = []
-    size = (0, 0)
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            size = (stream.height, stream.width)
-            if stop is None or stop > start:
-                for pixels in _decode_from(container, stream, start, path):
-                    frames.append(pixels)
-                    if stop is not None and len(frames) == stop - start:
-                        break
-    except av.FFmpegError as error:
-        raise DatasetError(
-            f"{path}: cannot be decoded from frame {start + len(frames)} on ({error.strerror or error}). The file is "
-            f"damaged or was cut off; delete it and make it again."
-        ) from error
+    with _open_video(path) as (container, stream):
+        decoded = _decode_from(container, stream, start, path)
+        frames = [_pixels(frame) for frame in islice(decoded, None if stop is None else stop - start)]
+        size = (stream.height, stream.width)
     if stop is not None and len(frames) < stop - start:
         raise DatasetError(
             f"{path}: ends after {start + len(frames)} frames, but frames {start} to {stop - 1} were asked for. "
             f"The file is damaged or was cut off; delete it and make it again."
         )
     return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
+
+
+def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Read single frames, in the order of ``indices``: uint8 RGB, [index, height, width, 3].
+
+    The same frames that `read_video` gives. For each at most a group of pictures is decoded; near ones share it.
+
+    Raises:
+        DatasetError: the file is missing, damaged, not a video, or has fewer frames.
+        ValueError: an index is negative.
+    """
+    path = Path(path)
+    if min(indices, default=0) < 0:
+        raise ValueError(f"indices of frames must be at least 0; got {min(indices)}")
+    found: dict[int, NDArray[np.uint8]] = {}
+    with _open_video(path) as (container, stream):
+        decoded: Iterator[av.VideoFrame] = iter(())
+        upcoming = -GROUP_OF_PICTURES
+        for index in sorted(set(indices)):
+            if index - upcoming >= GROUP_OF_PICTURES:  # farther than from the key frame before it
+                decoded, upcoming = _decode_from(container, stream, index, path), index
+            frame = next(islice(decoded, index - upcoming, None), None)
+            if frame is None:
+                raise DatasetError(
+                    f"{path}: ends before frame {index}. The file is damaged or was cut off; delete it and make it again."
+                )
+            found[index], upcoming = _pixels(frame), index + 1
+        size = (stream.height, stream.width)
+    return np.stack([found[index] for index in indices]) if found else np.zeros((0, *size, 3), np.uint8)
 
 
 def probe_video(path: str | Path) -> VideoInfo:
@@ -118,24 +136,24 @@ def probe_video(path: str | Path) -> VideoInfo:
         DatasetError: the file is missing, damaged or not a video.
     """
     path = Path(path)
-    _check_exists(path)
+    with _open_video(path) as (container, stream):
+        rate = stream.average_rate or stream.base_rate
+        frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        return VideoInfo(frames=frames, fps=float(rate) if rate else 0.0, size=(stream.height, stream.width))
+
+
+@contextmanager
+def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such video file. Check the path, or make the dataset again.")
     try:
         with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            rate = stream.average_rate or stream.base_rate
-            size = (stream.height, stream.width)
-            frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+            yield container, _video_stream(container, path)
     except av.FFmpegError as error:
         raise DatasetError(
             f"{path}: cannot be opened as a video ({error.strerror or error}). The file is damaged, was cut off or "
             f"is no video; delete it and make it again."
         ) from error
-    return VideoInfo(frames=frames, fps=float(rate) if rate else 0.0, size=size)
-
-
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such video file. Check the path, or make the dataset again.")
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -153,26 +171,43 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _decode_from(container: InputContainer, stream: VideoStream, start: int, path: Path) -> Iterator[NDArray[np.uint8]]:
+def _decode_from(container: InputContainer, stream: VideoStream, start: int, path: Path) -> Iterator[av.VideoFrame]:
+    """Frame ``start`` and those after it, none missing. To begin at 0, nothing may have been decoded yet."""
+    expected = start
+    try:
+        for index, frame in _numbered(container, stream, start, path):
+            if index < start:
+                continue
+            if index != expected:
+                raise DatasetError(
+                    f"{path}: frame {expected} is missing (the next one found is {index}). Its frame rate is not "
+                    f"constant or the file is damaged; re-encode it with a constant frame rate or make it again."
+                )
+            expected += 1
+            yield frame
+    except av.FFmpegError as error:
+        raise DatasetError(
+            f"{path}: cannot be decoded from frame {expected} on ({error.strerror or error}). The file is damaged or "
+            f"was cut off; delete it and make it again."
+        ) from error
+
+
+def _numbered(
+    container: InputContainer, stream: VideoStream, start: int, path: Path
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames with their indices, from ``start`` or some frames before it on."""
     if start == 0:
-        for frame in container.decode(stream):
-            yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        yield from enumerate(container.decode(stream))
         return
     rate, time_base, origin = stream.average_rate, stream.time_base, stream.start_time or 0
     if rate is None or time_base is None:
         raise DatasetError(f"{path}: has no frame rate, so frame {start} cannot be found. Re-encode it as an MP4.")
     container.seek(origin + int(start / rate / time_base), stream=stream, backward=True)
-    expected = start
     for frame in container.decode(stream):
         if frame.pts is None:
             raise DatasetError(f"{path}: has frames without a time. Re-encode it as an MP4 with a constant frame rate.")
-        index = round((frame.pts - origin) * time_base * rate)
-        if index < start:
-            continue
-        if index != expected:
-            raise DatasetError(
-                f"{path}: frame {expected} is missing (the next one found is {index}). Its frame rate is not constant "
-                f"or the file is damaged; re-encode it with a constant frame rate or make it again."
-            )
-        expected += 1
-        yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        yield round((frame.pts - origin) * time_base * rate), frame
+
+
+def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

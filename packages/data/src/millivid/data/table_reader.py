@@ -1,0 +1,152 @@
+"""Spans of rows of the arrays in safetensors files, read straight from disk, every length checked.
+
+Our own few lines instead of the safetensors library, for a training loader: the library maps a file into memory, where a
+file that is cut off while it is mapped ends the process, and opening one with it takes as long as reading a whole example.
+"""
+
+import functools
+import json
+import math
+import os
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .errors import DatasetError
+from .tables import TYPE_NAMES
+
+REMAKE = "delete it and make it again"
+FIRST_READ = 4096
+"""Bytes that hold the header of most files."""
+KEEP = 32
+"""Files that a reader holds open, the most recently used ones."""
+
+
+class TableFile:
+    """One open file. It is closed when nothing refers to it any more.
+
+    Raises:
+        DatasetError: it cannot be read, or is not as long as its header says.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._descriptor)
+            size = os.fstat(self._descriptor).st_size
+            start = os.pread(self._descriptor, FIRST_READ, 0)
+            self._data = 8 + int.from_bytes(start[:8], "little")
+            if FIRST_READ < self._data <= size:
+                start = os.pread(self._descriptor, self._data, 0)
+            header = json.loads(start[8 : self._data])
+            self._entries = {name: _entry(value) for name, value in header.items() if name != "__metadata__"}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise self._damaged(error) from error
+        expected = self._data + max((end for _, _, _, end in self._entries.values()), default=0)
+        if expected != size:
+            raise self._damaged(f"it has {size} bytes, and its header says {expected}")
+
+    def rows(self, name: str) -> int:
+        """The number of rows of an array."""
+        shape = self._entry(name)[1]
+        if not shape:
+            raise self._damaged(f"{name!r} is a single number")
+        return shape[0]
+
+    def check(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> int:
+        """Raise DatasetError unless the array has this shape and type; returns where in the file it begins."""
+        found_type, found_shape, begin, end = self._entry(name)
+        if found_shape != shape:
+            raise DatasetError(
+                f"{self.path}: {name!r} has shape {list(found_shape)}, but dataset.json says {list(shape)}; {REMAKE}."
+            )
+        dtype = np.dtype(dtype)
+        if found_type != TYPE_NAMES[dtype]:
+            raise DatasetError(
+                f"{self.path}: {name!r} is {found_type}, but {TYPE_NAMES[dtype]} ({dtype}) was expected; {REMAKE}."
+            )
+        if end - begin != math.prod(shape) * dtype.itemsize:
+            raise self._damaged(f"{name!r} has {end - begin} bytes, which do not make {dtype} {list(shape)}")
+        return self._data + begin
+
+    def read(
+        self, name: str, shape: tuple[int, ...], dtype: DTypeLike, spans: Sequence[tuple[int, int]]
+    ) -> NDArray[Any]:
+        """The rows of these spans, one span after the other. Only their bytes are read.
+
+        Args:
+            name: of the array, whose whole ``shape`` and ``dtype`` must be as given.
+            spans: first row and the one after the last; all inside the array.
+
+        Raises:
+            DatasetError: there is no such array, it has another shape or dtype, or the file ends early.
+        """
+        begin = self.check(name, shape, dtype)
+        out = np.empty((sum(stop - start for start, stop in spans), *shape[1:]), np.dtype(dtype).newbyteorder("<"))
+        row = out.itemsize * math.prod(shape[1:])
+        target, at = out.reshape(-1).view(np.uint8).data, 0
+        for start, stop in spans:
+            end = at + (stop - start) * row
+            self._fill(target[at:end], begin + int(start) * row)
+            at = end
+        return out
+
+    def _fill(self, target: memoryview, offset: int) -> None:
+        while len(target):  # once, but for interrupted and very long reads
+            try:
+                count = os.preadv(self._descriptor, [target], offset)
+            except OSError as error:
+                raise self._damaged(error) from error
+            if not count:
+                raise self._damaged(f"it ends at byte {offset}")
+            target, offset = target[count:], offset + count
+
+    def _entry(self, name: str) -> tuple[str, tuple[int, ...], int, int]:
+        if name not in self._entries:
+            raise DatasetError(f"{self.path}: has no array {name!r}, only {sorted(self._entries)}; {REMAKE}.")
+        return self._entries[name]
+
+    def _damaged(self, why: object) -> DatasetError:
+        return DatasetError(f"{self.path}: cannot be read ({why}). It is damaged or was cut off; {REMAKE}.")
+
+
+class TableReader:
+    """Opens files and keeps the last few open.
+
+    A file that was replaced is opened again. May be used from several threads, after a fork (reading moves no shared
+    position), and pickled (the copy opens files for itself).
+    """
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self._keep = keep
+        self._open = functools.lru_cache(keep)(_open)
+
+    def open(self, path: str) -> TableFile:
+        """The file at ``path``, as it is now."""
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise DatasetError(
+                f"{path}: no such file, but dataset.json lists the video. Make the dataset again."
+            ) from error
+        return self._open(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def __reduce__(self) -> tuple[type["TableReader"], tuple[int]]:
+        return TableReader, (self._keep,)
+
+
+def _open(path: str, *_: int) -> TableFile:
+    return TableFile(path)
+
+
+def _entry(value: dict[str, Any]) -> tuple[str, tuple[int, ...], int, int]:
+    """An array's type, shape, and first and last byte, from its entry in the header."""
+    shape, (begin, end) = tuple(value["shape"]), value["data_offsets"]
+    numbers = (*shape, begin, end)
+    if not all(type(number) is int and number >= 0 for number in numbers) or begin > end:
+        raise ValueError("its header has sizes that are no sizes")
+    return str(value["dtype"]), shape, begin, end
