@@ -5,8 +5,10 @@ from .clips import ClipDataset, ClipIndex, ClipWriter
 from .errors import DatasetError
 from .import_released import import_released_clips, import_released_latents, released_splits
 from .latent_statistics import LatentStatistics, measure_statistics
-from .latents import LatentDataset, LatentIndex, LatentWriter
+from .latent_writer import LatentWriter
+from .latents import LatentDataset, LatentIndex
 from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
+from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "LatentStatistics",
     "LatentWriter",
     "PyramidFile",
+    "Verification",
     "VideoInfo",
     "import_released_clips",
     "import_released_latents",

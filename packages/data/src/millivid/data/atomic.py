@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ def replacing(path: Path) -> Iterator[Path]:
     ``path`` as it was; after a kill a ``.writing-*`` file may be left, which `remove_leftovers` deletes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    # Not the process's id: on a shared disk, processes of several machines may have the same one.
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{path.name}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -35,7 +38,14 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed writers left in ``folder``. No writer may be at work in it."""
+def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
+    """Delete the temporary files that killed writers left in ``folder``.
+
+    No writer may be at work in it, unless ``older_than`` is more seconds than a file takes to write.
+    """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        try:
+            if older_than <= 0 or path.stat().st_mtime < time.time() - older_than:
+                path.unlink()
+        except FileNotFoundError:
+            pass

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .clip import Clip
 from .clips import ClipWriter
 from .errors import DatasetError
-from .latents import LatentWriter
+from .latent_writer import LatentWriter
 from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .video import probe_video, read_video
 

@@ -34,6 +34,38 @@ class LatentStatistics:
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
 
+class StatisticsSum:
+    """Mean and sum of squared deviations of the pyramids that were added so far; sums are float64."""
+
+    def __init__(self) -> None:
+        self._totals: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
+
+    def add(self, pyramid: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """Add latents [frame, height, width, channel] of every level, finest level first."""
+        for level, latents in enumerate(pyramid):
+            values = latents.reshape(-1, latents.shape[-1]).astype(np.float64)
+            if level == len(self._totals):
+                self._totals.append((0, np.zeros(latents.shape[-1]), np.zeros(latents.shape[-1])))
+            count, mean, squares = self._totals[level]
+            # Chan, Golub & LeVeque 1979: merging two samples' mean and sum of squared deviations.
+            new_mean = values.mean(0)
+            new_squares = ((values - new_mean) ** 2).sum(0)
+            total, delta = count + len(values), new_mean - mean
+            self._totals[level] = (
+                total,
+                mean + delta * (len(values) / total),
+                squares + new_squares + delta**2 * (count * len(values) / total),
+            )
+
+    def statistics(self) -> LatentStatistics:
+        """Of all that was added. Raises ValueError when that is nothing."""
+        if not self._totals:
+            raise ValueError("statistics need at least one video; give a split with videos in it")
+        mean = np.stack([mean for _, mean, _ in self._totals])
+        std = np.stack([np.sqrt(squares / count) for count, _, squares in self._totals])
+        return LatentStatistics(mean=mean.astype(np.float32), std=np.maximum(std, STD_FLOOR).astype(np.float32))
+
+
 def measure_statistics(videos: Iterable[Iterable[NDArray[np.floating[Any]]]]) -> LatentStatistics:
     """Statistics over videos, each a pyramid of latents [frame, height, width, channel], finest level first.
 
@@ -42,24 +74,7 @@ def measure_statistics(videos: Iterable[Iterable[NDArray[np.floating[Any]]]]) ->
     Raises:
         ValueError: there is no video.
     """
-    totals: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
+    total = StatisticsSum()
     for pyramid in videos:
-        for level, latents in enumerate(pyramid):
-            values = latents.reshape(-1, latents.shape[-1]).astype(np.float64)
-            if level == len(totals):
-                totals.append((0, np.zeros(latents.shape[-1]), np.zeros(latents.shape[-1])))
-            count, mean, squares = totals[level]
-            # Chan, Golub & LeVeque 1979: merging two samples' mean and sum of squared deviations.
-            new_mean = values.mean(0)
-            new_squares = ((values - new_mean) ** 2).sum(0)
-            total, delta = count + len(values), new_mean - mean
-            totals[level] = (
-                total,
-                mean + delta * (len(values) / total),
-                squares + new_squares + delta**2 * (count * len(values) / total),
-            )
-    if not totals:
-        raise ValueError("statistics need at least one video; give a split with videos in it")
-    mean = np.stack([mean for _, mean, _ in totals])
-    std = np.stack([np.sqrt(squares / count) for count, _, squares in totals])
-    return LatentStatistics(mean=mean.astype(np.float32), std=np.maximum(std, STD_FLOOR).astype(np.float32))
+        total.add(pyramid)
+    return total.statistics()

@@ -1,8 +1,9 @@
 """Per-frame arrays in safetensors files: atomic writing, piece by piece."""
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ class Pieces:
     pieces: Iterable[NDArray[Any]]
 
 
-def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None:
+def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces], hash_path: Path | None = None) -> None:
     """Write named arrays to one safetensors file, atomically. The same arrays give the same bytes.
 
     The safetensors library wants every array whole, so the format (a JSON header, then the arrays) is written here.
+    ``hash_path`` gets the SHA-256 of what was to be written, as `sha256sum` writes it, before ``path`` appears.
 
     Raises:
         DatasetError: pieces are of another shape or dtype than their array, or do not add up to it.
@@ -48,17 +50,29 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None
         header[name] = {"dtype": TYPE_NAMES[part.dtype], "shape": list(part.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name, part in parts.items():
-            rows = 0
-            for piece in part.pieces:
-                if piece.shape[1:] != part.shape[1:] or piece.dtype != part.dtype:
-                    raise DatasetError(
-                        f"{path.name}, {name}: pieces of {list(part.shape[1:])} {part.dtype} are expected; got "
-                        f"{list(piece.shape[1:])} {piece.dtype}"
-                    )
-                rows += len(piece)
-                file.write(np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data)
-            if rows != part.shape[0]:
-                raise DatasetError(f"{path.name}, {name}: {part.shape[0]} rows are expected; got {rows}")
+    digest = hashlib.sha256()
+    with replacing(path) as temporary:
+        with open(temporary, "wb") as file:
+            for block in _blocks(path, len(text).to_bytes(8, "little") + text, parts):
+                digest.update(block)
+                file.write(block)
+        if hash_path is not None:
+            with replacing(hash_path) as temporary_hash:
+                temporary_hash.write_text(f"{digest.hexdigest()}  {path.name}\n")
+
+
+def _blocks(path: Path, header: bytes, parts: Mapping[str, Pieces]) -> Iterator[bytes | memoryview]:
+    """What the file holds, one piece after the other."""
+    yield header
+    for name, part in parts.items():
+        rows = 0
+        for piece in part.pieces:
+            if piece.shape[1:] != part.shape[1:] or piece.dtype != part.dtype:
+                raise DatasetError(
+                    f"{path.name}, {name}: pieces of {list(part.shape[1:])} {part.dtype} are expected; got "
+                    f"{list(piece.shape[1:])} {piece.dtype}"
+                )
+            rows += len(piece)
+            yield np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data
+        if rows != part.shape[0]:
+            raise DatasetError(f"{path.name}, {name}: {part.shape[0]} rows are expected; got {rows}")
