@@ -1,6 +1,15 @@
-"""Encode a clip dataset into a latent dataset, video by video; a stopped run goes on where it was."""
+"""Encode a clip dataset into a latent dataset, on one or many processes; a stopped run goes on where it was."""
 
-from dataclasses import dataclass
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -15,48 +24,188 @@ from millivid.training import REQUIRED, ConfigError, check_device
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """data: a clip dataset; tokenizer: a saved tokenizer; out: the latent dataset's folder; batch: frames at once."""
+    """data: a clip dataset; tokenizer: a saved tokenizer; out: the latent dataset's folder; batch: frames at once.
+
+    processes: how many encode at the same time on the CPU, each with one thread; 0 for one per core. For many GPUs start
+    one command per GPU with torchrun instead (RANK, WORLD_SIZE, LOCAL_RANK): device=cuda is then each one's own.
+    """
 
     data: Path = REQUIRED
     tokenizer: Path = REQUIRED
     out: Path = REQUIRED
     batch: int = 128
+    processes: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ValueError(f"batch is {self.batch}; it must be at least 1")
+        if self.processes < 0:
+            raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
+        if self.processes != 1 and not self.device.startswith("cpu"):
+            raise ValueError(
+                f"processes is {self.processes} with device={self.device}; it is for the CPU. "
+                "For several GPUs start one command per GPU with torchrun"
+            )
 
 
-@torch.no_grad()
-def encode_dataset(config: EncodeConfig) -> Path:
-    """Write the latents of every video; returns the folder. Raises ValueError for data of another size."""
-    check_device(config.device)
-    dataset = ClipDataset(config.data)
-    tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer).to(config.device)
-    if tuple(dataset.index.size) != tokenizer.config.image_size:
-        raise ConfigError(
-            f"{config.data} has frames of {tuple(dataset.index.size)}, but the tokenizer takes "
-            f"{tokenizer.config.image_size}; record clips of that size"
+class Encoder:
+    """What a process needs to encode videos: where they come from, the tokenizer, where they go.
+
+    Raises ValueError for data of another size, or a folder that holds something else.
+    """
+
+    def __init__(self, config: EncodeConfig) -> None:
+        self.config = config
+        self.dataset = ClipDataset(config.data)
+        self.tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer).to(config.device)
+        size = self.tokenizer.config.image_size
+        if tuple(self.dataset.index.size) != size:
+            raise ConfigError(
+                f"{config.data} has frames of {tuple(self.dataset.index.size)}, but the tokenizer takes {size}; "
+                "record clips of that size"
+            )
+        self.writer = LatentWriter(
+            config.out,
+            fps=self.dataset.index.fps,
+            action_names=self.dataset.index.action_names,
+            grids=self.tokenizer.config.grids,
+            channels=self.tokenizer.config.latent_channels,
+            tokenizer={"fingerprint": fingerprint(self.tokenizer)},
+            source=self.dataset.index.source,
+            pose_names=self.dataset.index.pose_names,
         )
-    writer = LatentWriter(
-        config.out,
-        fps=dataset.index.fps,
-        action_names=dataset.index.action_names,
-        grids=tokenizer.config.grids,
-        channels=tokenizer.config.latent_channels,
-        tokenizer={"fingerprint": fingerprint(tokenizer)},
-        source=dataset.index.source,
-        pose_names=dataset.index.pose_names,
-    )
-    with tqdm(dataset.ids(), desc="encode", unit="video") as bar:
-        for id in bar:
-            if writer.done(id):
-                continue
-            clip = dataset.read(id)
-            frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
-            parts = [tokenizer.encode(part.to(config.device).float() / 255) for part in frames.split(config.batch)]
-            levels = [torch.cat(level).cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
-            writer.write(id, levels, clip.actions, clip.poses)
-    writer.finish(dataset.index.splits)
+
+    @torch.no_grad()
+    def encode(self, video: str) -> None:
+        """Write the latents of a video."""
+        clip, device = self.dataset.read(video), self.config.device
+        frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
+        parts = [self.tokenizer.encode(part.to(device).float() / 255) for part in frames.split(self.config.batch)]
+        levels = [torch.cat(level).cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
+        self.writer.write(video, levels, clip.actions, clip.poses)
+
+
+def encode_dataset(config: EncodeConfig) -> Path:
+    """Write the latents of every video, verify them, and say how many there are; returns the folder.
+
+    Whatever the number of processes, the files are the same (as long as torch's results do not depend on its number of
+    threads). Where a launcher started several commands, each encodes its share, and the one that ends last verifies all.
+
+    Raises:
+        ValueError: data of another size, or a file that cannot be read; it is named.
+        ChildProcessError: a process ended, for lack of memory perhaps. What is encoded is kept.
+    """
+    rank, world_size, device = _share(config.device)
+    config = replace(config, device=device)
+    check_device(device)
+    encoder = Encoder(config)
+    ids, written = encoder.dataset.ids(), encoder.writer.written()
+    todo = [id for id in ids[rank::world_size] if id not in written]
+    processes = min(config.processes or os.cpu_count() or 1, len(todo))
+    with tqdm(
+        total=len(ids), initial=len(written.intersection(ids)), desc="encode", unit="video", disable=rank > 0
+    ) as bar:
+
+        def advance() -> None:
+            others = world_size > 1 and not bar.disable
+            bar.update(len(encoder.writer.written().intersection(ids)) - bar.n if others else 1)
+
+        if processes > 1:
+            _encode_in_processes(config, todo, processes, advance)
+        else:
+            for id in todo:
+                encoder.encode(id)
+                advance()
+    missing = len(set(ids) - encoder.writer.written())
+    if missing:
+        print(
+            f"rank {rank} is done; the others are at work on {missing} videos, and who ends last finishes the dataset"
+        )
+    elif todo or rank == 0:  # when nothing was left to do for anyone, one of them is enough
+        found = encoder.writer.finish(
+            encoder.dataset.index.splits,
+            frames=encoder.dataset.index.frames,
+            progress=lambda ids: tqdm(ids, desc="verify", unit="video"),
+        )
+        print(f"encoded {found.videos} videos, {found.frames} frames, verified")
     return config.out
+
+
+def _share(device: str) -> tuple[int, int, str]:
+    """Which one this is of the commands that a launcher started, how many there are, and the device of this one."""
+    told = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
+    told["LOCAL_RANK"] = os.environ.get("LOCAL_RANK", told["RANK"])
+    try:
+        rank, world_size, local_rank = (int(value) for value in told.values())
+    except ValueError:
+        rank, world_size, local_rank = -1, 0, 0
+    if not 0 <= rank < world_size:
+        listed = ", ".join(f"{name}={value}" for name, value in told.items())
+        raise ConfigError(f"the environment says {listed}; RANK must lie between 0 and WORLD_SIZE - 1, or unset them")
+    return rank, world_size, f"cuda:{local_rank}" if device == "cuda" and "RANK" in os.environ else device
+
+
+_encoder: Encoder | None = None
+
+
+def _encode_in_processes(config: EncodeConfig, ids: Sequence[str], processes: int, advance: Callable[[], None]) -> None:
+    context = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
+    before = set(multiprocessing.active_children())
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(theirs,))
+    try:
+        with _interrupts_held_back():
+            futures = [pool.submit(_work, config, id) for id in ids]
+        for future in as_completed(futures):
+            future.result()
+            advance()
+        pool.shutdown(wait=True)
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "an encoding process ended unexpectedly, perhaps for lack of memory. What is encoded is kept: run the same "
+            "command again, with fewer processes if it happens again."
+        ) from error
+    finally:
+        # After an error or Ctrl-C, in the middle of a video: files are whole or not there.
+        for worker in set(multiprocessing.active_children()) - before:
+            worker.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        ours.close()
+        theirs.close()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes that are started here never see Ctrl-C, not even while they import; this one sees it afterwards."""
+    in_main = threading.current_thread() is threading.main_thread()
+    interrupts: list[int] = []
+    # The mask is what the new processes inherit; it is the handler that holds this one's interrupts back, since a
+    # signal may come in by any other thread.
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number)) if in_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+def _start_worker(parent: Connection) -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    parent.poll(None)  # until the other end is closed, by the parent or by its death
+    os._exit(1)
+
+
+def _work(config: EncodeConfig, id: str) -> None:
+    global _encoder
+    if _encoder is None:  # not in the initializer, whose errors are not told to the parent
+        _encoder = Encoder(config)
+    _encoder.encode(id)
