@@ -36,7 +36,7 @@ def refused(command: str, capsys: pytest.CaptureFixture[str], **places: Path) ->
         (f"{TRAIN_TOKENIZER} model.num_levels=4", "use at most 3 levels"),
         (f"{TRAIN_TOKENIZER} model.decoder_depth=0", "depth 0"),
         (f"{TRAIN_TOKENIZER} device=gpu", "device=gpu cannot be used; this machine has cpu"),
-        (f"{TRAIN_TOKENIZER} frames_in_memory=0", "frames_in_memory is 0"),
+        (f"{TRAIN_TOKENIZER} frames_in_memory=-1", "frames_in_memory is -1"),
         (f"{TRAIN_TOKENIZER} perceptual=foo:bar", "perceptual=foo:bar cannot be made"),
         (f"{TRAIN_TOKENIZER} training.lr=nan", "training.lr is nan"),
         (f"{TRAIN_TOKENIZER} training.seed=-1", "training.seed is -1"),

@@ -1,5 +1,6 @@
 """Runs: folders, checkpoints, and training that resumes bit for bit."""
 
+import json
 import os
 import pickle
 import signal
@@ -7,120 +8,199 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-from millivid.training import RunError, TrainingConfig, open_run, step_generator, train
-from millivid.training.checkpoint import checkpoints, load_newest_checkpoint, save_checkpoint
+from millivid.training import RunError, open_run, train
+from millivid.training.checkpoint import checkpoints, newest_checkpoint, read_checkpoint, save_checkpoint
+from millivid.training.optimizer import split_parameters
 
-BASE = {"batch_size": 8, "warmup": 2, "lr": 0.01, "precision": "fp32"}
+from .toy import Toy, settings
 
-
-class Toy:
-    """Random features to their sum, with dropout drawn from the step's generator."""
-
-    def __init__(self, interrupt_at: int | None = None, poison_at: int | None = None) -> None:
-        torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 1))
-        self.interrupt_at, self.poison_at = interrupt_at, poison_at
-
-    def batch(self, step: int, generator: torch.Generator) -> Tensor:
-        if step == self.interrupt_at:
-            raise KeyboardInterrupt
-        x = torch.randn(8, 4, generator=generator)
-        return x * torch.nan if step == self.poison_at else x
-
-    def loss(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        keep = torch.rand(batch.shape, generator=generator) < 0.8
-        loss = (self.model(batch * keep)[:, 0] - batch.sum(dim=1)).square().mean()
-        return loss, {"mse": loss.detach()}
+Weights = dict[str, Tensor]
 
 
-def run(out: Path, steps: int, task: Toy | None = None, **settings: object) -> dict[str, Tensor]:
+def run(out: Path, steps: int, task: Toy | None = None, **given: object) -> Weights:
     out.mkdir(exist_ok=True)
-    model = train(task or Toy(), TrainingConfig(**{**BASE, "steps": steps, **settings}), out, progress=False)
+    model = train(task or Toy(), settings(steps=steps, **given), out, progress=False)
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+def assert_same(a: Weights, b: Weights) -> None:
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.9}, {"precision": "bf16"}], ids=["plain", "ema", "bf16"])
-def test_resuming_changes_no_bit(tmp_path: Path, settings: dict) -> None:
-    whole = run(tmp_path / "whole", 10, **settings)
-    half = run(tmp_path / "halves", 5, **settings)
-    assert not torch.equal(half["0.weight"], whole["0.weight"])
-    assert_same(run(tmp_path / "halves", 10, **settings), whole)
+VARIANTS = [
+    {},
+    {"ema": 0.9},
+    {"precision": "bf16"},
+    {"micro_batch_size": 2},
+    {"workers": 1},
+    {"decay": "cosine"},
+    {"checkpoint_activations": True},
+]
 
 
-def test_interrupted_training_saves_and_goes_on_as_if_nothing_happened(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole", 10)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", 10, Toy(interrupt_at=7))
-    assert [file.name for file in checkpoints(tmp_path / "cut")] == ["step_00000007.pt"]
-    assert_same(run(tmp_path / "cut", 10), whole)
+@pytest.mark.parametrize("given", VARIANTS, ids=lambda given: "-".join(given) or "plain")
+def test_resuming_changes_no_bit(tmp_path: Path, given: dict) -> None:
+    if given.get("decay") == "cosine":  # whose length is a setting, so that the first half has to be cut short
+
+        def terminate(index: int) -> None:
+            seen.append(index)
+            if len(seen) == 5 * 8:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        seen: list[int] = []
+        whole = run(tmp_path / "whole", 10, **given)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "halves", 10, Toy(on_example=terminate), **given)
+    else:
+        whole = run(tmp_path / "whole", 10, **given)
+        half = run(tmp_path / "halves", 5, **given)
+        assert not torch.equal(half["head.weight"], whole["head.weight"])
+    assert_same(run(tmp_path / "halves", 10, **given), whole)
+
+
+def test_the_state_of_everything_is_in_the_checkpoint(tmp_path: Path) -> None:
+    run(tmp_path, 3, ema=0.9)
+    state = read_checkpoint(newest_checkpoint(tmp_path))
+    matrices, rest = (set(part) for part in split_parameters(Toy().model))
+    assert (state["step"], state["skipped"], state["updates"]) == (3, 0, 3)
+    assert set(state["model"]) == matrices | rest
+    kinds = {kind: set(tensors) for kind, tensors in state["optimizer"].items()}
+    assert kinds == {"momentum_buffer": matrices, "exp_avg": rest, "exp_avg_sq": rest, "average": matrices | rest}
 
 
 def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
-    assert_same(run(tmp_path, 4), run(tmp_path, 4, Toy(interrupt_at=4)))
+    def refuse(index: int) -> None:
+        raise AssertionError
+
+    done = run(tmp_path, 4)
+    task = Toy()
+    task.loss = lambda batch: pytest.fail("trained on") if torch.is_grad_enabled() else Toy.loss(task, batch)
+    assert_same(run(tmp_path, 4, task), done)
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    task = Toy()
-    x = torch.randn(256, 4, generator=step_generator(9, 0))
+    run(tmp_path, 300, log_every=20)
+    losses = [event.value for event in scalars(tmp_path)["loss"]]
+    assert losses[-1] < losses[0] / 10
 
-    def error() -> float:
-        with torch.no_grad():
-            return float((task.model(x)[:, 0] - x.sum(dim=1)).square().mean())
 
-    before = error()
-    run(tmp_path, 150, task)
-    assert error() < before / 2
+def scalars(out: Path) -> dict[str, list]:
+    accumulator = EventAccumulator(str(out / "logs"))
+    accumulator.Reload()
+    return {name: accumulator.Scalars(name) for name in accumulator.Tags()["scalars"]}
+
+
+def test_the_log_has_losses_rates_and_pictures(tmp_path: Path) -> None:
+    run(tmp_path, 10, log_every=5, pictures_every=5)
+    told = scalars(tmp_path)
+    assert {f"loss_kind_{kind}" for kind in range(3)} <= told.keys()
+    rates = {"samples_per_second", "tokens_per_second", "model_flops_utilization", "gradient_norm", "learning_rate"}
+    assert rates | {"loss", "skipped_steps", "unreadable_examples"} <= told.keys()
+    assert [event.step for event in told["loss"]] == [5, 10]
+    first, second = (event.value for event in told["samples_per_second"])
+    tokens = [event.value for event in told["tokens_per_second"]]
+    assert tokens == pytest.approx([6 * first, 6 * second])
+    accumulator = EventAccumulator(str(tmp_path / "logs"))
+    accumulator.Reload()
+    assert [event.step for event in accumulator.Images("grey")] == [5, 10]
+
+
+def test_a_resumed_log_repeats_no_step(tmp_path: Path) -> None:
+    run(tmp_path, 4, log_every=1, checkpoint_every=2)
+    newest_checkpoint(tmp_path).unlink()
+    run(tmp_path, 6, log_every=1, checkpoint_every=2)
+    assert [event.step for event in scalars(tmp_path)["loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+def first_of_step(step: int) -> int:
+    """The index of an example that is drawn in a step, and of no earlier one."""
+    seen: list[int] = []
+    task = Toy(on_example=seen.append)
+    from millivid.training.loader import load_batches
+    from millivid.training.processes import Processes
+
+    for index, _ in enumerate(load_batches(task, settings(steps=step + 1), Processes())):
+        before = set(seen[: 8 * index])
+    return next(index for index in seen[8 * step :] if index not in before)
 
 
 def test_a_step_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
+    task = Toy()
+    task.poisoned = {first_of_step(2)}
     before = run(tmp_path / "before", 2, ema=0.9)
-    assert_same(run(tmp_path / "skips", 3, Toy(poison_at=2), ema=0.9), before)
+    assert_same(run(tmp_path / "skips", 3, task, ema=0.9), before)
     assert all(bool(value.isfinite().all()) for value in run(tmp_path / "skips", 10, ema=0.9).values())
 
 
+def test_a_loss_that_is_not_finite_is_passed_over_even_if_its_gradient_is(tmp_path: Path) -> None:
+    task = Toy()
+    task.loss = lambda batch: (Toy.loss(task, batch)[0] + torch.nan, {})
+    start = {name: value.clone() for name, value in Toy().model.state_dict().items()}
+    assert_same(run(tmp_path, 3, task), start)
+    assert read_checkpoint(newest_checkpoint(tmp_path))["skipped"] == 3
+
+
 def test_too_many_steps_that_are_not_finite_stop_the_run_and_leave_the_batch(tmp_path: Path) -> None:
+    task = Toy()
+    task.poisoned = {first_of_step(2)}
     with pytest.raises(RunError, match=r"not finite in 1 steps, .* step 3, .*skipped_batch.pt; lower training.lr"):
-        run(tmp_path, 10, Toy(poison_at=2), max_skipped=0, checkpoint_every=1)
-    assert torch.load(tmp_path / "skipped_batch.pt").isnan().all()
-    assert_same(load_newest_checkpoint(tmp_path)["model"], run(tmp_path / "before", 2))
+        run(tmp_path, 10, task, max_skipped=0, checkpoint_every=1)
+    ((x, _, _),) = torch.load(tmp_path / "skipped_batch.pt")
+    assert x.isnan().any()
+    whole = run(tmp_path / "before", 2)
+    kept = read_checkpoint(newest_checkpoint(tmp_path))
+    assert kept["step"] == 2
+    assert all(torch.equal(whole[name], value) for name, value in kept["model"].items())
 
 
 def test_steps_passed_over_are_counted_across_a_resume(tmp_path: Path) -> None:
-    run(tmp_path, 3, Toy(poison_at=2), max_skipped=1)
+    task = Toy()
+    task.poisoned = {first_of_step(2)}
+    run(tmp_path, 3, task, max_skipped=1)
+    task = Toy()
+    task.poisoned = {first_of_step(5)}
     with pytest.raises(RunError, match="not finite in 2 steps"):
-        run(tmp_path, 10, Toy(poison_at=5), max_skipped=1)
+        run(tmp_path, 10, task, max_skipped=1)
 
 
-def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
-    class Terminated(Toy):
-        def batch(self, step: int, generator: torch.Generator) -> Tensor:
-            if step == 4:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().batch(step, generator)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_stops_after_the_step(tmp_path: Path, number: signal.Signals) -> None:
+    def terminate(index: int) -> None:
+        seen.append(index)
+        if len(seen) == 5 * 8 - 3:  # in the middle of loading the fifth step
+            os.kill(os.getpid(), number)
 
-    whole, handler = run(tmp_path / "whole", 10), signal.getsignal(signal.SIGTERM)
+    seen: list[int] = []
+    whole, handler = run(tmp_path / "whole", 10), signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", 10, Terminated())
-    assert [file.name for file in checkpoints(tmp_path / "cut")] == ["step_00000005.pt"]
-    assert signal.getsignal(signal.SIGTERM) is handler
+        run(tmp_path / "cut", 10, Toy(on_example=terminate))
+    assert [file.name for file in checkpoints(tmp_path / "cut")] == ["step_00000004.pt"]
+    assert signal.getsignal(number) is handler
     assert_same(run(tmp_path / "cut", 10), whole)
 
 
-def test_a_steps_random_numbers_depend_on_seed_and_step_alone() -> None:
-    draws = {
-        (seed, step): torch.rand(1, generator=step_generator(seed, step)).item()
-        for seed in (0, 1)
-        for step in (0, 1, 2)
-    }
-    assert len(set(draws.values())) == 6
-    assert torch.rand(1, generator=step_generator(1, 2)).item() == draws[1, 2]
+def test_a_second_ctrl_c_does_not_wait_and_saves_no_torn_step(tmp_path: Path) -> None:
+    task = Toy()
+
+    def impatient(batch: tuple) -> tuple:
+        if torch.is_grad_enabled():
+            steps.append(1)
+        if len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return Toy.loss(task, batch)
+
+    steps: list[int] = []
+    task.loss = impatient
+    whole = run(tmp_path / "whole", 10)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", 10, task, checkpoint_every=2)
+    assert [file.name for file in checkpoints(tmp_path / "cut")] == ["step_00000002.pt"]
+    assert_same(run(tmp_path / "cut", 10), whole)
 
 
 def test_checkpoints_are_kept_up_to_a_number(tmp_path: Path) -> None:
@@ -131,28 +211,42 @@ def test_checkpoints_are_kept_up_to_a_number(tmp_path: Path) -> None:
 def test_every_nth_checkpoint_stays(tmp_path: Path) -> None:
     run(tmp_path, 10, checkpoint_every=1, keep=1, keep_every=4)
     assert [file.name for file in checkpoints(tmp_path)] == [f"step_{n:08d}.pt" for n in (4, 8, 10)]
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 6  # and their hashes
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6  # and their manifests
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed"])
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("cut", r"it has \d+ bytes, not \d+"),
+        ("changed", "its hash is another"),
+        ("manifest", "its manifest cannot be read"),
+    ],
+)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
-    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = run(tmp_path / "whole", 10)
     run(tmp_path / "hurt", 6, checkpoint_every=2)
     older, newest = checkpoints(tmp_path / "hurt")
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
-    newest.write_bytes(content if damage == "changed" else content[:-100])
+    newest.write_bytes({"changed": content, "cut": content[:-100], "manifest": newest.read_bytes()}[damage])
+    if damage == "manifest":
+        newest.with_suffix(".json").write_text("{")
     assert_same(run(tmp_path / "hurt", 10, checkpoint_every=2), whole)
-    told = capsys.readouterr().err
-    assert f"checkpoint {newest} is damaged (its hash is another); going on from {older.name}" in told
+    import re
+
+    found = capsys.readouterr().err
+    assert re.search(f"checkpoint {re.escape(str(newest))} is damaged \\({told}\\); going on from {older.name}", found)
     assert newest.with_suffix(".damaged").is_file()
 
 
-def test_a_checkpoint_without_a_hash_is_read(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 1, {"step": 1}, keep=1).with_suffix(".sha256").unlink()
-    assert load_newest_checkpoint(tmp_path) == {"step": 1}
+def test_a_checkpoint_whose_manifest_is_not_written_yet_is_none(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1}, keep=5)
+    save_checkpoint(tmp_path, 2, {"step": 2}, keep=5).with_suffix(".json").unlink()
+    assert read_checkpoint(newest_checkpoint(tmp_path)) == {"step": 1}
+    save_checkpoint(tmp_path, 2, {"step": 2.5}, keep=5)
+    assert read_checkpoint(newest_checkpoint(tmp_path)) == {"step": 2.5}
 
 
 def test_a_checkpoint_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +259,17 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, 2, {"step": 2}, keep=1)
-    assert load_newest_checkpoint(tmp_path) == {"step": 1}
+    monkeypatch.undo()
+    assert read_checkpoint(newest_checkpoint(tmp_path)) == {"step": 1}
+    save_checkpoint(tmp_path, 3, {"step": 3}, keep=1)
+    assert sorted(file.name for file in (tmp_path / "checkpoints").iterdir()) == [
+        "step_00000003.json",
+        "step_00000003.pt",
+    ]
 
 
 @pytest.mark.parametrize("length", [0, 10, 1000])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, length: int) -> None:
+def test_a_damaged_only_checkpoint_is_named(tmp_path: Path, length: int) -> None:
     run(tmp_path, 2)
     file = checkpoints(tmp_path)[-1]
     file.write_bytes(file.read_bytes()[:length])
@@ -182,22 +282,48 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple:
             return Path.touch, (tmp_path / "owned",)
 
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "step_00000001.pt").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(RunError, match="is damaged"):
-        load_newest_checkpoint(tmp_path)
+    file = tmp_path / "evil.pt"
+    file.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(RunError, match="cannot be read"):
+        read_checkpoint(file)
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize("settings", [{"ema": 0.9}], ids=["no average saved"])
-def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path, settings: dict) -> None:
-    run(tmp_path, 2)
+@pytest.mark.parametrize(("before", "after"), [({}, {"ema": 0.9}), ({"ema": 0.9}, {})])
+def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path, before: dict, after: dict) -> None:
+    run(tmp_path, 2, **before)
     with pytest.raises(RunError, match="is of another config"):
-        run(tmp_path, 4, **settings)
+        run(tmp_path, 4, **after)
+
+
+@pytest.mark.parametrize("width", [4, 12])
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, width: int) -> None:
+    run(tmp_path, 2)
     task = Toy()
-    task.model = nn.Sequential(nn.Linear(4, 1))
+    task.model.head = nn.Linear(10, 1, bias=False) if width == 4 else nn.Linear(10, 12)
     with pytest.raises(RunError, match="is of another config"):
         run(tmp_path, 4, task)
+
+
+def test_skipping_unreadable_examples_names_and_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(index: int) -> None:
+        if index in (3, 4):
+            raise ValueError(f"video_{index}.mp4 is damaged")
+
+    with pytest.raises(RunError, match=r"video_[34].mp4 is damaged \(to pass over .* training.unreadable=skip\)"):
+        run(tmp_path / "raise", 13, Toy(on_example=refuse))
+    run(tmp_path / "skip", 26, Toy(on_example=refuse), unreadable="skip", log_every=1)
+    told = capsys.readouterr().err
+    assert told.count("passed over: video_3.mp4 is damaged") == told.count("passed over: video_4.mp4 is damaged") == 1
+    assert scalars(tmp_path / "skip")["unreadable_examples"][-1].value >= 2 * 2
+
+
+def test_a_dataset_of_which_nothing_can_be_read_stops_the_run(tmp_path: Path) -> None:
+    def refuse(index: int) -> None:
+        raise OSError(f"{index}.mp4 is gone")
+
+    with pytest.raises(RunError, match=r"the last 100 examples could not be read, the last because: \d+.mp4 is gone"):
+        run(tmp_path, 3, Toy(on_example=refuse), unreadable="skip")
 
 
 SETTINGS = {"model": {"width": 8}, "training": {"steps": 5, "lr": 0.1, "decay": "constant", "keep": 2}, "out": "a"}
@@ -210,7 +336,13 @@ def changed(**training: object) -> dict:
 def test_a_run_opens_again_with_the_same_settings(tmp_path: Path) -> None:
     open_run(tmp_path / "a" / "b", "toy", SETTINGS)
     open_run(tmp_path / "a" / "b", "toy", SETTINGS)
-    open_run(tmp_path / "a" / "b", "toy", {**changed(keep=9, steps=50), "out": "elsewhere"})
+    open_run(tmp_path / "a" / "b", "toy", {**changed(keep=9, steps=50, zero=2, micro_batch_size=1), "out": "elsewhere"})
+    told = json.loads((tmp_path / "a" / "b" / "run.json").read_text())
+    assert told["settings"]["training"]["zero"] == 2
+    assert len(told["launches"]) == 3
+    launch = told["launches"][-1]
+    assert launch["versions"]["torch"] == torch.__version__
+    assert {"time", "command", "processes", "hardware", "commit"} <= launch.keys()
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if words else 2
     try:
-        from millivid.training import load_config
+        from millivid.training import explain, load_config
 
         cls, conf, run, used = _command(words)
         if set(words[used:]) & {"-h", "--help"}:
@@ -141,10 +141,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"\nstopped; finished work is kept: run millivid {' '.join(words)} again to go on", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        told = str(error)
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            told = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
-        print(f"millivid: {' '.join(told.split())}", file=sys.stderr)
+        print(f"millivid: {explain(error)}", file=sys.stderr)
         return 2
 
 

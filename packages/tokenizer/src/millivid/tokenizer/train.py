@@ -3,33 +3,34 @@
 import importlib
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from millivid.data import ClipDataset
 from millivid.tokenizer.config import TokenizerConfig
+from millivid.tokenizer.frames import FrameExamples, load_pool
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.objective import Perceptual, level_psnr, tokenizer_loss
 from millivid.training import (
     REQUIRED,
     ConfigError,
+    Processes,
     TrainingConfig,
     check_device,
-    load_config,
+    describe_run,
+    join_processes,
     open_run,
+    run_command,
     to_plain,
     train,
     write_json,
 )
 
 CONF = Path(__file__).parent / "conf"
-TEST_FRAMES = 2_000
+TEST_FRAMES, SHOWN = 2_000, 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,8 @@ class TrainTokenizerConfig:
     """A tokenizer's training run.
 
     data: a clip dataset; out: the run's folder, where `model/` ends up. frames_in_memory: how many training frames,
-    evenly spread over the videos, are held and drawn from. perceptual: a "module:Class" whose object maps two image
+    evenly spread over the videos, are held and drawn from, 0 to draw from all and decode each then. dry_run: only tell
+    what the run would be. perceptual: a "module:Class" whose object maps two image
     batches in [0, 1] to a distance per image, for example millivid.eval:LPIPS, made with perceptual_settings; null
     for none.
     """
@@ -51,41 +53,60 @@ class TrainTokenizerConfig:
     perceptual_settings: dict[str, object] = field(default_factory=dict)
     perceptual_weight: float = 0.05
     device: str = "cpu"
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
-        if self.frames_in_memory < 1:
-            raise ValueError(f"frames_in_memory is {self.frames_in_memory}; it must be at least 1")
+        if self.frames_in_memory < 0:
+            raise ValueError(f"frames_in_memory is {self.frames_in_memory}; it must be at least 0")
         if not 0 <= self.perceptual_weight < math.inf:
             raise ValueError(f"perceptual_weight is {self.perceptual_weight}; it must be a number of at least 0")
 
 
 class TokenizerTask:
-    """Reconstruct frames drawn from a pool, each from one level drawn for it."""
+    """Reconstruct frames, each from one level drawn for it."""
 
     def __init__(
-        self, model: HierarchicalTokenizer, pool: Tensor, config: TrainTokenizerConfig, perceptual: Perceptual | None
+        self,
+        model: HierarchicalTokenizer,
+        examples: FrameExamples,
+        config: TrainTokenizerConfig,
+        perceptual: Perceptual | None = None,
     ) -> None:
-        self.model, self.pool, self.config, self.perceptual = model, pool, config, perceptual
+        self.model, self.examples, self.config, self.perceptual = model, examples, config, perceptual
+        self.tokens = sum(model.config.tokens_per_level)
 
-    def batch(self, step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames in [0, 1] and the level that each is decoded from."""
-        size = (self.config.training.batch_size,)
-        frames = self.pool[torch.randint(len(self.pool), size, generator=generator)]
-        level = torch.randint(self.model.config.num_levels, size, generator=generator)
-        return frames.permute(0, 3, 1, 2).float() / 255, level
-
-    def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The tokenizer's objective."""
-        frames, level = (part.to(self.config.device) for part in batch)
-        return tokenizer_loss(self.model, frames, level, self.perceptual, self.config.perceptual_weight)
+        device = next(self.model.parameters()).device
+        frames, level = (part.to(device, non_blocking=True) for part in batch)
+        return tokenizer_loss(self.model, frames.float() / 255, level, self.perceptual, self.config.perceptual_weight)
+
+    def weight(self, batch: tuple[Tensor, Tensor]) -> float:
+        """The number of frames."""
+        return float(len(batch[0]))
+
+    def pictures(self, model: nn.Module) -> dict[str, Tensor]:
+        """Frames, and below them what each level, finest first, makes of them."""
+        assert isinstance(model, HierarchicalTokenizer)
+        dataset = self.examples.dataset
+        ids = [*dataset.index.splits.get("test", ()), *self.examples.ids][:SHOWN]
+        frames = torch.stack([torch.from_numpy(dataset.frames(id, [dataset.num_frames(id) // 2])[0]) for id in ids])
+        frames = frames.permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            pyramid = model.encode(frames)
+            rows = [frames, *(model.decode(pyramid, level) for level in range(model.config.num_levels))]
+        return {"reconstructions": torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)}
 
 
-def train_tokenizer(config: TrainTokenizerConfig) -> Path:
-    """Train, or go on training, and save the model; returns its folder.
+def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
+    """Train, or go on training, and save the model; returns its folder. With `dry_run`, only tells what that would be.
 
-    Raises ValueError with one sentence for data of another size, an unusable folder or a checkpoint that does not fit.
+    Where a launcher started several processes, all of them call this. Raises ValueError for data of another size, an
+    unusable folder or a checkpoint that does not fit.
     """
     check_device(config.device)
+    processes = join_processes(config.device, group=config.training.zero is not None)
+    config.training.micro_batches(processes.count)
     perceptual = _load_perceptual(config)
     dataset = ClipDataset(config.data)
     if tuple(dataset.index.size) != config.model.image_size:
@@ -93,30 +114,36 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
             f"{config.data} has frames of {tuple(dataset.index.size)}, but model.image_size is "
             f"{config.model.image_size}; set model.image_size={list(dataset.index.size)} or record other clips"
         )
-    open_run(config.out, "a tokenizer's training", to_plain(config))
-    if (config.out / "model" / "config.json").is_file():
-        return config.out / "model"
+    if not (ids := dataset.ids("train")):
+        raise ConfigError("the dataset has no train videos; record some with train_videos=...")
+    if not config.dry_run:
+        processes.once(lambda: open_run(config.out, "a tokenizer's training", to_plain(config)))
+        if (config.out / "model" / "config.json").is_file():
+            return config.out / "model"
     torch.manual_seed(config.training.seed)
-    model = HierarchicalTokenizer(config.model).to(config.device)
-    task = TokenizerTask(model, load_pool(dataset, config.frames_in_memory), config, perceptual)
-    train(task, config.training, config.out)
-    if dataset.index.splits.get("test"):
-        frames = load_pool(dataset, TEST_FRAMES, "test").permute(0, 3, 1, 2).to(config.device).float() / 255
-        psnr = level_psnr(model, frames)
-        write_json(config.out / "metrics.json", {"test_frames": len(frames), "psnr_per_level": psnr})
-        print("PSNR of test frames decoded from levels 0, 1, ...: " + ", ".join(f"{value:.2f} dB" for value in psnr))
-    model.save_pretrained(config.out / "model")
+    model = HierarchicalTokenizer(config.model).to(processes.device)
+    pool = None
+    if config.frames_in_memory and not config.dry_run:
+        pool = load_pool(dataset, ids, config.frames_in_memory, hidden=not processes.first)
+    task = TokenizerTask(model, FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
+    if config.dry_run:
+        print(describe_run(config, task, config.training, processes))
+        return None
+    trained = train(task, config.training, config.out, processes=processes)
+    assert isinstance(trained, HierarchicalTokenizer)
+    processes.once(lambda: _finish(trained, dataset, config, processes))
     return config.out / "model"
 
 
-def load_pool(dataset: ClipDataset, count: int, split: str = "train") -> Tensor:
-    """About `count` frames of a split as uint8 (frame, height, width, 3), evenly spread over the videos."""
-    ids = dataset.ids(split)
-    if not ids:
-        raise ConfigError(f"the dataset has no {split} videos; record some with {split}_videos=...")
-    stride = max(1, -(-sum(dataset.num_frames(id) for id in ids) // count))
-    with tqdm(ids, desc=f"read {split} frames", unit="video") as bar:
-        return torch.from_numpy(np.concatenate([dataset.read(id).frames[::stride] for id in bar]))
+def _finish(
+    model: HierarchicalTokenizer, dataset: ClipDataset, config: TrainTokenizerConfig, processes: Processes
+) -> None:
+    if dataset.index.splits.get("test"):
+        frames = load_pool(dataset, dataset.ids("test"), TEST_FRAMES).permute(0, 3, 1, 2).float() / 255
+        psnr = level_psnr(model.to(processes.device), frames.to(processes.device))
+        write_json(config.out / "metrics.json", {"test_frames": len(frames), "psnr_per_level": psnr})
+        print("PSNR of test frames decoded from levels 0, 1, ...: " + ", ".join(f"{value:.2f} dB" for value in psnr))
+    model.save_pretrained(config.out / "model")
 
 
 def _load_perceptual(config: TrainTokenizerConfig) -> Perceptual | None:
@@ -132,10 +159,5 @@ def _load_perceptual(config: TrainTokenizerConfig) -> Perceptual | None:
     return made.to(config.device)
 
 
-def main(overrides: Sequence[str]) -> Path:
-    """Train from `key=value` words."""
-    return train_tokenizer(load_config(TrainTokenizerConfig, overrides, CONF))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_command(train_tokenizer, TrainTokenizerConfig, CONF, sys.argv[1:]))

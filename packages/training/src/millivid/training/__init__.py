@@ -1,28 +1,34 @@
-"""One training loop for MilliVid's models: Muon and AdamW, typed configs, atomic checkpoints, logs."""
+"""One training loop for MilliVid's models on one process or many: Muon and AdamW, ZeRO, exact resume, nothing lost."""
 
 from millivid.training.checkpoint import RunError, open_run, write_json
+from millivid.training.command import explain, run_command
 from millivid.training.config import TrainingConfig
-from millivid.training.loop import Task, step_generator, train
-from millivid.training.muon import Muon, bf16_is_fast
-from millivid.training.optimizer import Optimizer, learning_rate_factor, split_parameters
+from millivid.training.dry_run import describe_run
+from millivid.training.loop import train
+from millivid.training.optimizer import MuonAdamW, split_parameters
+from millivid.training.processes import Processes, join_processes, leave_processes
 from millivid.training.settings import REQUIRED, ConfigError, build, check_device, load_config, to_plain
+from millivid.training.task import Examples, Task
 
 __all__ = [
     "REQUIRED",
     "ConfigError",
-    "Muon",
-    "Optimizer",
+    "Examples",
+    "MuonAdamW",
+    "Processes",
     "RunError",
     "Task",
     "TrainingConfig",
-    "bf16_is_fast",
     "build",
     "check_device",
-    "learning_rate_factor",
+    "describe_run",
+    "explain",
+    "join_processes",
+    "leave_processes",
     "load_config",
     "open_run",
+    "run_command",
     "split_parameters",
-    "step_generator",
     "to_plain",
     "train",
     "write_json",

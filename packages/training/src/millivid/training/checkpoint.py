@@ -4,20 +4,29 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from millivid.training.launch import describe_launch
+
 RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
-    "out",
-    *(f"training.{name}" for name in ("log_every", "checkpoint_every", "keep", "keep_every", "max_skipped", "threads")),
+    *("out", "device", "dry_run", "tokenizer"),
+    *(
+        f"training.{name}"
+        for name in ("log_every", "pictures_every", "wandb", "checkpoint_every", "keep", "keep_every")
+    ),
+    *(f"training.{name}" for name in ("max_skipped", "unreadable", "threads", "workers", "zero", "micro_batch_size")),
+    *(f"training.{name}" for name in ("compile", "checkpoint_activations")),
 }
+"""Settings that another start of the same run may change: they do not change what is trained."""
 
 
 class RunError(ValueError):
@@ -25,7 +34,7 @@ class RunError(ValueError):
 
 
 def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
-    """Make a run's folder, or accept one that holds the same run.
+    """Make a run's folder, or accept one that holds the same run; `run.json` there lists its settings and every launch.
 
     Raises RunError when the folder holds something else or a run with other settings.
     """
@@ -36,7 +45,8 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
         if out.exists() and any(out.iterdir()):
             raise RunError(f"{out} is not empty and holds no run; choose another out= or delete it")
         out.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings})
+        header = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings}
+        write_json(file, {**header, "launches": [describe_launch()]})
         return
     try:
         found = json.loads(file.read_text())
@@ -50,6 +60,7 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
     if changed:
         listed = ", ".join(f"{key} was {old.get(key)} and is now {new.get(key)}" for key in changed[:3])
         raise RunError(f"{out} holds a run with other settings ({listed}); choose another out= or delete it")
+    write_json(file, {**found, "settings": settings, "launches": [*found.get("launches", []), describe_launch()]})
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
@@ -59,62 +70,110 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     partial.replace(file)
 
 
-def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, keep_every: int = 0) -> Path:
-    """Write `checkpoints/step_N.pt` whole or not at all, its SHA-256 in `step_N.sha256`, and delete older ones.
+def write_whole(file: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name, force it to disk and rename it.
 
-    The newest `keep` stay, and those whose step is a multiple of `keep_every` (0: none).
+    Raises RunError where that fails, for example on a full disk; nothing half-written stays.
+    """
+    partial = file.with_name(file.name + ".partial")
+    try:
+        write(partial)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(file)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        partial.unlink(missing_ok=True)
+        free = shutil.disk_usage(file.parent).free
+        raise RunError(
+            f"{file} could not be written ({_first_line(error)}; {free / 2**20:,.0f} MiB are free); earlier checkpoints are "
+            "untouched: make room and start again to go on from them"
+        ) from error
+
+
+def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, keep_every: int = 0) -> Path:
+    """Write `checkpoints/step_N.pt` whole or not at all, its manifest in `step_N.json`, and delete older ones.
+
+    The newest `keep` stay, and those whose step is a multiple of `keep_every` (0: none). Raises RunError where it cannot be
+    written; the older ones are then still there.
     """
     folder = out / "checkpoints"
     folder.mkdir(exist_ok=True)
     file = folder / f"step_{step:08d}.pt"
-    if file.exists():  # a step's state is the same whenever it is saved
+    if file.exists() and file.with_suffix(".json").exists():  # a step's state is the same whenever it is saved
         return file
-    partial = file.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    file.with_suffix(".sha256").write_text(_hash(partial) + "\n")
-    partial.replace(file)
+    file.unlink(missing_ok=True)
+    write_whole(file, lambda partial: torch.save(dict(state), partial))
+    manifest = {"step": step, "bytes": file.stat().st_size, "sha256": _hash(file)}
+    write_whole(file.with_suffix(".json"), lambda partial: _write_text(partial, json.dumps(manifest) + "\n"))
+    for left in folder.glob("*.partial"):
+        left.unlink()
     for old in checkpoints(out)[:-keep]:
         if not keep_every or int(old.stem.removeprefix("step_")) % keep_every:
-            old.unlink()
-            old.with_suffix(".sha256").unlink(missing_ok=True)
+            old.with_suffix(".json").unlink()
+    for left in folder.glob("step_*.pt"):
+        if not left.with_suffix(".json").exists():
+            left.unlink()
     return file
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+    """Complete checkpoints, oldest first: those that have their manifest, which is written last."""
     files = (out / "checkpoints").glob("step_*.pt")
-    return sorted(file for file in files if re.fullmatch(r"step_\d{8}\.pt", file.name))
+    return sorted(
+        file for file in files if re.fullmatch(r"step_\d{8}\.pt", file.name) and file.with_suffix(".json").is_file()
+    )
 
 
-def load_newest_checkpoint(out: Path) -> dict[str, Any] | None:
-    """The state of the newest checkpoint that is whole, or None when there is none at all.
+def newest_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint that is whole, or None when there is none at all.
 
     A damaged one is named on stderr, renamed to `step_N.damaged`, and the one before is taken; where none is left,
-    RunError names it. Nothing in a file is executed.
+    RunError names it.
     """
     files = checkpoints(out)
     while files:
         file = files.pop()
-        earlier = files[-1] if files else None
-        try:
-            return _read(file)
-        except Exception as error:
-            damage = f"checkpoint {file} is damaged ({error if isinstance(error, RunError) else type(error).__name__})"
-            if earlier is None:
-                raise RunError(f"{damage}, and there is none before it; delete it to start the run again") from error
-            print(f"{damage}; going on from {earlier.name}", file=sys.stderr)
-            file.replace(file.with_suffix(".damaged"))
+        damage = _damage(file)
+        if damage is None:
+            return file
+        damage = f"checkpoint {file} is damaged ({damage})"
+        if not files:
+            raise RunError(f"{damage}, and there is none before it; delete it to start the run again")
+        print(f"{damage}; going on from {files[-1].name}", file=sys.stderr)
+        file.replace(file.with_suffix(".damaged"))
+        file.with_suffix(".json").unlink()
     return None
 
 
-def _read(file: Path) -> dict[str, Any]:
-    expected = file.with_suffix(".sha256")
-    if expected.is_file() and expected.read_text().strip() != _hash(file):
-        raise RunError("its hash is another")
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """A checkpoint's state, on the CPU. Nothing in the file is executed. Raises RunError where it cannot be read."""
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise RunError(
+            f"checkpoint {file} cannot be read ({type(error).__name__}); delete it to start again"
+        ) from error
     return state
+
+
+def _damage(file: Path) -> str | None:
+    """What is wrong with a checkpoint, by its manifest; None where nothing is."""
+    try:
+        manifest = json.loads(file.with_suffix(".json").read_text())
+        size, digest = manifest["bytes"], manifest["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its manifest cannot be read"
+    if file.stat().st_size != size:
+        return f"it has {file.stat().st_size} bytes, not {size}"
+    return None if _hash(file) == digest else "its hash is another"
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _hash(file: Path) -> str:

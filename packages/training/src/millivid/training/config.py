@@ -9,14 +9,23 @@ from typing import Literal
 class TrainingConfig:
     """How a model is trained. Defaults are the paper's; lengths count optimizer steps.
 
-    decay: what follows the linear warm-up. clip: limit of the gradient norm, 0 for none. ema: decay of a running average
-    of the weights, which is what gets saved, 0 for none. precision "auto" is bf16 where that is faster than fp32.
+    batch_size: examples of a step, over all processes. micro_batch_size: how many of them a process takes at once at
+    most, None for its whole share; gradients are accumulated over the rest. decay: what follows the linear warm-up.
+    clip: limit of the gradient norm, 0 for none. ema: decay of a running average of the weights, which is what gets saved,
+    0 for none. precision: "bf16" is autocast over float32 weights, "auto" that where it is faster than fp32.
+
+    zero: stage of DeepSpeed's ZeRO (0-3), None for plain torch. compile: compile the model's blocks.
+    checkpoint_activations: compute blocks again in the backward pass, for less memory. threads: CPU threads, None for torch's
+    choice. workers: processes that read examples, 0 for none. unreadable: what to do about an example that cannot be read.
+
     keep: how many checkpoints stay, beside those of every `keep_every`-th step (0 for none). max_skipped: how many steps
-    whose gradient is not finite a run passes over before it stops. threads: CPU threads, None for torch's choice.
+    whose loss or gradient is not finite a run passes over before it stops. pictures_every: steps between pictures in the log,
+    0 for none. wandb: also log there, as this project's name.
     """
 
     steps: int = 128_000
-    batch_size: int = 224
+    batch_size: int = 1_792
+    micro_batch_size: int | None = None
     lr: float = 1e-3
     weight_decay: float = 0.01
     warmup: int = 2_000
@@ -25,18 +34,25 @@ class TrainingConfig:
     ema: float = 0.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
+    zero: int | None = None
+    compile: bool = False
+    checkpoint_activations: bool = False
+    threads: int | None = None
+    workers: int = 0
+    unreadable: Literal["raise", "skip"] = "raise"
     log_every: int = 50
+    pictures_every: int = 0
+    wandb: str | None = None
     checkpoint_every: int = 1_000
     keep: int = 2
     keep_every: int = 0
     max_skipped: int = 10
-    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("warmup", "weight_decay", "clip", "keep_every", "max_skipped"):
+        for name in ("warmup", "weight_decay", "clip", "keep_every", "max_skipped", "workers", "pictures_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("lr", "weight_decay", "clip", "ema"):
@@ -52,5 +68,32 @@ class TrainingConfig:
             raise ValueError(f"training.decay is {self.decay!r}; use constant or cosine")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f"training.precision is {self.precision!r}; use auto, fp32 or bf16")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"training.threads is {self.threads}; it must be at least 1, or null for torch's choice")
+        if self.unreadable not in ("raise", "skip"):
+            raise ValueError(f"training.unreadable is {self.unreadable!r}; use raise or skip")
+        if self.zero not in (None, 0, 1, 2, 3):
+            raise ValueError(f"training.zero is {self.zero}; use 0, 1, 2, 3, or null for plain torch")
+        for name in ("threads", "micro_batch_size"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"training.{name} is {value}; it must be at least 1, or null")
+
+    def micro_batches(self, processes: int) -> tuple[int, int]:
+        """(examples that a process takes at once, how often it does so in a step).
+
+        Raises ValueError where the batch does not divide.
+        """
+        share, left = divmod(self.batch_size, processes)
+        if left:
+            nearest = share * processes or processes
+            raise ValueError(
+                f"training.batch_size is {self.batch_size}, which {processes} processes cannot share equally; "
+                f"{nearest} and {(share + 1) * processes} would do"
+            )
+        size = min(self.micro_batch_size or share, share)
+        if share % size:
+            divisors = [n for n in range(1, share + 1) if not share % n]
+            near = min(divisors, key=lambda n: abs(n - size))
+            raise ValueError(
+                f"training.micro_batch_size is {size}, which does not divide the {share} examples that each of {processes} "
+                f"processes has of training.batch_size={self.batch_size}; {near} would do"
+            )
+        return size, share // size

@@ -3,162 +3,157 @@
 import math
 import signal
 import threading
-import time
-from contextlib import nullcontext
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
-from millivid.training.checkpoint import RunError, load_newest_checkpoint, save_checkpoint
+from millivid.training.checkpoint import RunError, newest_checkpoint, read_checkpoint, save_checkpoint, write_whole
 from millivid.training.config import TrainingConfig
-from millivid.training.muon import bf16_is_fast
-from millivid.training.optimizer import Optimizer, learning_rate_factor
+from millivid.training.engine import Engine, make_engine, spare
+from millivid.training.loader import load_batches
+from millivid.training.log import Log
+from millivid.training.optimizer import learning_rate_factor
+from millivid.training.processes import Processes
+from millivid.training.task import Task
+from millivid.training.throughput import Throughput
 
 
-class Task(Protocol):
-    """What is trained: a model, its examples and its loss. Every random number comes from the generators given."""
+def train(
+    task: Task,
+    config: TrainingConfig,
+    out: Path,
+    progress: bool = True,
+    processes: Processes | None = None,
+) -> nn.Module:
+    """Train, logging and checkpointing under `out`, from the newest checkpoint there.
 
-    @property
-    def model(self) -> nn.Module:
-        """The model."""
+    Returns the trained model, on the CPU and in evaluation mode, with the running average of the weights where there is
+    one; the task's own model belongs to the engine from then on. Where several processes train (see `join_processes`), all
+    of them call this, and all get the model.
 
-    def batch(self, step: int, generator: torch.Generator) -> Any:
-        """The examples of one step (from 0), on the CPU."""
-
-    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and named parts of it for the log."""
-
-
-def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """The random numbers of one step: a function of seed and step alone, so that there is no state to save."""
-    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) % 2**63)
-
-
-def train(task: Task, config: TrainingConfig, out: Path, progress: bool = True) -> nn.Module:
-    """Train, logging and checkpointing under `out`, from the newest checkpoint there; returns the trained model.
-
-    Ctrl-C and SIGTERM save a checkpoint before they go on their way, as KeyboardInterrupt. A step whose gradient is not
-    finite changes nothing and is counted. Raises RunError when the checkpoint does not fit the model, or when more than
+    Ctrl-C and SIGTERM save a checkpoint after the step that is under way, and raise KeyboardInterrupt; a second Ctrl-C raises
+    it at once and saves nothing. A step whose loss or gradient is not finite changes nothing and is counted. Raises RunError
+    when the checkpoint does not fit the model, an example cannot be read, a checkpoint cannot be written, or more than
     `max_skipped` steps were passed over; the last one's batch is then in `skipped_batch.pt`.
     """
+    processes = processes or Processes(device=next(task.model.parameters()).device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    model = task.model.train()
-    device = next(model.parameters()).device
-    optimizer = Optimizer(model, config)
-    average = {name: p.detach().clone() for name, p in model.named_parameters()} if config.ema else None
-    step, skipped = _resume(model, optimizer, average, out)
-    autocast = torch.autocast(device.type, torch.bfloat16) if _use_bf16(config, device) else nullcontext()
-    bar = tqdm(
-        total=config.steps, initial=step, unit="step", desc=f"train {out.name}", disable=not progress, smoothing=0.05
-    )
+    whole = spare(task.model)
+    state = _resume(task.model, config, out, processes)
+    task.model.train()
+    throughput = Throughput.of(task, config, processes)
+    engine = make_engine(task, config, processes)
+    if state is not None:
+        _load(engine, state, out)
+    step, skipped = (int(state["step"]), int(state["skipped"])) if state else (0, 0)
+    average = config.ema > 0
 
     def save() -> None:
-        state = {
+        written = {
             "step": step,
             "skipped": skipped,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "average": average,
+            "updates": engine.updates,
+            "model": engine.weights(average=False, keep=processes.first),
+            "optimizer": engine.state(keep=processes.first),
         }
-        save_checkpoint(out, step, state, config.keep, config.keep_every)
+        processes.once(lambda: save_checkpoint(out, step, written, config.keep, config.keep_every))
 
-    started, counted = time.monotonic(), 0
-    interrupted = _Interrupts()
-    with SummaryWriter(str(out / "logs"), purge_step=step) as writer, bar:
-        try:
-            while step < config.steps:
-                if interrupted:
-                    raise KeyboardInterrupt
-                generator = step_generator(config.seed, step)
-                batch = task.batch(step, generator)
-                with autocast:
-                    loss, parts = task.loss(batch, generator)
-                loss.backward()
-                norm = optimizer.update(step)
-                if not math.isfinite(norm):
-                    skipped += 1
-                    if skipped > config.max_skipped:
-                        torch.save(batch, out / "skipped_batch.pt")
-                        raise RunError(
-                            f"the gradient was not finite in {skipped} steps, the last of them step {step + 1}, whose batch is "
-                            f"in {out / 'skipped_batch.pt'}; lower training.lr and start again"
-                        )
-                elif average is not None:
-                    _update_average(average, model, min(config.ema, (step + 1) / (step + 10)))
-                step, counted = step + 1, counted + config.batch_size
-                bar.update()
-                to_log = step % config.log_every == 0 or step == config.steps
-                to_save = step % config.checkpoint_every == 0 or step == config.steps
-                if to_log:
-                    value = float(loss.detach())
-                    rate = counted / (time.monotonic() - started)
-                    bar.set_postfix_str(f"loss {value:.4f}, {rate:.0f} samples/s")
-                    scalars = {"loss": loss.detach(), "gradient_norm": norm, **parts}
-                    scalars["learning_rate"] = torch.tensor(config.lr * learning_rate_factor(step - 1, config))
-                    scalars["samples_per_second"] = torch.tensor(rate)
-                    scalars["skipped_steps"] = torch.tensor(skipped)
-                    for name, scalar in scalars.items():
-                        writer.add_scalar(name, float(scalar), step)
-                if to_save:
-                    save()
-        except KeyboardInterrupt:
-            save()
-            raise
-        finally:
-            interrupted.restore()
-    if average is not None:
-        model.load_state_dict(average, strict=False)
-    return model.eval()
+    log = Log(out, config, processes, step, throughput, progress)
+    with log, _Interrupts(processes) as interrupted:
+        for batches, unreadable in load_batches(task.examples, config, processes, step):
+            log.unreadable(unreadable)
+            weights = [task.weight(batch) for batch in batches]
+            total, stop = processes.sum(sum(weights), interrupted.came)
+            if stop:
+                save()
+                raise KeyboardInterrupt
+            loss, parts = engine.run(batches, [weight / total for weight in weights])
+            norm = engine.update(step)
+            step += 1
+            if not math.isfinite(norm):
+                skipped += 1
+                if skipped > config.max_skipped:
+                    raise _too_many(skipped, step, batches, out, processes)
+            log.step(loss, parts, norm, config.lr * learning_rate_factor(step - 1, config), skipped)
+            if config.pictures_every and hasattr(task, "pictures") and step % config.pictures_every == 0:
+                _fill(whole, engine.weights(average, keep=processes.first))
+                if processes.first:
+                    log.pictures(task.pictures(whole.eval()))
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                save()
+    _fill(whole, engine.weights(average, keep=True))
+    return whole.eval()
 
 
 class _Interrupts:
-    """True once Ctrl-C or SIGTERM came; until `restore`, the first only sets this, so that a step is never torn."""
+    """`came` is 1 once Ctrl-C or SIGTERM did; of a single process, a second Ctrl-C does not wait for the step's end."""
 
-    def __init__(self) -> None:
-        self.came = False
+    def __init__(self, processes: Processes) -> None:
+        self.came = 0
+        self.alone = processes.count == 1
         self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Interrupts":
         if threading.current_thread() is threading.main_thread():
             self.previous = {number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
 
-    def _come(self, *_: object) -> None:
-        if self.came:
+    def _come(self, number: int, _: object) -> None:
+        if self.came and self.alone and number == signal.SIGINT:  # launchers send both, and mean it once
             raise KeyboardInterrupt
-        self.came = True
+        self.came = 1
 
-    def __bool__(self) -> bool:
-        return self.came
-
-    def restore(self) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
 
-def _use_bf16(config: TrainingConfig, device: torch.device) -> bool:
-    return config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(device))
-
-
-@torch.no_grad()
-def _update_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    for name, parameter in model.named_parameters():
-        average[name].lerp_(parameter.detach(), 1 - decay)
-
-
-def _resume(model: nn.Module, optimizer: Optimizer, average: dict[str, Tensor] | None, out: Path) -> tuple[int, int]:
-    """Take over the newest checkpoint; returns its step, and how many were passed over before it."""
-    state = load_newest_checkpoint(out)
-    if state is None:
-        return 0, 0
+def _resume(model: nn.Module, config: TrainingConfig, out: Path, processes: Processes) -> Mapping[str, Any] | None:
+    """The newest checkpoint that is whole, with its weights already in the model."""
+    file = processes.once(lambda: newest_checkpoint(out))
+    if file is None:
+        return None
+    state = read_checkpoint(file)
     try:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if average is not None:
-            for name, value in average.items():
-                value.copy_(state["average"][name])
-        return int(state["step"]), int(state.get("skipped", 0))
+        if bool(config.ema) != ("average" in state["optimizer"]):
+            raise KeyError("average")
+        _fill(model, state["model"])
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it") from error
+        raise _of_another_config(out) from error
+    return state
+
+
+def _load(engine: Engine, state: Mapping[str, Any], out: Path) -> None:
+    try:
+        engine.load_state(state["optimizer"], int(state["updates"]))
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise _of_another_config(out) from error
+
+
+def _of_another_config(out: Path) -> RunError:
+    return RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it")
+
+
+def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put trained parameters by name into a model; frozen ones and buffers stay."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if weights and weights.keys() != trained.keys():
+        raise KeyError(f"{sorted(weights.keys() ^ trained.keys())}")
+    with torch.no_grad():
+        for name, value in weights.items():
+            if trained[name].shape != value.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, not {tuple(trained[name].shape)}")
+            trained[name].copy_(value)
+
+
+def _too_many(skipped: int, step: int, batches: list[Any], out: Path, processes: Processes) -> RunError:
+    file = out / ("skipped_batch.pt" if processes.first else f"skipped_batch_{processes.rank}.pt")
+    write_whole(file, lambda partial: torch.save(batches, partial))
+    return RunError(
+        f"the loss or gradient was not finite in {skipped} steps, the last of them step {step}, whose batch is in {file}; "
+        "lower training.lr and start again"
+    )

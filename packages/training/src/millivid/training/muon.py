@@ -1,12 +1,13 @@
-"""Muon for every device: torch's optimizer, with the orthogonalisation in the precision that is fast there."""
-
-import math
-from collections.abc import Callable
-from typing import Any
+"""Muon's orthogonalisation, in the precision that is fast on the device (Jordan et al. 2024)."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+MOMENTUM = 0.95
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+STEPS = 5
+EPS = 1e-7
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -16,52 +17,20 @@ def bf16_is_fast(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
-def orthogonalize(
-    gradient: Float[Tensor, "m n"], coefficients: tuple[float, float, float], steps: int, eps: float, dtype: torch.dtype
-) -> Float[Tensor, "m n"]:
-    """Nearly U V^T of the gradient's singular value decomposition, by Newton-Schulz iteration (Jordan et al. 2024)."""
-    a, b, c = coefficients
+def orthogonalize(gradient: Float[Tensor, "m n"], dtype: torch.dtype | None = None) -> Float[Tensor, "m n"]:
+    """Nearly U V^T of the gradient's singular value decomposition, by Newton-Schulz iteration.
+
+    dtype: of the iteration; None for bfloat16, as torch.optim.Muon has it, where that is fast, and float32 elsewhere, since
+    some CPUs emulate bfloat16 at a thirtieth of float32's speed.
+    """
+    if dtype is None:
+        dtype = torch.bfloat16 if bf16_is_fast(gradient.device) else torch.float32
+    a, b, c = COEFFICIENTS
     x = gradient.to(dtype)
     if tall := len(x) > x.shape[1]:
         x = x.T
-    x = x / x.norm().clamp(min=eps)
-    for _ in range(steps):
+    x = x / x.norm().clamp(min=EPS)
+    for _ in range(STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if tall else x
-
-
-class Muon(torch.optim.Muon):
-    """`torch.optim.Muon` with learning rates matched to AdamW's, orthogonalising in float32 where bfloat16 is slow.
-
-    torch's own step always works in bfloat16, which some CPUs emulate at a thirtieth of float32's speed.
-    """
-
-    def __init__(self, params: Any, lr: float, weight_decay: float) -> None:
-        super().__init__(params, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
-        if all(bf16_is_fast(p.device) for group in self.param_groups for p in group["params"]):
-            return super().step(closure)
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
-        return loss
-
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        gradient, momentum = parameter.grad, group["momentum"]
-        assert gradient is not None
-        buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
-        buffer.lerp_(gradient, 1 - momentum)
-        update = gradient.lerp(buffer, momentum) if group["nesterov"] else buffer
-        update = orthogonalize(update, group["ns_coefficients"], group["ns_steps"], group["eps"], torch.float32)
-        rate = group["lr"] * 0.2 * math.sqrt(max(parameter.shape))  # the update's size then matches AdamW's
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(update, alpha=-rate)

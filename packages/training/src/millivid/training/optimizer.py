@@ -1,24 +1,28 @@
-"""Muon for the weight matrices of linear layers, AdamW for the rest, behind one handle."""
+"""Muon for the weight matrices of linear layers, AdamW for the rest, on whole parameters or on shards of them."""
 
 import math
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from millivid.training.config import TrainingConfig
-from millivid.training.muon import Muon
+from millivid.training.muon import MOMENTUM, orthogonalize
+from millivid.training.shards import Shard
+
+BETAS, EPS = (0.9, 0.999), 1e-8
+State = dict[str, dict[str, Tensor]]
+"""Tensors of a kind (momentum_buffer, exp_avg, exp_avg_sq, average) by the name of their parameter."""
 
 
-def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(weights of linear layers, everything else), each parameter once."""
-    matrices: dict[int, nn.Parameter] = {
-        id(module.weight): cast(nn.Parameter, module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Linear) and module.weight.requires_grad
-    }
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in matrices]
-    return list(matrices.values()), rest
+def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """(weights of linear layers, everything else that is trained) by name, each parameter once."""
+    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    matrices = {name: p for name, p in trained.items() if id(p) in linear}
+    return matrices, {name: p for name, p in trained.items() if name not in matrices}
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
@@ -30,44 +34,113 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
     return warmup * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class Optimizer:
-    """Clips gradients and updates a model's parameters at a step's learning rate."""
+class MuonAdamW(torch.optim.Optimizer):
+    """Updates a model as `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")` and `torch.optim.AdamW` do, side by side.
+
+    The tensors that it updates may be replaced by flat shards of which every process holds one (what ZeRO does): then
+    `shards` has to say how the parameters lie in them. Muon's momentum and AdamW's moments are kept per shard; a matrix's
+    update is gathered before it is orthogonalised. With `config.ema`, a running average of the weights is kept beside.
+
+    Raises ValueError for a model without linear layers.
+    """
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self.config = config
         matrices, rest = split_parameters(model)
         if not matrices:
             raise ValueError(f"{type(model).__name__} has no linear layer, so Muon has nothing to train")
-        self.parameters = matrices + rest
-        self.parts: dict[str, torch.optim.Optimizer] = {
-            "muon": Muon(matrices, lr=config.lr, weight_decay=config.weight_decay),
-            "adamw": torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=True),
-        }
+        groups = [{"params": list(matrices.values()), "rule": "muon"}, {"params": list(rest.values()), "rule": "adamw"}]
+        super().__init__([group for group in groups if group["params"]], {"lr": config.lr})
+        self.config = config
+        self.updates = 0
+        self.clip: float | None = None
+        self.norm: Tensor | None = None
+        self.shards: dict[Tensor, Shard] = {p: Shard.whole(name, p) for name, p in (matrices | rest).items()}
 
-    def update(self, step: int) -> Tensor:
-        """Apply the gradients of one step and drop them; returns their norm before clipping.
+    def prepare(self, step: int) -> None:
+        """Set the learning rate of a training step (from 0), before `step`."""
+        self.rate = self.config.lr * learning_rate_factor(step, self.config)
+        self.decay = min(self.config.ema, (step + 1) / (step + 10))
 
-        Where the norm is not finite, nothing changes.
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every tensor that has a gradient; where `clip` is set, only if the gradient's norm is finite."""
+        if self.clip is not None:
+            gradients = [p for group in self.param_groups for p in group["params"]]
+            self.norm = torch.nn.utils.clip_grad_norm_(gradients, self.clip or math.inf)
+            if not torch.isfinite(self.norm):
+                return
+        for group in self.param_groups:
+            trained = [p for p in group["params"] if p.grad is not None]
+            if group["rule"] == "adamw":
+                self._adamw(trained)
+            else:
+                for p in trained:
+                    self._muon(p)
+            if self.config.ema:
+                for p in group["params"]:
+                    self._state(p, "average").lerp_(p, 1 - self.decay)
+
+    def _muon(self, p: Tensor) -> None:
+        gradient, buffer = cast(Tensor, p.grad), self._state(p, "momentum_buffer")
+        buffer.lerp_(gradient, 1 - MOMENTUM)
+        p.mul_(1 - self.rate * self.config.weight_decay)
+        shard = self.shards[p]
+        for parameter, update in shard.gather(gradient.lerp(buffer, MOMENTUM), only_mine=True):
+            rate = self.rate * 0.2 * math.sqrt(max(parameter.shape))  # the update's size then matches AdamW's
+            for place, values in shard.places(parameter, p, orthogonalize(update)):
+                place.add_(values, alpha=-rate)
+
+    def _adamw(self, trained: list[Tensor]) -> None:
+        adamw(
+            trained,
+            [cast(Tensor, p.grad) for p in trained],
+            [self._state(p, "exp_avg") for p in trained],
+            [self._state(p, "exp_avg_sq") for p in trained],
+            [],
+            [torch.full((), float(self.updates), device=p.device) for p in trained],
+            fused=True,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=self.rate,
+            weight_decay=self.config.weight_decay,
+            eps=EPS,
+            maximize=False,
+        )
+
+    def _state(self, p: Tensor, kind: str) -> Tensor:
+        state = self.state[p]
+        if kind not in state:
+            state[kind] = p.detach().clone() if kind == "average" else torch.zeros_like(p, requires_grad=False)
+        return cast(Tensor, state[kind])
+
+    def whole_state(self, keep: bool = True) -> State:
+        """All state tensors, whole, on the CPU; every process has to call it, those with keep=False get nothing."""
+        whole: State = {}
+        for p, shard in self.shards.items():
+            for kind in sorted(self.state.get(p, {})):
+                for parameter, tensor in shard.gather(self.state[p][kind]):
+                    if keep:
+                        whole.setdefault(kind, {})[parameter.name] = tensor.detach().to("cpu", copy=True)
+        return whole
+
+    @torch.no_grad()
+    def load_whole_state(self, state: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
+        """Take over what `whole_state` gave, also with another number of processes or another layout.
+
+        Raises KeyError or ValueError where it is of other parameters.
         """
-        limit = self.config.clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        if not torch.isfinite(norm):
-            for part in self.parts.values():
-                part.zero_grad(set_to_none=True)
-            return norm
-        rate = self.config.lr * learning_rate_factor(step, self.config)
-        for part in self.parts.values():
-            for group in part.param_groups:
-                group["lr"] = rate
-            part.step()
-            part.zero_grad(set_to_none=True)
-        return norm
+        self.updates = updates
+        for p, shard in self.shards.items():
+            for kind in state:
+                if any(parameter.name in state[kind] for parameter in shard.parameters):
+                    shard.scatter(state[kind], self._state(p, kind))
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state of both parts."""
-        return {name: part.state_dict() for name, part in self.parts.items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+    def weights(self, average: bool, keep: bool = True) -> dict[str, Tensor]:
+        """The trained parameters by name, or their running average, whole, on the CPU; as `whole_state`."""
+        whole: dict[str, Tensor] = {}
+        for p, shard in self.shards.items():
+            for parameter, tensor in shard.gather(self._state(p, "average") if average else p):
+                if keep:
+                    whole[parameter.name] = tensor.detach().to("cpu", copy=True)
+        return whole

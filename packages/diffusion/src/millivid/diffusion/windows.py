@@ -1,0 +1,152 @@
+"""Training examples of a video model: windows of encoded videos, of which only what a drawn step sees is read."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from millivid.data import LatentDataset
+from millivid.diffusion.motion import dead_reckon
+from millivid.diffusion.tokens import TokenBatch, stack_tokens
+from millivid.rollout import Chunk, StepTokens
+
+Odometry = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A step's tokens in a window of a video: latents as stored, the window's actions, and the example's random draws."""
+
+    x: Float[Tensor, "token c"]
+    step: int
+    actions: Int[Tensor, " frame"]
+    t: float
+    dropped: bool
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """Windows side by side: latents per token, action and pose per cell, and the draws per example.
+
+    group: the sampling group of each example's step.
+    """
+
+    x: Float[Tensor, "batch token c"]
+    tokens: TokenBatch
+    group: Int[Tensor, " batch"]
+    action: Int[Tensor, "batch cell"]
+    pose: Float[Tensor, "batch cell 3"] | None
+    t: Float[Tensor, " batch"]
+    dropped: Bool[Tensor, " batch"]
+    seeds: tuple[int, ...]
+
+
+class WindowExamples:
+    """Windows as long as a chunk, of the training videos that are; a video of n times that length counts n times.
+
+    tokens: the columns of each of the chunk's steps, as the model reads them. Where an example's window begins is drawn
+    from its share of the video, which step of the chunk it shows by the chunk's probabilities.
+    """
+
+    def __init__(
+        self,
+        dataset: LatentDataset,
+        chunk: Chunk,
+        tokens: Sequence[StepTokens],
+        context_dropout: float,
+        odometry: Odometry | None,
+    ) -> None:
+        self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
+        self.ids = long_enough(dataset, chunk)
+        self.shares = [dataset.num_frames(id) // chunk.num_frames for id in self.ids]
+        self.ends = list(accumulate(self.shares))
+        self.tokens = list(tokens)
+        self.reads = [_Read.of(step, dataset.index.grids) for step in self.tokens]
+        self.cumulative = torch.from_numpy(np.cumsum(chunk.step_probabilities))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def example(self, index: int, generator: torch.Generator) -> Window:
+        """A window of the video that the index belongs to. Raises DatasetError where it cannot be read."""
+        video = bisect_right(self.ends, index)
+        id, shares = self.ids[video], self.shares[video]
+        share = index - self.ends[video] + shares
+        place, chosen, t, dropped = torch.rand(4, dtype=torch.float64, generator=generator).tolist()
+        starts = self.dataset.num_frames(id) - self.chunk.num_frames + 1
+        first, last = share * starts // shares, (share + 1) * starts // shares
+        start = first + int(place * (last - first))
+        step = min(int(torch.searchsorted(self.cumulative, chosen, right=True)), len(self.tokens) - 1)
+        return Window(
+            x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
+            step=step,
+            actions=torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames)),
+            t=t,
+            dropped=dropped < self.context_dropout,
+            seed=int(torch.randint(2**62, (), generator=generator)),
+        )
+
+    def collate(self, examples: Sequence[Window]) -> WindowBatch:
+        """Examples as a batch; shorter sequences are padded with zeros."""
+        tokens = stack_tokens([self.tokens[example.step] for example in examples])
+        actions = torch.stack([example.actions for example in examples])
+        pose = None
+        if self.odometry is not None:
+            poses = dead_reckon(actions, self.odometry)
+            pose = poses.gather(1, tokens.cell_frame.unsqueeze(-1).expand(-1, -1, 3))
+        return WindowBatch(
+            x=torch.nn.utils.rnn.pad_sequence([example.x for example in examples], batch_first=True),
+            tokens=tokens,
+            group=torch.tensor([self.chunk.steps[example.step].group for example in examples]),
+            action=actions.gather(1, tokens.cell_frame),
+            pose=pose,
+            t=torch.tensor([example.t for example in examples], dtype=torch.float32),
+            dropped=torch.tensor([example.dropped for example in examples]),
+            seeds=tuple(example.seed for example in examples),
+        )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a step reads of a window: spans of frames per level, and which of the tokens read each of its tokens is.
+
+    order is None where the tokens come as they lie in the file.
+    """
+
+    spans: Mapping[int, tuple[tuple[int, int], ...]]
+    order: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, step: StepTokens, grids: Sequence[tuple[int, int]]) -> "_Read":
+        spans: dict[int, tuple[tuple[int, int], ...]] = {}
+        order, before = np.zeros(len(step), np.int64), 0
+        for level in np.unique(step.level).tolist():
+            mine = step.level == level
+            frames = np.unique(step.frame[mine])
+            breaks = np.flatnonzero(np.diff(frames) > 1) + 1
+            spans[level] = tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(frames, breaks))
+            height, width = grids[level]
+            place = np.searchsorted(frames, step.frame[mine])
+            order[mine] = before + (place * height + step.row[mine]) * width + step.column[mine]
+            before += len(frames) * height * width
+        as_it_lies = before == len(step) and bool((order == np.arange(before)).all())
+        return cls(spans, None if as_it_lies else order)
+
+    def read(self, dataset: LatentDataset, video: str, start: int) -> NDArray[np.float16]:
+        """The step's tokens in a window that begins at a frame of a video: float16 [token, channel]."""
+        spans = {level: [(start + a, start + b) for a, b in runs] for level, runs in self.spans.items()}
+        levels = dataset.read_spans(video, spans)
+        tokens = np.concatenate([levels[level].reshape(-1, dataset.index.channels) for level in self.spans])
+        return tokens if self.order is None else tokens[self.order]
+
+
+def long_enough(dataset: LatentDataset, chunk: Chunk) -> list[str]:
+    """The training videos that hold a whole chunk."""
+    return [id for id in dataset.index.splits.get("train", ()) if dataset.num_frames(id) >= chunk.num_frames]

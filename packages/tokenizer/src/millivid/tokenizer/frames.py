@@ -1,0 +1,57 @@
+"""Training examples of a tokenizer: single frames of clips, from memory or straight from the videos."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from tqdm import tqdm
+
+from millivid.data import ClipDataset
+
+Example = tuple[Tensor, int]
+"""A frame, uint8 (height, width, 3), and the level that it is decoded from."""
+
+
+class FrameExamples:
+    """The frames of training videos, each with a level drawn for it.
+
+    pool: frames held in memory; None to decode each from its video when it is drawn.
+    """
+
+    def __init__(self, dataset: ClipDataset, num_levels: int, pool: UInt8[Tensor, "frame h w 3"] | None = None) -> None:
+        self.dataset, self.num_levels, self.pool = dataset, num_levels, pool
+        self.ids = dataset.index.splits.get("train", ())
+        self.ends = list(accumulate(dataset.num_frames(id) for id in self.ids))
+
+    def __len__(self) -> int:
+        if self.pool is not None:
+            return len(self.pool)
+        return self.ends[-1] if self.ends else 0
+
+    def example(self, index: int, generator: torch.Generator) -> Example:
+        """A frame and a level. Raises DatasetError where its video cannot be read."""
+        level = int(torch.randint(self.num_levels, (), generator=generator))
+        if self.pool is not None:
+            return self.pool[index], level
+        video = bisect_right(self.ends, index)
+        id = self.ids[video]
+        frame = index - self.ends[video] + self.dataset.num_frames(id)
+        return torch.from_numpy(self.dataset.frames(id, [frame])[0]), level
+
+    def collate(self, examples: Sequence[Example]) -> tuple[UInt8[Tensor, "batch 3 h w"], Int[Tensor, " batch"]]:
+        """Frames and levels side by side."""
+        frames = torch.stack([frame for frame, _ in examples]).permute(0, 3, 1, 2)
+        return frames, torch.tensor([level for _, level in examples])
+
+
+def load_pool(
+    dataset: ClipDataset, ids: Sequence[str], count: int, hidden: bool = False
+) -> UInt8[Tensor, "frame h w 3"]:
+    """About `count` frames, evenly spread over the videos."""
+    stride = max(1, -(-sum(dataset.num_frames(id) for id in ids) // count))
+    with tqdm(ids, desc="read frames", unit="video", disable=hidden) as bar:
+        return torch.from_numpy(np.concatenate([dataset.read(id).frames[::stride] for id in bar]))

@@ -1,0 +1,35 @@
+"""A training module as a command: `python -m`, torchrun or deepspeed, and one sentence for every mistake."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from millivid.training.processes import leave_processes
+from millivid.training.settings import load_config
+
+MISTAKE, STOPPED = 2, 130
+
+
+def run_command(function: Callable[[Any], Any], cls: type, conf: Path | None, words: Sequence[str]) -> int:
+    """Run a function on the settings that the words give; returns the exit code: 0, 2 for a mistake, 130 when stopped."""
+    try:
+        result = function(load_config(cls, words, conf))
+        leave_processes()
+    except KeyboardInterrupt:
+        print("stopped; the run is saved: start the same command again to go on", file=sys.stderr)
+        return STOPPED
+    except (ValueError, OSError, ImportError) as error:
+        print(f"{Path(sys.argv[0]).parent.name}: {explain(error)}", file=sys.stderr)
+        return MISTAKE
+    if result is not None:
+        print(f"done: {result}")
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """An error that a user can cause, in one sentence."""
+    told = str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        told = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
+    return " ".join(told.split())

@@ -1,0 +1,124 @@
+"""What a run would be: settings, sizes, steps and memory, without training."""
+
+import weakref
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from millivid.training.checkpoint import RunError
+from millivid.training.config import TrainingConfig
+from millivid.training.engine import checkpoint_blocks, use_bf16
+from millivid.training.loader import Positions
+from millivid.training.optimizer import split_parameters
+from millivid.training.processes import Processes
+from millivid.training.settings import to_plain
+from millivid.training.task import Task
+from millivid.training.throughput import count_flops
+
+GIB, FLOAT = 2**30, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes that each process holds at the end of a forward pass."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: Processes) -> str:
+    """The resolved settings, and what follows from them, in words. Reads one example and runs one forward pass of it.
+
+    The task's model belongs to this function from then on. Raises RunError where the example cannot be read, ValueError
+    where the batch does not divide among the processes.
+    """
+    size, count = config.micro_batches(processes.count)
+    matrices, rest = ({name: p.numel() for name, p in part.items()} for part in split_parameters(task.model))
+    example, told = Positions(task.examples, config)[0]
+    if example is None:
+        raise RunError(told[-1])
+    batch = task.examples.collate([example])
+    flops = 3 * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
+    memory = estimate_memory(task, batch, config, processes)
+    parts = {name: getattr(memory, name) / GIB for name in ("weights", "gradients", "optimizer", "activations")}
+    examples = config.steps * config.batch_size
+    sizes = [
+        f"parameters       {sum(matrices.values()) + sum(rest.values()):,} "
+        f"({sum(matrices.values()):,} in {len(matrices)} matrices by Muon, {sum(rest.values()):,} by AdamW)",
+        f"sequence length  {getattr(task, 'tokens', 0):,} tokens an example",
+        f"examples         {len(task.examples):,} an epoch",
+        f"steps            {config.steps:,} of {config.batch_size:,} examples: {examples:,}, "
+        f"{examples / len(task.examples):.1f} epochs",
+        f"processes        {processes.count}, each {count} x {size} examples a step",
+        f"arithmetic       {flops / 1e12:.4g} Tflop an example, forward and backward",
+        f"memory           about {memory.total / GIB:.2f} GiB a process: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in parts.items()),
+    ]
+    return OmegaConf.to_yaml(OmegaConf.create(to_plain(settings))) + "\n" + "\n".join(sizes)
+
+
+def estimate_memory(task: Task, batch: Any, config: TrainingConfig, processes: Processes) -> Memory:
+    """What each process will hold, by ZeRO's arithmetic (Rajbhandari et al. 2020) and what one example's forward pass keeps."""
+    matrices, rest = (sum(p.numel() for p in part.values()) for part in split_parameters(task.model))
+    trained, states = matrices + rest, matrices + 2 * rest + (matrices + rest) * (config.ema > 0)
+    stage, shares = config.zero or 0, processes.count
+    whole = sum(p.numel() for p in task.model.parameters())
+    if config.checkpoint_activations:
+        checkpoint_blocks(task.model)
+    return Memory(
+        weights=FLOAT
+        * (whole // (shares if stage == 3 else 1) + (trained // shares if stage else 0)),  # and ZeRO's own copy
+        gradients=FLOAT * trained // (shares if stage >= 2 else 1),
+        optimizer=FLOAT * states // (shares if stage else 1),
+        activations=kept_bytes(task, batch, use_bf16(config, processes.device))
+        * config.micro_batches(processes.count)[0],
+    )
+
+
+def kept_bytes(task: Task, batch: Any, bf16: bool) -> int:
+    """Bytes that a batch's forward pass allocates and keeps for the backward pass."""
+    device = next(task.model.parameters()).device
+    with _Allocations() as allocations:
+        with torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
+            loss, _ = task.loss(batch)
+        kept = allocations.bytes
+    del loss
+    return kept
+
+
+class _Allocations(TorchDispatchMode):
+    """Counts the bytes of tensors that were made under it and are still alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+        self.seen: set[int] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, torch.Tensor):
+                self._watch(tensor.untyped_storage())
+        return out
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self.seen:
+            self.seen.add(key)
+            self.bytes += storage.nbytes()
+            weakref.finalize(storage, self._forget, key, storage.nbytes())
+
+    def _forget(self, key: int, size: int) -> None:
+        self.seen.discard(key)
+        self.bytes -= size

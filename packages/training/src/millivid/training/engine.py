@@ -1,0 +1,171 @@
+"""What runs a model forward, backward and through the optimizer: plain torch, on one process or many."""
+
+import copy
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Protocol, cast
+
+import torch
+import torch.utils.checkpoint
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from millivid.training.config import TrainingConfig
+from millivid.training.muon import bf16_is_fast
+from millivid.training.optimizer import MuonAdamW, State
+from millivid.training.processes import Processes
+from millivid.training.task import Parts, Task
+
+
+class Engine(Protocol):
+    """A model in training. What it holds may be spread over processes; what it gives and takes is whole."""
+
+    def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
+        """Gradients of the weighted sum of the batches' losses, added over all processes; returns that sum of this one."""
+
+    def update(self, step: int) -> float:
+        """Apply and drop the gradients; returns their norm before clipping. Where that is not finite, nothing changes."""
+
+    def weights(self, average: bool, keep: bool) -> dict[str, Tensor]:
+        """The trained parameters, or their running average; with keep=False only helps the other processes."""
+
+    def state(self, keep: bool) -> State:
+        """The optimizer's tensors; as `weights`."""
+
+    @property
+    def updates(self) -> int:
+        """How many steps changed the weights."""
+
+    def load_state(self, state: State, updates: int) -> None:
+        """Take over what `state` gave. The weights have to be in the model before the engine is made."""
+
+
+class LossOf(nn.Module):
+    """A task's loss as a module, so that what wraps modules can wrap it."""
+
+    def __init__(self, task: Task, bf16: bool) -> None:
+        super().__init__()
+        self.model = task.model
+        self._loss, self._bf16 = task.loss, bf16
+
+    def forward(self, batch: Any) -> tuple[Tensor, Parts]:
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16) if self._bf16 else nullcontext():
+            return self._loss(batch)
+
+
+class TorchEngine:
+    """Plain torch: one process, or several that each hold the whole model and add their gradients."""
+
+    def __init__(self, task: Task, config: TrainingConfig, processes: Processes) -> None:
+        self.processes = processes
+        self.module = LossOf(task, use_bf16(config, processes.device))
+        if processes.count > 1:
+            for tensor in task.model.state_dict().values():
+                dist.broadcast(tensor, src=0)
+        self.optimizer = MuonAdamW(task.model, config)
+        self.optimizer.clip = config.clip
+        self.trained = [p for p in task.model.parameters() if p.requires_grad]
+
+    def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
+        total, parts = torch.zeros((), device=self.processes.device), []
+        for batch, weight in zip(batches, weights, strict=True):
+            loss, told = self.module(batch)
+            (loss * weight * finite(loss)).backward()
+            total += loss.detach() * weight
+            parts.append(told)
+        if self.processes.count > 1:
+            self._add_gradients()
+        return total, parts
+
+    @torch.no_grad()
+    def _add_gradients(self) -> None:
+        """Sum gradients over the processes, in one go after the backward pass."""
+        for p in self.trained:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        gradients = [cast(Tensor, p.grad) for p in self.trained]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, added in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(added.view_as(gradient))
+
+    def update(self, step: int) -> float:
+        self.optimizer.prepare(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        norm = float(self.optimizer.norm)  # type: ignore[arg-type]
+        self.optimizer.updates += norm < float("inf")
+        return norm
+
+    @property
+    def updates(self) -> int:
+        return self.optimizer.updates
+
+    def weights(self, average: bool, keep: bool) -> dict[str, Tensor]:
+        return self.optimizer.weights(average, keep)
+
+    def state(self, keep: bool) -> State:
+        return self.optimizer.whole_state(keep)
+
+    def load_state(self, state: State, updates: int) -> None:
+        self.optimizer.load_whole_state(state, updates)
+
+
+def make_engine(task: Task, config: TrainingConfig, processes: Processes) -> Engine:
+    """The engine that the settings ask for, around the task's model, which belongs to it from then on."""
+    if config.checkpoint_activations:
+        checkpoint_blocks(task.model)
+    if config.compile:
+        compile_blocks(task.model)
+    if config.zero is None:
+        return TorchEngine(task, config, processes)
+    from millivid.training.deepspeed_engine import DeepSpeedEngine
+
+    return DeepSpeedEngine(task, config, processes)
+
+
+def finite(loss: Tensor) -> Tensor:
+    """1 for a finite loss, else NaN: a factor that lets no gradient of such a loss pass for a good one."""
+    return 1 + 0 * loss.detach()
+
+
+def blocks(model: nn.Module) -> list[nn.Module]:
+    """The repeated parts of a model, the elements of its lists named `blocks`; the model itself where it has none."""
+    named = model.named_modules()
+    return [
+        block
+        for name, module in named
+        if name.split(".")[-1] == "blocks" and isinstance(module, nn.ModuleList)
+        for block in module
+    ] or [model]
+
+
+def checkpoint_blocks(model: nn.Module) -> None:
+    """Keep only the inputs of a model's blocks for the backward pass, and compute what is inside again there."""
+    for block in blocks(model):
+        block.forward = _Checkpointed(block.forward)
+
+
+class _Checkpointed:
+    def __init__(self, forward: Any) -> None:
+        self.inner = forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return torch.utils.checkpoint.checkpoint(self.inner, *arguments, use_reentrant=False, **named)
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Compile a model's blocks, each kind once, where they stand, so that no parameter changes its name."""
+    for block in blocks(model):
+        block.compile()
+
+
+def use_bf16(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the forward pass runs under bfloat16 autocast; the weights stay float32."""
+    return config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(device))
+
+
+def spare(model: nn.Module) -> nn.Module:
+    """A copy of a model on the CPU, to look at weights while the model itself belongs to an engine."""
+    return copy.deepcopy(model).cpu()

@@ -1,0 +1,117 @@
+"""What a run tells while it goes: a progress bar, TensorBoard, Weights & Biases where it is asked for."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from millivid.training.checkpoint import RunError
+from millivid.training.config import TrainingConfig
+from millivid.training.processes import Processes
+from millivid.training.task import Parts
+from millivid.training.throughput import Throughput
+
+
+class Log:
+    """Gathers what steps tell in every process and shows it in the first one, every `config.log_every` steps.
+
+    Values are means over the steps since the last time; nothing waits for the device in between.
+    """
+
+    def __init__(
+        self, out: Path, config: TrainingConfig, processes: Processes, step: int, throughput: Throughput, progress: bool
+    ) -> None:
+        self.config, self.processes, self.throughput = config, processes, throughput
+        self.steps, self.told, self.unread = step, set[str](), 0
+        self.begun, self.since = time.monotonic(), step
+        self.loss: list[Tensor] = []
+        self.parts: dict[str, list[Tensor]] = {}
+        self.writer = SummaryWriter(str(out / "logs"), purge_step=step + 1) if processes.first else None
+        self.wandb = _start_wandb(out, config) if config.wandb and processes.first else None
+        hidden = not (progress and processes.first)
+        self.bar = tqdm(
+            total=config.steps, initial=step, unit="step", desc=f"train {out.name}", disable=hidden, smoothing=0.05
+        )
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
+        if self.wandb is not None:
+            self.wandb.finish()
+
+    def unreadable(self, told: Sequence[str]) -> None:
+        """Count examples that could not be read, and name each once."""
+        self.unread += len(told)
+        for sentence in told:
+            if sentence not in self.told:
+                self.told.add(sentence)
+                tqdm.write(f"passed over: {sentence}", file=sys.stderr)
+
+    def step(self, loss: Tensor, parts: Sequence[Parts], norm: float, rate: float, skipped: int) -> None:
+        """One step's share of this process."""
+        self.steps += 1
+        self.bar.update()
+        self.loss.append(loss)
+        for told in parts:
+            for name, value in told.items():
+                self.parts.setdefault(name, []).append(value.detach())
+        if self.steps % self.config.log_every and self.steps != self.config.steps:
+            return
+        seconds, steps = time.monotonic() - self.begun, self.steps - self.since
+        mine = {name: (float(torch.stack(values).float().sum()), len(values)) for name, values in self.parts.items()}
+        everyones = self.processes.gather((float(torch.stack(self.loss).sum()), mine, self.unread))
+        scalars = {"loss": sum(total for total, _, _ in everyones) / steps}
+        for name in sorted({name for _, parts, _ in everyones for name in parts}):
+            sums = [parts[name] for _, parts, _ in everyones if name in parts]
+            scalars[name] = sum(total for total, _ in sums) / sum(count for _, count in sums)
+        samples = steps * self.config.batch_size / seconds
+        scalars |= {
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "samples_per_second": samples,
+            "tokens_per_second": samples * self.throughput.tokens,
+            "model_flops_utilization": self.throughput.utilization(samples / self.processes.count),
+            "skipped_steps": skipped,
+            "unreadable_examples": sum(unread for _, _, unread in everyones),
+        }
+        self.begun, self.since, self.loss, self.parts = time.monotonic(), self.steps, [], {}
+        if self.writer is not None:
+            for name, scalar in scalars.items():
+                self.writer.add_scalar(name, scalar, self.steps)
+            self.writer.flush()
+        if self.wandb is not None:
+            self.wandb.log(scalars, step=self.steps)
+        rates = f"{samples:.3g} samples/s, {samples * self.throughput.tokens:.3g} tokens/s"
+        self.bar.set_postfix_str(f"loss {scalars['loss']:.4f}, {rates}, MFU {scalars['model_flops_utilization']:.0%}")
+
+    def pictures(self, images: Mapping[str, Tensor]) -> None:
+        """Show images (3, height, width) in [0, 1]."""
+        for name, image in images.items():
+            if self.writer is not None:
+                self.writer.add_image(name, image.clamp(0, 1), self.steps)
+            if self.wandb is not None:
+                import wandb
+
+                self.wandb.log({name: wandb.Image(image.clamp(0, 1))}, step=self.steps)
+        if self.writer is not None:
+            self.writer.flush()
+
+
+def _start_wandb(out: Path, config: TrainingConfig) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise RunError(
+            f"training.wandb needs the wandb package ({error}); install millivid-training[wandb] or set training.wandb=null"
+        ) from error
+    return wandb.init(project=config.wandb, name=out.name, dir=str(out), id=f"{out.name}-{config.seed}", resume="allow")

@@ -1,0 +1,95 @@
+"""The processes that train together: who this one is, and what they tell each other beside the gradients."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+Result = TypeVar("Result")
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others; saving a checkpoint has to fit into it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among those that train together. device: the one that it works on."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = torch.device("cpu")
+    control: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and talks."""
+        return self.rank == 0
+
+    def sum(self, *values: float) -> tuple[float, ...]:
+        """Sums over all processes, in float64."""
+        if self.count == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(total, group=self.control)
+        return tuple(total.tolist())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, in order of rank."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value, group=self.control)
+        return values
+
+    def once(self, function: Callable[[], Result]) -> Result:
+        """What the function returns or raises in the first process, in all of them."""
+        if self.count == 1:
+            return function()
+        told: list[Any] = [None, None]
+        if self.first:
+            try:
+                told[0] = function()
+            except (ValueError, OSError) as error:
+                told[1] = error
+        dist.broadcast_object_list(told, src=0, group=self.control)
+        if told[1] is not None:
+            raise told[1]
+        result: Result = told[0]
+        return result
+
+    def max(self, value: Tensor) -> Tensor:
+        """The largest of all processes' values, elementwise."""
+        if self.count > 1:
+            value = value.cpu()
+            dist.all_reduce(value, dist.ReduceOp.MAX, group=self.control)
+        return value
+
+
+def join_processes(device: str = "cpu", group: bool = False) -> Processes:
+    """Meet the processes that a launcher started (torchrun, deepspeed, SLURM): RANK, WORLD_SIZE, LOCAL_RANK are set.
+
+    device: "cuda" becomes this process's own GPU. group: also make a process group where there is only one process.
+    """
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    own = torch.device(device)
+    if own.type == "cuda":
+        own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", own.index or 0)) if count > 1 else own.index or 0)
+        torch.cuda.set_device(own)
+    control = None
+    if (count > 1 or group) and not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
+        store = dist.HashStore() if count == 1 else None
+        dist.init_process_group(backend, timeout=PATIENCE, rank=rank, world_size=count, store=store)
+    if count > 1:
+        control = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return Processes(rank=rank, count=count, device=own, control=control)
+
+
+def leave_processes() -> None:
+    """Close the process group, where there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,48 @@
+"""What a training run trains: a model, its examples and its loss."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Parts = dict[str, Tensor]
+"""Named numbers for the log, each the mean over some of a batch's examples."""
+
+
+class Examples(Protocol):
+    """A set of examples. Everything random about one comes from the generator given, so that it can be made anew."""
+
+    def __len__(self) -> int:
+        """How many there are; each is drawn once per epoch."""
+
+    def example(self, index: int, generator: torch.Generator) -> Any:
+        """One of them, on the CPU. Raises ValueError or OSError, naming the file, where it cannot be read."""
+
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """Several as one batch."""
+
+
+class Task(Protocol):
+    """What is trained."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, on its device."""
+
+    @property
+    def examples(self) -> Examples:
+        """What it learns from."""
+
+    def loss(self, batch: Any) -> tuple[Tensor, Parts]:
+        """The mean loss of a batch, and named parts of it for the log."""
+
+    def weight(self, batch: Any) -> float:
+        """Over how much the loss is a mean: batches of a step are averaged by this. The number of examples, say."""
+
+
+class Pictures(Protocol):
+    """A task that has something to show."""
+
+    def pictures(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """Images (3, height, width) in [0, 1] by name, of a model in evaluation mode on the CPU."""

@@ -1,0 +1,154 @@
+"""Many processes: the same training on every stage of ZeRO, under both launchers, stopped and killed at any moment."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from millivid.training.checkpoint import checkpoints, newest_checkpoint, read_checkpoint
+
+HERE = Path(__file__).parent
+SECONDS = 300
+needs_deepspeed = pytest.mark.skipif(
+    subprocess.run([sys.executable, "-c", "import deepspeed"], capture_output=True).returncode != 0,
+    reason="deepspeed is not installed",
+)
+
+
+def free_port() -> str:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
+
+
+def command(launcher: str, script: str, *words: object) -> list[str]:
+    launchers = {
+        "python": [sys.executable],
+        "torchrun": [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node=2",
+            f"--master-port={free_port()}",
+        ],
+        "deepspeed": [
+            str(Path(sys.executable).with_name("deepspeed")),
+            *("--no_local_rank", "--num_accelerators=2", f"--master_port={free_port()}"),
+        ],
+    }
+    return [*launchers[launcher], str(HERE / script), *map(str, words)]
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+
+
+def start(launcher: str, script: str, *words: object) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(launcher, script, *words), env=ENVIRONMENT, start_new_session=True, **pipes)
+
+
+def rows(launcher: str, script: str, *words: object) -> list[dict]:
+    done = start(launcher, script, *words)
+    out, err = done.communicate(timeout=SECONDS)
+    assert done.returncode == 0, err[-3000:]
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+# A bfloat16 product is rounded to 8 bits, and rounded otherwise when a batch is split; Muon keeps the sign of what is small.
+LIMITS = {"fp32": {"loss": 2e-6, "weights": 1e-5}, "bf16": {"loss": 0.02, "weights": 0.04}}
+
+
+@needs_deepspeed
+@pytest.mark.parametrize("launcher", ["python", "torchrun"])
+def test_every_stage_trains_as_torchs_own_optimizers_do(tmp_path: Path, launcher: str) -> None:
+    table = rows(launcher, "agreement.py", tmp_path)
+    assert {(row["stage"], row["precision"]) for row in table} == {
+        (stage, precision) for stage in (None, 0, 1, 2, 3) for precision in ("fp32", "bf16")
+    }
+    for row in table:
+        assert row["processes"] == {"python": 1, "torchrun": 2}[launcher]
+        assert row["steps"] == 20
+        assert row["moved"] > 0.1
+        limits = LIMITS[row["precision"]]
+        assert row["loss"] < limits["loss"], row
+        assert row["weights"] < limits["weights"], row
+
+
+@needs_deepspeed
+def test_resuming_changes_no_bit_and_goes_on_with_other_processes_and_stages(tmp_path: Path) -> None:
+    alone, together = rows("python", "resuming.py", tmp_path), rows("torchrun", "resuming.py", tmp_path)
+    assert [row["stage"] for row in alone] == [row["stage"] for row in together] == [None, 0, 1, 2, 3]
+    for row in [*alone, *together]:
+        assert row["same"] == 0, row
+        others = {name: value for name, value in row.items() if name not in ("stage", "same")}
+        assert all(value < 1e-5 for value in others.values()), row
+    assert len(others) == 9  # the last stage with two processes went on from all others
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(newest_checkpoint(out))["model"]
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+LAUNCHES = [("torchrun", ""), pytest.param("deepspeed", "zero=2", marks=needs_deepspeed)]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "zero", "number"),
+    [("torchrun", "", signal.SIGTERM), pytest.param("deepspeed", "zero=2", signal.SIGINT, marks=needs_deepspeed)],
+)
+def test_a_signal_to_all_saves_and_stops_all(tmp_path: Path, launcher: str, zero: str, number: signal.Signals) -> None:
+    """As a terminal's Ctrl-C and a cluster's SIGTERM reach the launcher and the processes."""
+    run = start(launcher, "toy.py", tmp_path / "cut", "crawl=0.05", "steps=40", "checkpoint_every=10", *zero.split())
+    wait_for(lambda: checkpoints(tmp_path / "cut"))
+    time.sleep(0.5)  # in the middle of a step
+    os.killpg(run.pid, number)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert "the run is saved" in err, err[-3000:]
+    step = read_checkpoint(newest_checkpoint(tmp_path / "cut"))["step"]
+    assert step % 10  # not one of those that come every ten steps
+    rows(launcher, "toy.py", tmp_path / "cut", "steps=40", *zero.split())
+    rows(launcher, "toy.py", tmp_path / "whole", "steps=40", *zero.split())
+    a, b = weights(tmp_path / "cut"), weights(tmp_path / "whole")
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+@pytest.mark.parametrize(("launcher", "zero"), LAUNCHES)
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_dead_process_ends_the_others(tmp_path: Path, launcher: str, zero: str, dead: int) -> None:
+    run = start(launcher, "toy.py", tmp_path, "steps=10000", f"die={dead}", "checkpoint_every=2", *zero.split())
+    run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert read_checkpoint(newest_checkpoint(tmp_path))["step"] == 4
+
+
+def test_killed_at_twenty_moments_a_run_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    (told,) = rows("python", "killing.py", tmp_path / "kill", 20)
+    assert told["kills"] == 20
+    assert told["in a save"] > 0
+    assert told["steps"] > 20
+    assert told["same"]
+
+
+def test_a_batch_that_does_not_divide_is_told_in_one_sentence(tmp_path: Path) -> None:
+    run = start("torchrun", "toy.py", tmp_path / "x", "batch_size=7")
+    _, err = run.communicate(timeout=SECONDS)
+    assert run.returncode != 0
+    assert "training.batch_size is 7, which 2 processes cannot share equally; 6 and 8 would do" in err
+    assert (
+        "Traceback (most recent call last)" not in err.split("ChildFailedError")[0].split("torch/distributed/run.py")[0]
+    )
