@@ -129,16 +129,15 @@ class LatentDataset:
         Raises:
             DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
         """
-        frames, found = self.num_frames(video), {}
-        file = self._open(video)
+        frames, wanted = self.num_frames(video), []
         for level, parts in spans.items():
             if not 0 <= level < len(self.index.grids):
                 raise DatasetError(f"{self.folder} has levels 0 to {len(self.index.grids) - 1}; got level {level}.")
             for start, stop in parts:
                 check_span(self.folder, video, start, stop, frames)
             shape = (frames, *self.index.grids[level], self.index.channels)
-            found[level] = file.read(f"level_{level}", shape, np.float16, parts)
-        return found
+            wanted.append((f"level_{level}", shape, np.float16, parts))
+        return dict(zip(spans, self._open(video).read_many(wanted), strict=True))
 
     def read_all(self, video: str) -> tuple[NDArray[np.float16], ...]:
         """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""
