@@ -61,7 +61,22 @@ def test_the_kernels_benchmark(load: Callable[[str], ModuleType], monkeypatch: p
     assert kernels.table(results).count("\n") == 1 + len(results)
 
 
-TABLES = {"dit": "packages/diffusion/README.md", "kernels": "csrc/README.md"}
+def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
+    loader = load("loader")
+    sizes = loader.Sizes(
+        windows=(1, 1, 2, 2), history=0, videos=3, frames=24, examples=6, clips=2, clip_frames=20, clip_size=(32, 32)
+    )
+    results = loader.run(sizes, rounds=1)
+    assert [results[0]["case"], results[-1]["case"]] == ["360 tokens, cached", "frames of 32x32"]
+    for result in results:
+        assert result["variants"]["ours"]["ratio"] == 1
+        assert all(row["seconds"] > 0 for row in result["variants"].values())
+    ours, whole, pyramid = results[0]["bytes"].values()
+    assert ours == 360 * 32 * 2 + 6 * 8 < pyramid < whole == 6 * (340 * 32 * 2 + 8)
+    assert loader.table(results).count("\n") == sum(len(result["variants"]) for result in results) + 1
+
+
+TABLES = {"dit": "packages/diffusion/README.md", "kernels": "csrc/README.md", "loader": "packages/data/README.md"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
