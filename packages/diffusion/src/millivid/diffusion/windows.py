@@ -101,8 +101,9 @@ class WindowExamples:
         if self.odometry is not None:
             poses = dead_reckon(actions, self.odometry)
             pose = poses.gather(1, tokens.cell_frame.unsqueeze(-1).expand(-1, -1, 3))
+        x = [example.x for example in examples]
         return WindowBatch(
-            x=torch.nn.utils.rnn.pad_sequence([example.x for example in examples], batch_first=True),
+            x=torch.stack(x) if tokens.key_mask is None else torch.nn.utils.rnn.pad_sequence(x, batch_first=True),
             tokens=tokens,
             group=torch.tensor([self.chunk.steps[example.step].group for example in examples]),
             action=actions.gather(1, tokens.cell_frame),

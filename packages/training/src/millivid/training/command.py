@@ -1,5 +1,6 @@
 """A training module as a command: `python -m`, torchrun or deepspeed, and one sentence for every mistake."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,16 +14,18 @@ MISTAKE, STOPPED = 2, 130
 
 def run_command(function: Callable[[Any], Any], cls: type, conf: Path | None, words: Sequence[str]) -> int:
     """Run a function on the settings that the words give; returns the exit code: 0, 2 for a mistake, 130 when stopped."""
+    first = os.environ.get("RANK", "0") == "0"
     try:
         result = function(load_config(cls, words, conf))
         leave_processes()
     except KeyboardInterrupt:
-        print("stopped; the run is saved: start the same command again to go on", file=sys.stderr)
+        if first:
+            print("stopped; the run is saved: start the same command again to go on", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError, ImportError) as error:
         print(f"{Path(sys.argv[0]).parent.name}: {explain(error)}", file=sys.stderr)
         return MISTAKE
-    if result is not None:
+    if result is not None and first:
         print(f"done: {result}")
     return 0
 

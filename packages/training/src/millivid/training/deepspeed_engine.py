@@ -1,7 +1,7 @@
 """DeepSpeed's ZeRO around the same optimizer: it shards parameters, gradients and states; the update stays ours.
 
 DeepSpeed has a Muon of its own. It is not used: it flags parameters by another rule, scales updates in another way, and at
-stages 2 and 3 clips what is already orthogonalised (docs/decisions/0007). Given an optimizer, DeepSpeed averages and clips
+stages 2 and 3 clips what is already orthogonalised (docs/decisions/0008). Given an optimizer, DeepSpeed averages and clips
 raw gradients, hands over flat shards of weights and gradients, and gathers the updated weights.
 """
 
@@ -115,7 +115,6 @@ def import_deepspeed(device: torch.device) -> Any:
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed wants it of a lone process too
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*torch.distributed.* is deprecated", category=FutureWarning)
     try:
         import deepspeed
@@ -129,6 +128,7 @@ def import_deepspeed(device: torch.device) -> Any:
             f"training.zero needs deepspeed=={VERSION}, whose layout of shards is known and tested, but "
             f"{deepspeed.__version__} is installed; install that one or set training.zero=null"
         )
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)  # it warns of every optimizer that is not its own
     if device.type == "cpu":  # an operation for inference, which would be compiled for a minute first
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed

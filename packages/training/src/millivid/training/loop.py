@@ -70,6 +70,7 @@ def train(
             total, stop = processes.sum(sum(weights), interrupted.came)
             if stop:
                 save()
+                interrupted.pass_on()
                 raise KeyboardInterrupt
             loss, parts = engine.run(batches, [weight / total for weight in weights])
             norm = engine.update(step)
@@ -90,22 +91,33 @@ def train(
 
 
 class _Interrupts:
-    """`came` is 1 once Ctrl-C or SIGTERM did; of a single process, a second Ctrl-C does not wait for the step's end."""
+    """`came` is 1 once Ctrl-C, SIGTERM or a signal that somebody else waits for did.
+
+    Of a single process, a second Ctrl-C does not wait for the step's end.
+    """
 
     def __init__(self, processes: Processes) -> None:
         self.came = 0
+        self.number: int | None = None
         self.alone = processes.count == 1
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> "_Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)}
+            announced = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
+            numbers = [signal.SIGINT, signal.SIGTERM, *announced]
+            self.previous = {number: signal.signal(number, self._come) for number in numbers}
         return self
 
     def _come(self, number: int, _: object) -> None:
         if self.came and self.alone and number == signal.SIGINT:  # launchers send both, and mean it once
             raise KeyboardInterrupt
-        self.came = 1
+        self.came, self.number = 1, number
+
+    def pass_on(self) -> None:
+        """Tell a cluster's own handler, which puts a job that runs out of time in the queue again."""
+        if self.number in (signal.SIGUSR1, signal.SIGUSR2):
+            self.previous[self.number](self.number, None)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():

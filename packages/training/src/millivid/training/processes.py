@@ -1,7 +1,8 @@
 """The processes that train together: who this one is, and what they tell each other beside the gradients."""
 
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -70,10 +71,12 @@ class Processes:
 
 
 def join_processes(device: str = "cpu", group: bool = False) -> Processes:
-    """Meet the processes that a launcher started (torchrun, deepspeed, SLURM): RANK, WORLD_SIZE, LOCAL_RANK are set.
+    """Meet the processes that a launcher started: torchrun and deepspeed set RANK and the like, `srun` its own variables.
 
     device: "cuda" becomes this process's own GPU. group: also make a process group where there is only one process.
     """
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        os.environ.update(slurm_environment(os.environ))
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     own = torch.device(device)
     if own.type == "cuda":
@@ -87,6 +90,23 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     if count > 1:
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
     return Processes(rank=rank, count=count, device=own, control=control)
+
+
+def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """What torchrun would set, of what `srun` sets for a task; the port depends on the job alone."""
+    hosts = ["scontrol", "show", "hostnames", given["SLURM_STEP_NODELIST"]]
+    try:
+        first = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise RuntimeError(f"the nodes of this SLURM job are unknown: {' '.join(hosts)} failed ({error})") from error
+    job = int(given["SLURM_JOB_ID"])
+    return {
+        "RANK": given["SLURM_PROCID"],
+        "WORLD_SIZE": given["SLURM_STEP_NUM_TASKS"],
+        "LOCAL_RANK": given["SLURM_LOCALID"],
+        "MASTER_ADDR": given.get("MASTER_ADDR", first),
+        "MASTER_PORT": given.get("MASTER_PORT", str(20_000 + job % 20_000)),
+    }
 
 
 def leave_processes() -> None:

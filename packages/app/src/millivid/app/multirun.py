@@ -1,0 +1,68 @@
+"""Commands as jobs of a cluster: Hydra's multirun, whose submitit launcher writes SLURM's job scripts."""
+
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+CONFIG = "millivid_jobs"
+
+
+def submit(words: Sequence[str]) -> int:
+    """Run a command as one job, or as several where a setting has several values: `training.lr=1e-3,3e-4`.
+
+    words: those of the command, `--multirun` among them, and Hydra's own (`hydra/launcher=submitit_slurm`,
+    `hydra.launcher.nodes=2`), which say where. Each of several jobs gets a folder of its own below `out=`.
+    Raises ValueError for words that cannot be read, ImportError where the launcher is missing.
+    """
+    own = [word for word in words if word.startswith(("hydra.", "hydra/"))]
+    jobs = expand([word for word in words if word not in own and word not in ("--multirun", "-m")])
+    if any("submitit" in word for word in own):
+        try:
+            import hydra_plugins.hydra_submitit_launcher  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher ({error}); install millivid-app[slurm]"
+            ) from error
+    ConfigStore.instance().store(name=CONFIG, node={"jobs": jobs, "job": 0})
+    sys.argv = ["millivid", "--multirun", "job=" + ",".join(map(str, range(len(jobs)))), *own]
+    hydra.main(config_path=None, config_name=CONFIG, version_base="1.3")(run_job)()
+    return 0
+
+
+def run_job(config: Any) -> None:
+    """One of the jobs, in each of its processes."""
+    from millivid.app.cli import main
+
+    GlobalHydra.instance().clear()  # the command composes its own settings
+    words = [str(word) for word in config.jobs[config.job]]
+    if code := main(words):
+        raise RuntimeError(f"millivid {' '.join(words)} ended with exit code {code}")
+
+
+def expand(words: Sequence[str]) -> list[list[str]]:
+    """The commands that one with several values per setting stands for."""
+    choices: list[list[str]] = []
+    swept: list[int] = []
+    for place, word in enumerate(words):
+        choices.append([word])
+        if "=" in word:
+            try:
+                (override,) = OverridesParser.create().parse_overrides([word])
+            except HydraException as error:
+                raise ValueError(f"the setting {word!r} cannot be read; write key=value or key=value,value") from error
+            if override.is_sweep_override():
+                key = word.split("=", 1)[0]
+                choices[-1] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+                swept.append(place)
+    jobs = [list(job) for job in itertools.product(*choices)]
+    for job in jobs if swept else []:
+        folder = ",".join(job[place] for place in swept)
+        job[:] = [f"{word}/{folder}" if word.startswith("out=") else word for word in job]
+    return jobs

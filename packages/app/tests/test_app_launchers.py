@@ -1,0 +1,66 @@
+"""The real models under both launchers, on two processes, against `millivid train` on one."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from millivid.app.cli import main
+
+COMMON = "training.steps=6 training.batch_size=4 training.warmup=0 training.ema=0 training.precision=fp32"
+RUNS = {
+    "diffusion": f"experiment=tiny_millivid data=latents {COMMON}",
+    "tokenizer": f"experiment=tiny data=clips frames_in_memory=0 {COMMON}",
+}
+
+
+def launched(launcher: str, module: str, *words: str, cwd: Path) -> subprocess.CompletedProcess:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    launch = {
+        "deepspeed": ["deepspeed", "--no_local_rank", "--num_accelerators=2", f"--master_port={port}", "--module"],
+        "torchrun": ["torchrun", "--nproc-per-node=2", f"--master-port={port}", "-m"],
+    }[launcher]
+    program = str(Path(sys.executable).with_name(launch[0]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    return subprocess.run(
+        [program, *launch[1:], module, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    ("launcher", "model", "more"),
+    [
+        ("deepspeed", "diffusion", "training.zero=2 training.micro_batch_size=1"),
+        ("torchrun", "tokenizer", "training.zero=3 training.checkpoint_activations=true"),
+        ("torchrun", "diffusion", "training.workers=1"),
+    ],
+)
+def test_two_processes_train_what_one_trains(walk: Path, tmp_path: Path, launcher: str, model: str, more: str) -> None:
+    if "zero" in more:
+        pytest.importorskip("deepspeed", reason="deepspeed is not installed")
+    words = RUNS[model].split()
+    module = f"millivid.{model}.train"
+    done = launched(launcher, module, *words, f"out={tmp_path}/two", *more.split(), cwd=walk)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("done: ") == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(walk)
+        assert main(["train", model, *words, f"out={tmp_path}/one"]) == 0
+    one, two = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
+    assert one.keys() == two.keys()
+    # Muon takes the sign, as it were, of what is next to nothing: after six steps some weights differ by more than rounding.
+    assert all(torch.allclose(one[name], two[name], atol=5e-5) for name in one)
+
+
+def test_a_mistake_is_told_once_per_process_and_without_traceback(tmp_path: Path) -> None:
+    done = launched("torchrun", "millivid.diffusion.train", "data=nowhere", f"out={tmp_path}/x", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "diffusion: nowhere" in done.stderr
+    assert 'millivid/diffusion/train.py"' not in done.stderr
