@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -371,3 +373,74 @@ def test_other_folders_and_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken" / "run.json").write_text("{")
     with pytest.raises(RunError, match="run.json cannot be read"):
         open_run(tmp_path / "broken", "toy", SETTINGS)
+
+
+@pytest.mark.parametrize("given", [{"compile": True}, {"checkpoint_activations": True}, {"micro_batch_size": 2}])
+def test_how_a_step_is_computed_changes_next_to_nothing(tmp_path: Path, given: dict) -> None:
+    plain, other = run(tmp_path / "plain", 10), run(tmp_path / "other", 10, **given)
+    assert plain.keys() == other.keys()
+    assert all(torch.allclose(plain[name], other[name], atol=1e-5) for name in plain)
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_older_checkpoints(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", 8)
+    run(tmp_path / "full", 4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = checkpoints(tmp_path / "full")[0].stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))  # no file may grow beyond
+    try:
+        with pytest.raises(RunError, match=r"step_00000006.pt could not be written \(.* MiB are free\); earlier check"):
+            run(tmp_path / "full", 8, checkpoint_every=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in (tmp_path / "full" / "checkpoints").glob("*.pt*")] == ["step_00000004.pt"]
+    assert_same(run(tmp_path / "full", 8), whole)
+
+
+def test_a_clusters_own_signal_saves_before_its_handler_is_called(tmp_path: Path) -> None:
+    def announce(index: int) -> None:
+        seen.append(index)
+        if len(seen) == 5 * 8:
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    seen: list[int] = []
+    told: list[int] = []
+
+    def requeue(number: int, _: object) -> None:
+        told.extend([number, read_checkpoint(newest_checkpoint(tmp_path))["step"]])
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(SystemExit):
+            run(tmp_path, 10, Toy(on_example=announce))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert told == [signal.SIGUSR2, 4]
+
+
+def test_weights_and_biases_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run(tmp_path, 4, log_every=2, pictures_every=4, wandb="millivid-tests")
+    (kept,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    content = kept.read_bytes()
+    assert b"model_flops_utilization" in content
+    assert b"grey" in content
+
+
+def test_without_the_package_weights_and_biases_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(
+        RunError, match=r"training.wandb needs the wandb package .*; install millivid-training\[wandb\]"
+    ):
+        run(tmp_path, 4, wandb="project")
+
+
+def test_without_the_package_zero_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    with pytest.raises(
+        RunError, match=r"training.zero needs DeepSpeed .*; install it with .*, or set training.zero=null"
+    ):
+        run(tmp_path, 4, zero=2)

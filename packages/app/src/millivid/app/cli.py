@@ -12,6 +12,7 @@ usage: millivid COMMAND [key=value ...]
   demo                 go on from held-out videos, compare: outputs/demo/index.html
   data generate        record first-person videos of generated worlds
   data import          the paper's released data   source=DIR out=CLIPS
+  data verify          check a dataset of latents   data=LATENTS
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS
   train diffusion      the video model              experiment=tiny_millivid data=LATENTS out=RUN
@@ -63,6 +64,23 @@ def _data_generate(config: DataGenerateConfig) -> Path:
     return config.out
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataVerifyConfig:
+    """data: a dataset of latents, whose files are counted, measured and hashed."""
+
+    data: Path = "???"  # type: ignore[assignment]
+
+
+def _data_verify(config: DataVerifyConfig) -> None:
+    from tqdm import tqdm
+
+    from millivid.data import LatentDataset
+
+    found = LatentDataset(config.data).verify(progress=tqdm)
+    hashed = f"{found.hashes} of them hashed" if found.hashes < found.videos else "all hashed"
+    print(f"{found.videos} videos, {found.frames} frames, {hashed}: as recorded")
+
+
 def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], Any], int]:
     """The config class, the folder of its experiments, what runs it, and how many words name it."""
     match list(words):
@@ -76,6 +94,8 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
             from millivid.app.import_data import ImportDataConfig, import_data
 
             return ImportDataConfig, None, import_data, 2
+        case ["data", "verify", *_]:
+            return DataVerifyConfig, None, _data_verify, 2
         case ["train", "tokenizer", *_]:
             from millivid.tokenizer import train as tokenizer_train
 

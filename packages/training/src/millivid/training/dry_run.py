@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
@@ -106,19 +107,20 @@ class _Allocations(TorchDispatchMode):
         self.seen: set[int] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for storage in _storages((args, kwargs)):  # what was there before
+            self.seen.add(storage._cdata)
         out = function(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, torch.Tensor):
-                self._watch(tensor.untyped_storage())
+        for storage in _storages(out):
+            if storage._cdata not in self.seen:
+                self.seen.add(storage._cdata)
+                self.bytes += storage.nbytes()
+                weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
         return out
-
-    def _watch(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key not in self.seen:
-            self.seen.add(key)
-            self.bytes += storage.nbytes()
-            weakref.finalize(storage, self._forget, key, storage.nbytes())
 
     def _forget(self, key: int, size: int) -> None:
         self.seen.discard(key)
         self.bytes -= size
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, torch.Tensor)]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
+from millivid.training.loader import random_bits
 from millivid.training.processes import Processes
 from millivid.training.task import Parts
 from millivid.training.throughput import Throughput
@@ -114,4 +115,5 @@ def _start_wandb(out: Path, config: TrainingConfig) -> Any:
         raise RunError(
             f"training.wandb needs the wandb package ({error}); install millivid-training[wandb] or set training.wandb=null"
         ) from error
-    return wandb.init(project=config.wandb, name=out.name, dir=str(out), id=f"{out.name}-{config.seed}", resume="allow")
+    identity = f"{random_bits('wandb', str(out.resolve())):016x}"  # the same for every launch of a run
+    return wandb.init(project=config.wandb, name=out.name, dir=str(out), id=identity, resume="allow")
