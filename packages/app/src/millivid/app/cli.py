@@ -72,11 +72,13 @@ class DataVerifyConfig:
 
 
 def _data_verify(config: DataVerifyConfig) -> None:
+    from functools import partial
+
     from tqdm import tqdm
 
     from millivid.data import LatentDataset
 
-    found = LatentDataset(config.data).verify(progress=tqdm)
+    found = LatentDataset(config.data).verify(progress=partial(tqdm, desc="verify", unit="video"))
     hashed = f"{found.hashes} of them hashed" if found.hashes < found.videos else "all hashed"
     print(f"{found.videos} videos, {found.frames} frames, {hashed}: as recorded")
 
