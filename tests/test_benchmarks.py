@@ -76,7 +76,22 @@ def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
     assert loader.table(results).count("\n") == sum(len(result["variants"]) for result in results) + 1
 
 
-TABLES = {"dit": "packages/diffusion/README.md", "kernels": "csrc/README.md", "loader": "packages/data/README.md"}
+def test_the_benchmark_of_training(load: Callable[[str], ModuleType]) -> None:
+    pytest.importorskip("deepspeed", reason="deepspeed is not installed")
+    zero = load("zero")  # its deviations are those that the training package's tests run
+    steps = zero.rows(ROOT / "benchmarks" / "zero.py", "--time", "--rounds", 1, processes=1)
+    assert {row["variant"] for row in steps} == {"plain torch", "by hand", *(f"ZeRO {stage}" for stage in range(4))}
+    assert all(row["seconds"] > 0 for row in steps)
+    assert next(row["ratio"] for row in steps if row["variant"] == "plain torch") == 1
+    assert "| ZeRO 3 | " in zero.table(steps)
+
+
+TABLES = {
+    "dit": "packages/diffusion/README.md",
+    "kernels": "csrc/README.md",
+    "loader": "packages/data/README.md",
+    "zero": "packages/training/README.md",
+}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
