@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 from toy import Toy, settings
 
-from millivid.training import TrainingConfig, join_processes, split_parameters, train
-from millivid.training.loader import load_batches
+from millivid.training import TrainingConfig, join_processes, leave_processes, split_parameters, train
+from millivid.training.loader import load_shares
 from millivid.training.muon import orthogonalize
 from millivid.training.optimizer import learning_rate_factor
 from millivid.training.processes import Processes
@@ -49,7 +49,8 @@ def opponent(config: TrainingConfig) -> Outcome:
     average = {name: p.detach().clone() for name, p in task.model.named_parameters()}
     losses = []
     whole = replace(config, micro_batch_size=None)
-    for step, ((batch,), _) in enumerate(load_batches(task, whole, Processes())):
+    for step, share in enumerate(load_shares(task, whole, Processes())):
+        (batch,) = share.batches
         with torch.autocast("cpu", torch.bfloat16) if config.precision == "bf16" else nullcontext():
             loss, _ = task.loss(batch)
         loss.backward()
@@ -108,3 +109,4 @@ def main(folder: Path, cases: list[tuple[str, torch.dtype, str, int | None]]) ->
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), CASES + MORE * ("all" in sys.argv))
+    leave_processes()

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 from toy import Toy, settings
 
-from millivid.training import join_processes, train
+from millivid.training import join_processes, leave_processes, train
 from millivid.training.processes import Processes
 
 STAGES = (None, 0, 1, 2, 3)
@@ -52,3 +52,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave_processes()

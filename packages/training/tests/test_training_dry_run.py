@@ -87,18 +87,26 @@ MATRIX = 4 * INPUTS * OUTPUTS
 )
 def test_memory_by_hand(zero: int | None, processes: int, weights: int, gradients: int, optimizer: int) -> None:
     config = TrainingConfig(zero=zero, batch_size=8 * processes, micro_batch_size=2, precision="fp32")
-    found = estimate_memory(OneLayer(), torch.randn(1, INPUTS), config, Processes(count=processes))
+    one, two = torch.randn(1, INPUTS), torch.randn(2, INPUTS)
+    found = estimate_memory(OneLayer(), one, two, config, Processes(count=processes))
     assert (found.weights, found.gradients, found.optimizer) == (weights, gradients, optimizer)
     assert 2 * 4 * OUTPUTS <= found.activations < 2 * 4 * OUTPUTS + 100
 
 
 def test_recomputation_keeps_less() -> None:
-    batch = Toy().collate([Toy().example(0, torch.Generator()) for _ in range(64)])
+    one, two = (Toy().collate([Toy().example(0, torch.Generator()) for _ in range(count)]) for count in (64, 128))
     kept = [
-        estimate_memory(Toy(), batch, settings(checkpoint_activations=flag), Processes()).activations
+        estimate_memory(Toy(), one, two, settings(checkpoint_activations=flag), Processes()).activations
         for flag in (False, True)
     ]
     assert kept[1] < 0.7 * kept[0]
+
+
+def test_copies_of_weights_in_bfloat16_count_once() -> None:
+    config = TrainingConfig(batch_size=1000, precision="bf16")
+    found = estimate_memory(OneLayer(), torch.randn(1, INPUTS), torch.randn(2, INPUTS), config, Processes())
+    example = 2 * INPUTS + 2 * OUTPUTS + 4 * OUTPUTS  # x and W x in bfloat16, and the square's factor
+    assert MATRIX // 2 < found.activations < MATRIX // 2 + 1000 * 1.1 * example
 
 
 def test_a_run_in_words() -> None:

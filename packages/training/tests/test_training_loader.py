@@ -1,5 +1,6 @@
 """Batches by step: every example once an epoch, the same whatever the processes and workers, from any step on."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millivid.training import RunError
-from millivid.training.loader import Positions, load_batches, position_generator, shuffled
+from millivid.training.loader import Positions, load_shares, position_generator, shuffled
 from millivid.training.processes import Processes
 
 from .toy import Toy, settings
@@ -53,9 +54,8 @@ def test_every_example_comes_once_an_epoch_in_another_order_each_time() -> None:
 
 def batches(processes: Processes, start: int = 0, **given: object) -> list[torch.Tensor]:
     return [
-        torch.cat([x for x, _, _ in step])
-        for step, told in load_batches(Toy(), settings(steps=6, **given), processes, start)
-        if not told
+        torch.cat([x for x, _, _ in share.batches])
+        for share in load_shares(Toy(), settings(steps=6, **given), processes, start)
     ]
 
 
@@ -87,15 +87,30 @@ def test_an_examples_random_numbers_depend_on_seed_and_position_alone() -> None:
 
 def test_no_examples_are_refused() -> None:
     with pytest.raises(RunError, match="there are no examples to train on"):
-        next(load_batches(Toy(size=0), settings(), Processes()))
+        next(load_shares(Toy(size=0), settings(), Processes()))
 
 
 def test_an_unreadable_example_is_named_by_workers_too() -> None:
     def refuse(index: int) -> None:
         raise OSError(f"{index}.mp4 is gone")
 
-    with pytest.raises(RunError, match=r"^\d+.mp4 is gone \(to pass over"):
-        next(load_batches(Toy(on_example=refuse), settings(workers=1), Processes()))
+    share = next(load_shares(Toy(on_example=refuse), settings(workers=1), Processes()))
+    assert not share.batches
+    assert re.match(r"^\d+.mp4 is gone \(to pass over", share.failure)
+
+
+def test_half_a_dataset_in_a_row_may_be_unreadable() -> None:
+    """As the frames of one damaged video are."""
+
+    def refuse(index: int) -> None:
+        if index < 50:
+            raise ValueError("the first video is damaged")
+
+    shares = list(load_shares(Toy(on_example=refuse), settings(steps=12, unreadable="skip"), Processes()))
+    assert all(len(share.batches[0][0]) == 8 and share.failure is None for share in shares)
+    assert (
+        40 < sum(len(share.passed_over) for share in shares) < 140
+    )  # 96 examples, half of which are drawn again, some twice
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Runs: folders, checkpoints, and training that resumes bit for bit."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from millivid.training import RunError, open_run, train
 from millivid.training.checkpoint import checkpoints, newest_checkpoint, read_checkpoint, save_checkpoint
+from millivid.training.loader import load_shares
 from millivid.training.optimizer import split_parameters
+from millivid.training.processes import Processes
 
 from .toy import Toy, settings
 
@@ -123,10 +126,7 @@ def first_of_step(step: int) -> int:
     """The index of an example that is drawn in a step, and of no earlier one."""
     seen: list[int] = []
     task = Toy(on_example=seen.append)
-    from millivid.training.loader import load_batches
-    from millivid.training.processes import Processes
-
-    for index, _ in enumerate(load_batches(task, settings(steps=step + 1), Processes())):
+    for index, _ in enumerate(load_shares(task, settings(steps=step + 1), Processes())):
         before = set(seen[: 8 * index])
     return next(index for index in seen[8 * step :] if index not in before)
 
@@ -150,9 +150,12 @@ def test_a_loss_that_is_not_finite_is_passed_over_even_if_its_gradient_is(tmp_pa
 def test_too_many_steps_that_are_not_finite_stop_the_run_and_leave_the_batch(tmp_path: Path) -> None:
     task = Toy()
     task.poisoned = {first_of_step(2)}
-    with pytest.raises(RunError, match=r"not finite in 1 steps, .* step 3, .*skipped_batch.pt; lower training.lr"):
+    told = (
+        r"not finite in 1 steps, .* step 3, .*skipped_batch.pt; look at it, or try a lower training.lr in another out="
+    )
+    with pytest.raises(RunError, match=told):
         run(tmp_path, 10, task, max_skipped=0, checkpoint_every=1)
-    ((x, _, _),) = torch.load(tmp_path / "skipped_batch.pt")
+    ((x, _, _),) = torch.load(tmp_path / "skipped_batch.pt")  # which reads nothing but tensors in lists and dicts
     assert x.isnan().any()
     whole = run(tmp_path / "before", 2)
     kept = read_checkpoint(newest_checkpoint(tmp_path))
@@ -287,7 +290,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
 
     file = tmp_path / "evil.pt"
     file.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="holds no run's state"):
         read_checkpoint(file)
     assert not (tmp_path / "owned").exists()
 
@@ -315,6 +318,7 @@ def test_skipping_unreadable_examples_names_and_counts_them(tmp_path: Path, caps
 
     with pytest.raises(RunError, match=r"video_[34].mp4 is damaged \(to pass over .* training.unreadable=skip\)"):
         run(tmp_path / "raise", 13, Toy(on_example=refuse))
+    assert read_checkpoint(newest_checkpoint(tmp_path / "raise"))["step"] > 0  # what was done is saved
     run(tmp_path / "skip", 26, Toy(on_example=refuse), unreadable="skip", log_every=1)
     told = capsys.readouterr().err
     assert told.count("passed over: video_3.mp4 is damaged") == told.count("passed over: video_4.mp4 is damaged") == 1
@@ -325,7 +329,7 @@ def test_a_dataset_of_which_nothing_can_be_read_stops_the_run(tmp_path: Path) ->
     def refuse(index: int) -> None:
         raise OSError(f"{index}.mp4 is gone")
 
-    with pytest.raises(RunError, match=r"the last 100 examples could not be read, the last because: \d+.mp4 is gone"):
+    with pytest.raises(RunError, match=r"100 examples in a row could not be read, the last because: \d+.mp4 is gone"):
         run(tmp_path, 3, Toy(on_example=refuse), unreadable="skip")
 
 
@@ -397,11 +401,17 @@ def test_a_full_disk_stops_the_run_and_leaves_the_older_checkpoints(tmp_path: Pa
     assert_same(run(tmp_path / "full", 8), whole)
 
 
-def test_a_clusters_own_signal_saves_before_its_handler_is_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers", [[signal.SIGUSR2], [signal.SIGUSR2, signal.SIGTERM], [signal.SIGTERM, signal.SIGUSR2]]
+)
+def test_a_clusters_own_signal_saves_before_its_handler_is_called(
+    tmp_path: Path, numbers: list[signal.Signals]
+) -> None:
     def announce(index: int) -> None:
         seen.append(index)
         if len(seen) == 5 * 8:
-            os.kill(os.getpid(), signal.SIGUSR2)
+            for number in numbers:
+                os.kill(os.getpid(), number)
 
     seen: list[int] = []
     told: list[int] = []
@@ -444,3 +454,53 @@ def test_without_the_package_zero_is_refused(tmp_path: Path, monkeypatch: pytest
         RunError, match=r"training.zero needs DeepSpeed .*; install it with .*, or set training.zero=null"
     ):
         run(tmp_path, 4, zero=2)
+
+
+def test_a_folder_whose_settings_were_being_written_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "run.json.partial").write_text("{")
+    open_run(tmp_path, "toy", SETTINGS)
+    assert json.loads((tmp_path / "run.json").read_text())["kind"] == "toy"
+
+
+def test_steps_passed_over_are_left_out_of_the_logs_means(tmp_path: Path) -> None:
+    task = Toy()
+    task.poisoned = {first_of_step(2)}
+    run(tmp_path, 4, task, log_every=4)
+    (loss,) = scalars(tmp_path)["loss"]
+    assert loss.value == pytest.approx(loss.value)  # a number
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
+    with pytest.raises(RunError, match=r"the log in .*logs could not be written \(.*No space left.*\); make room"):
+        run(tmp_path, 4, log_every=1)
+
+
+def test_a_batch_of_dataclasses_is_left_as_plain_tensors(tmp_path: Path) -> None:
+    @dataclasses.dataclass
+    class Pair:
+        x: Tensor
+        rest: tuple[Tensor, ...]
+
+    task = Toy()
+    task.collate = lambda examples: Pair(Toy.collate(task, examples)[0], Toy.collate(task, examples)[1:])
+    task.weight = lambda batch: 1.0
+    task.loss = lambda batch: (Toy.loss(task, (batch.x, *batch.rest))[0] * torch.nan, {})
+    with pytest.raises(RunError, match="not finite"):
+        run(tmp_path, 3, task, max_skipped=0)
+    (pair,) = torch.load(tmp_path / "skipped_batch.pt")
+    assert pair["x"].shape == (8, 6)
+
+
+def test_pictures_that_cannot_be_drawn_do_not_end_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = Toy()
+
+    def pictures(model: nn.Module) -> dict[str, Tensor]:
+        raise ValueError("test video is damaged")
+
+    task.pictures = pictures
+    run(tmp_path, 4, task, pictures_every=2)
+    assert capsys.readouterr().err.count("no pictures: test video is damaged") == 2

@@ -119,6 +119,18 @@ def test_the_average_follows_the_weights_faster_at_first() -> None:
     assert torch.equal(optimizer.weights(average=False)["bias"], model.bias)
 
 
+def test_the_average_begins_with_the_weights_before_the_first_update() -> None:
+    model = nn.Linear(2, 2)
+    before = model.bias.detach().clone()
+    optimizer = MuonAdamW(model, TrainingConfig(ema=0.9, warmup=0, lr=0.1))
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.prepare(0)
+    optimizer.step()
+    assert not torch.equal(model.bias, before)
+    torch.testing.assert_close(optimizer.weights(average=True)["bias"], 0.1 * before + 0.9 * model.bias.detach())
+
+
 def test_split_takes_exactly_the_weights_of_linear_layers() -> None:
     model = nn.ModuleDict(
         {

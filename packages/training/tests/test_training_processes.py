@@ -111,7 +111,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 def test_a_signal_to_all_saves_and_stops_all(tmp_path: Path, launcher: str, zero: str, number: signal.Signals) -> None:
     """As a terminal's Ctrl-C and a cluster's SIGTERM reach the launcher and the processes."""
     cut = tmp_path / "cut"
-    run = start(launcher, "toy.py", cut, "crawl=0.05", "steps=40", "checkpoint_every=1000", *zero.split())
+    slowly = ("crawl=0.05", "steps=40", "checkpoint_every=1000", "workers=1")
+    run = start(launcher, "toy.py", cut, *slowly, *zero.split())
     wait_for(lambda: list(cut.glob("logs/*")))
     time.sleep(1)
     os.killpg(run.pid, number)
@@ -134,6 +135,15 @@ def test_a_dead_process_ends_the_others(tmp_path: Path, launcher: str, zero: str
     run.communicate(timeout=120)
     assert run.returncode != 0
     assert read_checkpoint(newest_checkpoint(tmp_path))["step"] == 4
+
+
+def test_an_example_that_one_process_cannot_read_stops_all_and_saves(tmp_path: Path) -> None:
+    run = start("torchrun", "toy.py", tmp_path, "steps=100", "refuse=17")
+    _, err = run.communicate(timeout=SECONDS)
+    assert run.returncode != 0
+    assert err.count("video_17.mp4 is damaged (to pass over examples that cannot be read") == 2
+    assert "millivid/training" not in err
+    assert newest_checkpoint(tmp_path) is not None
 
 
 def test_killed_at_twenty_moments_a_run_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -89,15 +89,18 @@ def settings(**given: object) -> TrainingConfig:
 
 
 def main(folder: Path, words: list[str]) -> None:
-    """Train as the words say; `crawl=S` waits S seconds per example, `die=R` ends process R after its 5th step."""
+    """Train as the words say; `crawl=S` waits S seconds per example, `die=R` kills process R after its
+    5th step, `refuse=I` makes example I unreadable."""
     given = {key: int(value) if value.isdigit() else value for key, value in (word.split("=") for word in words)}
-    crawl, die = float(given.pop("crawl", 0)), given.pop("die", None)
+    crawl, die, refuse = float(given.pop("crawl", 0)), given.pop("die", None), given.pop("refuse", None)
     config = build(TrainingConfig, {**BASE, **given})
     processes = join_processes("cpu", group=config.zero is not None)
     seen: list[int] = []
 
     def on_example(index: int) -> None:
         time.sleep(crawl)
+        if index == refuse:
+            raise ValueError(f"video_{index}.mp4 is damaged")
         seen.append(index)
         if die == processes.rank and len(seen) > 5 * config.batch_size // processes.count:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -150,8 +150,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if words else 2
     try:
-        from millivid.training import explain, load_config
+        from millivid.training import adopt_slurm, explain, is_first, leave_processes, load_config
 
+        adopt_slurm()
         cls, conf, run, used = _command(words)
         if {"--multirun", "-m"} & set(words):
             from millivid.app.multirun import submit
@@ -161,7 +162,8 @@ def main(words: Sequence[str] | None = None) -> int:
             print(_help(cls, conf))
             return 0
         result = run(load_config(cls, words[used:], conf))
-        if result is not None:
+        leave_processes()
+        if result is not None and is_first():
             print(f"done: {result}")
         return 0
     except KeyboardInterrupt:

@@ -31,7 +31,9 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
         partial = save_directory / (WEIGHTS_NAME + ".partial")
         save_file(state, partial)
         partial.replace(save_directory / WEIGHTS_NAME)
-        (save_directory / CONFIG_NAME).write_text(content)
+        config = save_directory / (CONFIG_NAME + ".partial")  # last and at once: whoever finds it finds a whole model
+        config.write_text(content)
+        config.replace(save_directory / CONFIG_NAME)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """What `save_pretrained` leaves as README.md: the class and its config."""

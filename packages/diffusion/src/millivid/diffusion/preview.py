@@ -18,12 +18,13 @@ FRAMES, SHOWN, STEPS = 16, 8, 6
 def draw_rollout(
     model: VideoDiT, dataset: LatentDataset, schedule: Schedule, decoder: Any, shift: float = 1.0
 ) -> Float[Tensor, "3 h w"] | None:
-    """Frames of a held-out video above those that the model makes of its context and actions, from left to right.
+    """Frames of a video above those that the model makes of its context and actions, from left to right.
 
+    The video is the first test video that is long enough, or the first such training video.
     decoder: an object whose `decode` turns a pyramid of latents (1, frame, height, width, channel) into frames in [0, 1].
-    None where no video is long enough.
+    Runs on the model's device. None where no video is long enough.
     """
-    tokens_per_level = model.config.tokens_per_level
+    tokens_per_level, device = model.config.tokens_per_level, next(model.parameters()).device
     start = schedule.chunk(tokens_per_level).num_context_frames
     planned = plan(schedule, tokens_per_level, start, start + FRAMES)
     ids = [*dataset.index.splits.get("test", ()), *dataset.index.splits.get("train", ())]
@@ -33,15 +34,15 @@ def draw_rollout(
     kept = min(planned.buffer_end, dataset.num_frames(id))
     true, stores = [], []
     for level in range(planned.chunk.num_levels):
-        latents = torch.from_numpy(dataset.read(id, level, 0, kept)).float().unsqueeze(0)
+        latents = torch.from_numpy(dataset.read(id, level, 0, kept)).to(device, torch.float32).unsqueeze(0)
         store = latents.new_zeros(1, planned.buffer_end, *latents.shape[2:])
         store[:, :start] = latents[:, :start]
         true.append(latents)
         stores.append(store)
-    actions = torch.zeros(1, planned.buffer_end, dtype=torch.int64)
+    actions = torch.zeros(1, planned.buffer_end, dtype=torch.int64, device=device)
     actions[0, :kept] = torch.from_numpy(dataset.actions(id, 0, kept))
     sampler = SamplerConfig(steps=STEPS, shift=shift)
-    for progress in rollout(model, stores, planned, actions, sampler, torch.Generator().manual_seed(0)):
+    for progress in rollout(model, stores, planned, actions, sampler, torch.Generator(device).manual_seed(0)):
         if progress.finished[1] >= start + FRAMES:
             break
     shown = torch.linspace(start, start + FRAMES - 1, SHOWN).long()

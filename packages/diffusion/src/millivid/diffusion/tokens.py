@@ -37,7 +37,11 @@ class TokenBatch:
 
     def to(self, device: torch.device | str) -> "TokenBatch":
         """The same columns on another device."""
-        return self._map(lambda column: column.to(device))
+        return self._map(lambda column: column.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "TokenBatch":
+        """The same columns where a GPU can fetch them by itself."""
+        return self._map(torch.Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
         columns = {name: change(getattr(self, name)) for name in _COLUMNS}

@@ -21,7 +21,6 @@ from millivid.training import (
     REQUIRED,
     ConfigError,
     TrainingConfig,
-    check_device,
     describe_run,
     join_processes,
     open_run,
@@ -82,12 +81,15 @@ class DiffusionTask:
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The diffusion objective, and its mean per level written and per sampling group."""
         device = next(self.model.parameters()).device
-        tokens, x = batch.tokens.to(device), batch.x.to(device, torch.float32)
+        tokens, x = batch.tokens.to(device), batch.x.to(device, torch.float32, non_blocking=True)
         noise = [torch.Generator(device).manual_seed(seed) for seed in batch.seeds]
+        whole = (self.tokens, x.shape[2])  # the same noise whatever an example's neighbours pad it to
         draws = Draws(
             t=batch.t.to(device),
             dropped=batch.dropped.to(device),
-            eps=torch.stack([torch.randn(x.shape[1:], generator=generator, device=device) for generator in noise]),
+            eps=torch.stack([torch.randn(whole, generator=generator, device=device) for generator in noise])[
+                :, : x.shape[1]
+            ],
         )
         pose = None if batch.pose is None else batch.pose.to(device)
         loss, per_example = diffusion_loss(
@@ -114,7 +116,11 @@ class DiffusionTask:
         """The truth above a short rollout, frames from left to right; nothing without a tokenizer."""
         assert isinstance(model, VideoDiT)
         schedule = make_schedule(**self.config.schedule)  # type: ignore[arg-type]
-        drawn = self.tokenizer and draw_rollout(model, self.dataset, schedule, self.tokenizer, self.config.shift)
+        if self.tokenizer is None:
+            return {}
+        drawn = draw_rollout(
+            model, self.dataset, schedule, self.tokenizer.to(model.head.linear.weight.device), self.config.shift
+        )
         return {} if drawn is None else {"rollout": drawn}
 
 
@@ -124,7 +130,6 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     With `dry_run`, only tells what that would be. Where a launcher started several processes, all of them call this.
     Raises ValueError with one sentence for data or folders that do not fit.
     """
-    check_device(config.device)
     processes = join_processes(config.device, group=config.training.zero is not None)
     config.training.micro_batches(processes.count)
     dataset = LatentDataset(config.data)
@@ -159,7 +164,9 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         model.latent_std.copy_(torch.from_numpy(dataset.index.statistics.std))
     task = DiffusionTask(model.to(processes.device), dataset, chunk, config, tokenizer)
     if config.dry_run:
-        print(describe_run(config, task, config.training, processes))
+        told = describe_run(config, task, config.training, processes)
+        if processes.first:
+            print(told)
         return None
     trained = train(task, config.training, config.out, processes=processes)
     about = {

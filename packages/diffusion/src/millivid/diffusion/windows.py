@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -46,6 +46,10 @@ class WindowBatch:
     t: Float[Tensor, " batch"]
     dropped: Bool[Tensor, " batch"]
     seeds: tuple[int, ...]
+
+    def pin_memory(self) -> "WindowBatch":
+        """The same where a GPU can fetch it by itself; the data loader asks for this."""
+        return replace(self, x=self.x.pin_memory(), tokens=self.tokens.pin_memory())
 
 
 class WindowExamples:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,10 @@ from tqdm import tqdm
 from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import REQUIRED, ConfigError, check_device
+from millivid.training import REQUIRED, ConfigError, adopt_slurm, check_device
+
+LOOK_SECONDS = 5
+"""Between looks at what the other commands have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +110,15 @@ def encode_dataset(config: EncodeConfig) -> Path:
     with tqdm(
         total=len(ids), initial=len(written.intersection(ids)), desc="encode", unit="video", disable=rank > 0
     ) as bar:
+        looked = time.monotonic()
 
         def advance() -> None:
-            others = world_size > 1 and not bar.disable
-            bar.update(len(encoder.writer.written().intersection(ids)) - bar.n if others else 1)
+            nonlocal looked
+            if world_size == 1:
+                bar.update()
+            elif not bar.disable and time.monotonic() > looked + LOOK_SECONDS:
+                bar.update(len(encoder.writer.written().intersection(ids)) - bar.n)
+                looked = time.monotonic()
 
         if processes > 1:
             _encode_in_processes(config, todo, processes, advance)
@@ -134,6 +143,7 @@ def encode_dataset(config: EncodeConfig) -> Path:
 
 def _share(device: str) -> tuple[int, int, str]:
     """Which one this is of the commands that a launcher started, how many there are, and the device of this one."""
+    adopt_slurm()
     told = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
     told["LOCAL_RANK"] = os.environ.get("LOCAL_RANK", told["RANK"])
     try:

@@ -1,5 +1,6 @@
 """Training examples of a tokenizer: single frames of clips, from memory or straight from the videos."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -10,7 +11,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from millivid.data import ClipDataset
+from millivid.data import ClipDataset, DatasetError
 
 Example = tuple[Tensor, int]
 """A frame, uint8 (height, width, 3), and the level that it is decoded from."""
@@ -49,9 +50,20 @@ class FrameExamples:
 
 
 def load_pool(
-    dataset: ClipDataset, ids: Sequence[str], count: int, hidden: bool = False
+    dataset: ClipDataset, ids: Sequence[str], count: int, skip_unreadable: bool = False, hidden: bool = False
 ) -> UInt8[Tensor, "frame h w 3"]:
-    """About `count` frames, evenly spread over the videos."""
+    """About `count` frames, evenly spread over the videos.
+
+    Raises DatasetError for a video that cannot be read; with skip_unreadable, says so and goes on, unless none can be read.
+    """
     stride = max(1, -(-sum(dataset.num_frames(id) for id in ids) // count))
+    frames: list[np.ndarray] = []
     with tqdm(ids, desc="read frames", unit="video", disable=hidden) as bar:
-        return torch.from_numpy(np.concatenate([dataset.read(id).frames[::stride] for id in bar]))
+        for id in bar:
+            try:
+                frames.append(dataset.read(id).frames[::stride])
+            except DatasetError as error:
+                if not skip_unreadable or (id == ids[-1] and not frames):
+                    raise
+                tqdm.write(f"passed over: {error}", file=sys.stderr)
+    return torch.from_numpy(np.concatenate(frames))

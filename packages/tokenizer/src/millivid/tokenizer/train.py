@@ -19,7 +19,6 @@ from millivid.training import (
     ConfigError,
     Processes,
     TrainingConfig,
-    check_device,
     describe_run,
     join_processes,
     open_run,
@@ -91,7 +90,7 @@ class TokenizerTask:
         dataset = self.examples.dataset
         ids = [*dataset.index.splits.get("test", ()), *self.examples.ids][:SHOWN]
         frames = torch.stack([torch.from_numpy(dataset.frames(id, [dataset.num_frames(id) // 2])[0]) for id in ids])
-        frames = frames.permute(0, 3, 1, 2).float() / 255
+        frames = frames.to(next(model.parameters()).device).permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
             pyramid = model.encode(frames)
             rows = [frames, *(model.decode(pyramid, level) for level in range(model.config.num_levels))]
@@ -104,10 +103,9 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
     Where a launcher started several processes, all of them call this. Raises ValueError for data of another size, an
     unusable folder or a checkpoint that does not fit.
     """
-    check_device(config.device)
     processes = join_processes(config.device, group=config.training.zero is not None)
     config.training.micro_batches(processes.count)
-    perceptual = _load_perceptual(config)
+    perceptual = _load_perceptual(config, processes.device)
     dataset = ClipDataset(config.data)
     if tuple(dataset.index.size) != config.model.image_size:
         raise ConfigError(
@@ -124,10 +122,13 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
     model = HierarchicalTokenizer(config.model).to(processes.device)
     pool = None
     if config.frames_in_memory and not config.dry_run:
-        pool = load_pool(dataset, ids, config.frames_in_memory, hidden=not processes.first)
+        skip = config.training.unreadable == "skip"
+        pool = load_pool(dataset, ids, config.frames_in_memory, skip, hidden=not processes.first)
     task = TokenizerTask(model, FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
     if config.dry_run:
-        print(describe_run(config, task, config.training, processes))
+        told = describe_run(config, task, config.training, processes)
+        if processes.first:
+            print(told)
         return None
     trained = train(task, config.training, config.out, processes=processes)
     assert isinstance(trained, HierarchicalTokenizer)
@@ -139,14 +140,15 @@ def _finish(
     model: HierarchicalTokenizer, dataset: ClipDataset, config: TrainTokenizerConfig, processes: Processes
 ) -> None:
     if dataset.index.splits.get("test"):
-        frames = load_pool(dataset, dataset.ids("test"), TEST_FRAMES).permute(0, 3, 1, 2).float() / 255
+        skip = config.training.unreadable == "skip"
+        frames = load_pool(dataset, dataset.ids("test"), TEST_FRAMES, skip).permute(0, 3, 1, 2).float() / 255
         psnr = level_psnr(model.to(processes.device), frames.to(processes.device))
         write_json(config.out / "metrics.json", {"test_frames": len(frames), "psnr_per_level": psnr})
         print("PSNR of test frames decoded from levels 0, 1, ...: " + ", ".join(f"{value:.2f} dB" for value in psnr))
     model.save_pretrained(config.out / "model")
 
 
-def _load_perceptual(config: TrainTokenizerConfig) -> Perceptual | None:
+def _load_perceptual(config: TrainTokenizerConfig, device: torch.device) -> Perceptual | None:
     if config.perceptual is None:
         return None
     module, _, name = config.perceptual.partition(":")
@@ -156,7 +158,7 @@ def _load_perceptual(config: TrainTokenizerConfig) -> Perceptual | None:
         raise ConfigError(
             f"perceptual={config.perceptual} cannot be made ({error}); give module:Class and its settings, or null"
         ) from error
-    return made.to(config.device)
+    return made.to(device)
 
 
 if __name__ == "__main__":

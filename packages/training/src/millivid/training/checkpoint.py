@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from millivid.training.launch import describe_launch
+from millivid.training.settings import first_line
 
 RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
-    *("out", "device", "dry_run", "tokenizer"),
+    *("out", "device", "dry_run", "tokenizer", "decoder"),
     *(
         f"training.{name}"
         for name in ("log_every", "pictures_every", "wandb", "checkpoint_every", "keep", "keep_every")
@@ -26,7 +27,7 @@ FREE_TO_CHANGE = {
     *(f"training.{name}" for name in ("max_skipped", "unreadable", "threads", "workers", "zero", "micro_batch_size")),
     *(f"training.{name}" for name in ("compile", "checkpoint_activations")),
 }
-"""Settings that another start of the same run may change: they do not change what is trained."""
+"""Settings that another start of the same run may change: rounding at most, and with `device` the noise that is drawn on it."""
 
 
 class RunError(ValueError):
@@ -42,7 +43,7 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; choose another out=")
     if not file.exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(not found.name.endswith(".partial") for found in out.iterdir()):
             raise RunError(f"{out} is not empty and holds no run; choose another out= or delete it")
         out.mkdir(parents=True, exist_ok=True)
         header = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings}
@@ -81,11 +82,14 @@ def write_whole(file: Path, write: Callable[[Path], None]) -> None:
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         partial.unlink(missing_ok=True)
         free = shutil.disk_usage(file.parent).free
         raise RunError(
-            f"{file} could not be written ({_first_line(error)}; {free / 2**20:,.0f} MiB are free); earlier checkpoints are "
+            f"{file} could not be written ({first_line(error)}; {free / 2**20:,.0f} MiB are free); earlier checkpoints are "
             "untouched: make room and start again to go on from them"
         ) from error
 
@@ -149,10 +153,12 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """A checkpoint's state, on the CPU. Nothing in the file is executed. Raises RunError where it cannot be read."""
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except OSError as error:
         raise RunError(
-            f"checkpoint {file} cannot be read ({type(error).__name__}); delete it to start again"
+            f"checkpoint {file} cannot be opened ({first_line(error)}); every process has to see it"
         ) from error
+    except Exception as error:
+        raise RunError(f"checkpoint {file} holds no run's state ({type(error).__name__}); move it away") from error
     return state
 
 
@@ -170,10 +176,6 @@ def _damage(file: Path) -> str | None:
 
 def _write_text(file: Path, text: str) -> None:
     file.write_text(text)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _hash(file: Path) -> str:

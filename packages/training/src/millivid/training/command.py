@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from millivid.training.processes import leave_processes
+from millivid.training.processes import adopt_slurm, leave_processes
 from millivid.training.settings import load_config
 
 MISTAKE, STOPPED = 2, 130
@@ -14,20 +14,26 @@ MISTAKE, STOPPED = 2, 130
 
 def run_command(function: Callable[[Any], Any], cls: type, conf: Path | None, words: Sequence[str]) -> int:
     """Run a function on the settings that the words give; returns the exit code: 0, 2 for a mistake, 130 when stopped."""
-    first = os.environ.get("RANK", "0") == "0"
+    adopt_slurm()
     try:
         result = function(load_config(cls, words, conf))
         leave_processes()
-    except KeyboardInterrupt:
-        if first:
-            print("stopped; the run is saved: start the same command again to go on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        if is_first():
+            saved = stopped.args[0] if stopped.args else ""
+            print(f"stopped{saved}; start the same command again to go on", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError, ImportError) as error:
         print(f"{Path(sys.argv[0]).parent.name}: {explain(error)}", file=sys.stderr)
         return MISTAKE
-    if result is not None and first:
+    if result is not None and is_first():
         print(f"done: {result}")
     return 0
+
+
+def is_first() -> bool:
+    """Whether this is the one of a launcher's processes that talks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def explain(error: Exception) -> str:

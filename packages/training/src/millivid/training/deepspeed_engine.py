@@ -17,7 +17,7 @@ from torch import Tensor
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
 from millivid.training.engine import LossOf, finite, use_bf16
-from millivid.training.optimizer import MuonAdamW, State, split_parameters
+from millivid.training.optimizer import MuonAdamW, split_parameters
 from millivid.training.processes import Processes
 from millivid.training.shards import Parameter, Shard, contiguous_spans, striped_spans
 from millivid.training.task import Parts, Task
@@ -70,7 +70,7 @@ class DeepSpeedEngine:
             raise RuntimeError(
                 f"under ZeRO stage {self.stage}, Muon and AdamW would not update what they should: {wrong}"
             )
-        weights = self.weights(average=False, keep=True)
+        weights = self.optimizer.weights(average=False)
         moved = sorted(name for name in before if not torch.equal(weights[name], before[name]))
         if moved:
             raise RuntimeError(
@@ -96,23 +96,10 @@ class DeepSpeedEngine:
         self.optimizer.updates += norm < float("inf")
         return norm
 
-    @property
-    def updates(self) -> int:
-        return self.optimizer.updates
-
-    def weights(self, average: bool, keep: bool) -> dict[str, Tensor]:
-        return self.optimizer.weights(average, keep)
-
-    def state(self, keep: bool) -> State:
-        return self.optimizer.whole_state(keep)
-
-    def load_state(self, state: State, updates: int) -> None:
-        self.optimizer.load_whole_state(state, updates)
-
 
 def import_deepspeed(device: torch.device) -> Any:
     """The library, quiet and set for the device. Raises RunError where it is missing or of another version."""
-    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed wants it of a lone process too
+    os.environ.setdefault("LOCAL_RANK", str(device.index or 0))  # DeepSpeed wants it of a lone process too
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     warnings.filterwarnings("ignore", message=".*torch.distributed.* is deprecated", category=FutureWarning)

@@ -1,7 +1,6 @@
 """What a run would be: settings, sizes, steps and memory, without training."""
 
 import weakref
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import checkpoint_blocks, use_bf16
+from millivid.training.engine import autocast, checkpoint_blocks, use_bf16
 from millivid.training.loader import Positions
 from millivid.training.optimizer import split_parameters
 from millivid.training.processes import Processes
@@ -39,7 +38,7 @@ class Memory:
 
 
 def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: Processes) -> str:
-    """The resolved settings, and what follows from them, in words. Reads one example and runs one forward pass of it.
+    """The resolved settings, and what follows from them, in words. Reads one example and runs a few forward passes of it.
 
     The task's model belongs to this function from then on. Raises RunError where the example cannot be read, ValueError
     where the batch does not divide among the processes.
@@ -50,8 +49,9 @@ def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: P
     if example is None:
         raise RunError(told[-1])
     batch = task.examples.collate([example])
+    twice = task.examples.collate([example, example])
     flops = 3 * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
-    memory = estimate_memory(task, batch, config, processes)
+    memory = estimate_memory(task, batch, twice, config, processes)
     parts = {name: getattr(memory, name) / GIB for name in ("weights", "gradients", "optimizer", "activations")}
     examples = config.steps * config.batch_size
     sizes = [
@@ -69,21 +69,24 @@ def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: P
     return OmegaConf.to_yaml(OmegaConf.create(to_plain(settings))) + "\n" + "\n".join(sizes)
 
 
-def estimate_memory(task: Task, batch: Any, config: TrainingConfig, processes: Processes) -> Memory:
-    """What each process will hold, by ZeRO's arithmetic (Rajbhandari et al. 2020) and what one example's forward pass keeps."""
+def estimate_memory(task: Task, one: Any, two: Any, config: TrainingConfig, processes: Processes) -> Memory:
+    """What each process will hold, by ZeRO's arithmetic (Rajbhandari et al. 2020) and what forward passes keep.
+
+    one, two: batches of one and of two examples, whose difference is what a further example costs.
+    """
     matrices, rest = (sum(p.numel() for p in part.values()) for part in split_parameters(task.model))
     trained, states = matrices + rest, matrices + 2 * rest + (matrices + rest) * (config.ema > 0)
     stage, shares = config.zero or 0, processes.count
     whole = sum(p.numel() for p in task.model.parameters())
     if config.checkpoint_activations:
         checkpoint_blocks(task.model)
+    kept = [kept_bytes(task, batch, use_bf16(config, processes.device)) for batch in (one, two)]
     return Memory(
         weights=FLOAT
         * (whole // (shares if stage == 3 else 1) + (trained // shares if stage else 0)),  # and ZeRO's own copy
         gradients=FLOAT * trained // (shares if stage >= 2 else 1),
         optimizer=FLOAT * states // (shares if stage else 1),
-        activations=kept_bytes(task, batch, use_bf16(config, processes.device))
-        * config.micro_batches(processes.count)[0],
+        activations=kept[0] + (kept[1] - kept[0]) * (config.micro_batches(processes.count)[0] - 1),
     )
 
 
@@ -91,7 +94,7 @@ def kept_bytes(task: Task, batch: Any, bf16: bool) -> int:
     """Bytes that a batch's forward pass allocates and keeps for the backward pass."""
     device = next(task.model.parameters()).device
     with _Allocations() as allocations:
-        with torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
+        with autocast(device, bf16):
             loss, _ = task.loss(batch)
         kept = allocations.bytes
     del loss

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, cast
 
 import torch
@@ -12,32 +12,21 @@ from torch import distributed as dist
 
 from millivid.training.config import TrainingConfig
 from millivid.training.muon import bf16_is_fast
-from millivid.training.optimizer import MuonAdamW, State
+from millivid.training.optimizer import MuonAdamW
 from millivid.training.processes import Processes
 from millivid.training.task import Parts, Task
 
 
 class Engine(Protocol):
-    """A model in training. What it holds may be spread over processes; what it gives and takes is whole."""
+    """A model in training. Weights and states are asked of the optimizer, which knows how they are spread over processes."""
+
+    optimizer: MuonAdamW
 
     def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
         """Gradients of the weighted sum of the batches' losses, added over all processes; returns that sum of this one."""
 
     def update(self, step: int) -> float:
         """Apply and drop the gradients; returns their norm before clipping. Where that is not finite, nothing changes."""
-
-    def weights(self, average: bool, keep: bool) -> dict[str, Tensor]:
-        """The trained parameters, or their running average; with keep=False only helps the other processes."""
-
-    def state(self, keep: bool) -> State:
-        """The optimizer's tensors; as `weights`."""
-
-    @property
-    def updates(self) -> int:
-        """How many steps changed the weights."""
-
-    def load_state(self, state: State, updates: int) -> None:
-        """Take over what `state` gave. The weights have to be in the model before the engine is made."""
 
 
 class LossOf(nn.Module):
@@ -47,10 +36,10 @@ class LossOf(nn.Module):
         super().__init__()
         self.model = task.model
         self._loss, self._bf16 = task.loss, bf16
+        self._device = next(task.model.parameters()).device
 
     def forward(self, batch: Any) -> tuple[Tensor, Parts]:
-        device = next(self.model.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16) if self._bf16 else nullcontext():
+        with autocast(self._device, self._bf16):
             return self._loss(batch)
 
 
@@ -74,6 +63,9 @@ class TorchEngine:
             (loss * weight * finite(loss)).backward()
             total += loss.detach() * weight
             parts.append(told)
+        for p in self.trained:
+            if p.grad is None:  # the loss did not depend on it
+                p.grad = torch.zeros_like(p)
         if self.processes.count > 1:
             self._add_gradients()
         return total, parts
@@ -81,9 +73,6 @@ class TorchEngine:
     @torch.no_grad()
     def _add_gradients(self) -> None:
         """Sum gradients over the processes, in one go after the backward pass."""
-        for p in self.trained:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
         gradients = [cast(Tensor, p.grad) for p in self.trained]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
@@ -98,19 +87,6 @@ class TorchEngine:
         self.optimizer.updates += norm < float("inf")
         return norm
 
-    @property
-    def updates(self) -> int:
-        return self.optimizer.updates
-
-    def weights(self, average: bool, keep: bool) -> dict[str, Tensor]:
-        return self.optimizer.weights(average, keep)
-
-    def state(self, keep: bool) -> State:
-        return self.optimizer.whole_state(keep)
-
-    def load_state(self, state: State, updates: int) -> None:
-        self.optimizer.load_whole_state(state, updates)
-
 
 def make_engine(task: Task, config: TrainingConfig, processes: Processes) -> Engine:
     """The engine that the settings ask for, around the task's model, which belongs to it from then on."""
@@ -123,6 +99,11 @@ def make_engine(task: Task, config: TrainingConfig, processes: Processes) -> Eng
     from millivid.training.deepspeed_engine import DeepSpeedEngine
 
     return DeepSpeedEngine(task, config, processes)
+
+
+def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
+    """Bfloat16 autocast, or nothing."""
+    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
 def finite(loss: Tensor) -> Tensor:

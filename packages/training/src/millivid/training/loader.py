@@ -1,6 +1,7 @@
 """Batches by step number: shuffled, split over processes, the same whatever the number of processes and workers."""
 
 import hashlib
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,15 +45,11 @@ def position_generator(seed: int, position: int) -> torch.Generator:
     return torch.Generator().manual_seed(random_bits("example", seed, position) >> 1)
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """Examples that could not be read, told in words."""
-
-    told: tuple[str, ...]
-
-
 class Positions(Dataset[Any]):
-    """Examples by their position in the whole run; every example once per epoch, each epoch in an order of its own."""
+    """Examples by their position in the whole run; every one once per epoch, each epoch in an order of its own.
+
+    With `unreadable="skip"`, another one, drawn for the position, takes the place of one that cannot be read.
+    """
 
     def __init__(self, examples: Examples, config: TrainingConfig) -> None:
         if not len(examples):
@@ -60,26 +57,36 @@ class Positions(Dataset[Any]):
         self.examples, self.config = examples, config
 
     def __getitem__(self, position: int) -> tuple[Any, tuple[str, ...]]:
+        """An example, or None, and what could not be read on the way."""
         size = len(self.examples)
         epoch, index = divmod(position, size)
         index = shuffled(index, size, random_bits("epoch", self.config.seed, epoch))
         told: list[str] = []
-        for attempt in range(min(size, ATTEMPTS)):
-            generator = position_generator(self.config.seed, position)
+        for attempt in range(ATTEMPTS):
             try:
-                return self.examples.example((index + attempt) % size, generator), tuple(told)
+                return self.examples.example(index, position_generator(self.config.seed, position)), tuple(told)
             except (ValueError, OSError) as error:
                 told.append(str(error))
                 if self.config.unreadable == "raise":
                     break
+                index = random_bits("instead", self.config.seed, position, attempt) % size
         return None, tuple(told)
 
-    def __getitems__(self, positions: Sequence[int]) -> Any:
-        """A batch, with what could not be read on the way; None and that where there was nothing else."""
+    def __getitems__(self, positions: Sequence[int]) -> tuple[Any, tuple[str, ...]]:
+        """A batch, or None, and what could not be read on the way."""
         found = [self[position] for position in positions]
         told = tuple(sentence for _, sentences in found for sentence in sentences)
         examples = [example for example, _ in found]
         return (None if any(example is None for example in examples) else self.examples.collate(examples)), told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A process's part of a step: its batches, what could not be read on the way, and why it has to stop, if it has to."""
+
+    batches: tuple[Any, ...]
+    passed_over: tuple[str, ...] = ()
+    failure: str | None = None
 
 
 class _Steps:
@@ -96,13 +103,10 @@ class _Steps:
                 yield list(range(first + micro * size, first + (micro + 1) * size))
 
 
-def load_batches(
-    examples: Examples, config: TrainingConfig, processes: Processes, start: int = 0
-) -> Iterator[tuple[list[Any], tuple[str, ...]]]:
-    """This process's share of every step from `start` on, as batches, and what could not be read on the way.
+def load_shares(examples: Examples, config: TrainingConfig, processes: Processes, start: int = 0) -> Iterator[Share]:
+    """This process's share of every step from `start` on.
 
     The examples of step s are those at positions s x batch_size onwards, so the step is all there is to remember.
-    Raises RunError naming the file of an example that cannot be read, with `unreadable="raise"` or after many.
     """
     loader = DataLoader(
         Positions(examples, config),
@@ -110,24 +114,33 @@ def load_batches(
         collate_fn=_as_it_is,
         num_workers=config.workers,
         pin_memory=processes.device.type == "cuda",
-        persistent_workers=False,
         prefetch_factor=4 if config.workers else None,
+        worker_init_fn=_leave_signals_to_the_parent,
     )
     count = config.micro_batches(processes.count)[1]
     batches: list[Any] = []
-    told: tuple[str, ...] = ()
+    told: list[str] = []
     for batch, sentences in loader:
-        told += sentences
         if batch is None:
-            raise RunError(
-                f"{told[-1]} (to pass over examples that cannot be read, set training.unreadable=skip)"
-                if config.unreadable == "raise"
-                else f"the last {ATTEMPTS} examples could not be read, the last because: {told[-1]}"
-            )
+            yield Share(batches=(), failure=_why(sentences[-1], config))
+            return
+        told.extend(sentences)
         batches.append(batch)
         if len(batches) == count:
-            yield batches, told
-            batches, told = [], ()
+            yield Share(batches=tuple(batches), passed_over=tuple(told))
+            batches, told = [], []
+
+
+def _why(sentence: str, config: TrainingConfig) -> str:
+    if config.unreadable == "raise":
+        return f"{sentence} (to pass over examples that cannot be read, set training.unreadable=skip)"
+    return f"{ATTEMPTS} examples in a row could not be read, the last because: {sentence}"
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    """A signal to the whole process group must not end the workers before the step under way is done and saved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,9 +1,11 @@
 """The training loop: batches by step number, so that a run resumes exactly where it was."""
 
+import dataclasses
 import math
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ from torch import Tensor, nn
 
 from millivid.training.checkpoint import RunError, newest_checkpoint, read_checkpoint, save_checkpoint, write_whole
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import Engine, make_engine, spare
-from millivid.training.loader import load_batches
+from millivid.training.engine import make_engine, spare
+from millivid.training.loader import load_shares
 from millivid.training.log import Log
-from millivid.training.optimizer import learning_rate_factor
+from millivid.training.optimizer import MuonAdamW, learning_rate_factor
 from millivid.training.processes import Processes
 from millivid.training.task import Task
 from millivid.training.throughput import Throughput
@@ -36,8 +38,8 @@ def train(
 
     Ctrl-C and SIGTERM save a checkpoint after the step that is under way, and raise KeyboardInterrupt; a second Ctrl-C raises
     it at once and saves nothing. A step whose loss or gradient is not finite changes nothing and is counted. Raises RunError
-    when the checkpoint does not fit the model, an example cannot be read, a checkpoint cannot be written, or more than
-    `max_skipped` steps were passed over; the last one's batch is then in `skipped_batch.pt`.
+    when the checkpoint does not fit the model, an example cannot be read (the run is saved first), the log or a checkpoint
+    cannot be written, or more than `max_skipped` steps were passed over; the last one's batch is then in `skipped_batch.pt`.
     """
     processes = processes or Processes(device=next(task.model.parameters()).device)
     if config.threads is not None:
@@ -47,47 +49,65 @@ def train(
     task.model.train()
     throughput = Throughput.of(task, config, processes)
     engine = make_engine(task, config, processes)
+    optimizer = engine.optimizer
     if state is not None:
-        _load(engine, state, out)
+        _load(optimizer, state, out)
     step, skipped = (int(state["step"]), int(state["skipped"])) if state else (0, 0)
     average = config.ema > 0
 
+    log = Log(
+        out, config, processes, step, throughput, progress, int(state["unreadable"]) if state and processes.first else 0
+    )
+
     def save() -> None:
+        (unreadable,) = processes.sum(log.unread)
         written = {
             "step": step,
             "skipped": skipped,
-            "updates": engine.updates,
-            "model": engine.weights(average=False, keep=processes.first),
-            "optimizer": engine.state(keep=processes.first),
+            "unreadable": int(unreadable),
+            "updates": optimizer.updates,
+            "model": optimizer.weights(average=False, keep=processes.first),
+            "optimizer": optimizer.whole_state(keep=processes.first),
         }
         processes.once(lambda: save_checkpoint(out, step, written, config.keep, config.keep_every))
 
-    log = Log(out, config, processes, step, throughput, progress)
     with log, _Interrupts(processes) as interrupted:
-        for batches, unreadable in load_batches(task.examples, config, processes, step):
-            log.unreadable(unreadable)
-            weights = [task.weight(batch) for batch in batches]
-            total, stop = processes.sum(sum(weights), interrupted.came)
+        for share in load_shares(task.examples, config, processes, step):
+            log.passed_over(share.passed_over)
+            weights = [task.weight(batch) for batch in share.batches]
+            total, stop, failed = processes.sum(sum(weights), interrupted.came, share.failure is not None)
+            if failed:
+                save()
+                raise RunError(next(told for told in processes.gather(share.failure) if told))
             if stop:
                 save()
                 interrupted.pass_on()
-                raise KeyboardInterrupt
-            loss, parts = engine.run(batches, [weight / total for weight in weights])
+                raise KeyboardInterrupt(", and the run is saved")
+            loss, parts = engine.run(share.batches, [weight / total for weight in weights])
             norm = engine.update(step)
             step += 1
             if not math.isfinite(norm):
                 skipped += 1
                 if skipped > config.max_skipped:
-                    raise _too_many(skipped, step, batches, out, processes)
+                    raise _too_many(skipped, step, share.batches, out, processes)
             log.step(loss, parts, norm, config.lr * learning_rate_factor(step - 1, config), skipped)
             if config.pictures_every and hasattr(task, "pictures") and step % config.pictures_every == 0:
-                _fill(whole, engine.weights(average, keep=processes.first))
+                _fill(whole, optimizer.weights(average, keep=processes.first))
                 if processes.first:
-                    log.pictures(task.pictures(whole.eval()))
+                    _draw(task, whole, log, processes)
             if step % config.checkpoint_every == 0 or step == config.steps:
                 save()
-    _fill(whole, engine.weights(average, keep=True))
+    _fill(whole, optimizer.weights(average))
     return whole.eval()
+
+
+def _draw(task: Any, whole: nn.Module, log: Log, processes: Processes) -> None:
+    """Pictures of the weights as they are; a run does not end for want of them."""
+    try:
+        log.pictures(task.pictures(whole.to(processes.device).eval()))
+    except (ValueError, OSError) as error:
+        log.tell(f"no pictures: {error}")
+    whole.cpu()
 
 
 class _Interrupts:
@@ -98,26 +118,34 @@ class _Interrupts:
 
     def __init__(self, processes: Processes) -> None:
         self.came = 0
-        self.number: int | None = None
-        self.alone = processes.count == 1
+        self.processes = processes
+        self.announced: int | None = None
+        self.pressed = False
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> "_Interrupts":
         if threading.current_thread() is threading.main_thread():
-            announced = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
-            numbers = [signal.SIGINT, signal.SIGTERM, *announced]
+            awaited = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
+            numbers = [signal.SIGINT, signal.SIGTERM, *awaited]
             self.previous = {number: signal.signal(number, self._come) for number in numbers}
         return self
 
     def _come(self, number: int, _: object) -> None:
-        if self.came and self.alone and number == signal.SIGINT:  # launchers send both, and mean it once
+        if number == signal.SIGINT and self.pressed and self.processes.count == 1:
             raise KeyboardInterrupt
-        self.came, self.number = 1, number
+        self.came, self.pressed = 1, self.pressed or number == signal.SIGINT
+        if number in (signal.SIGUSR1, signal.SIGUSR2):
+            self.announced = number
 
     def pass_on(self) -> None:
-        """Tell a cluster's own handler, which puts a job that runs out of time in the queue again."""
-        if self.number in (signal.SIGUSR1, signal.SIGUSR2):
-            self.previous[self.number](self.number, None)
+        """Tell a cluster's own handler, which puts a job that runs out of time in the queue again.
+
+        That is the first process's business, and ends it; the others must not end before.
+        """
+        if self.announced is not None:
+            self.previous[self.announced](self.announced, None)
+            with suppress(RuntimeError):  # the first process has left
+                self.processes.sum(0)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():
@@ -139,9 +167,9 @@ def _resume(model: nn.Module, config: TrainingConfig, out: Path, processes: Proc
     return state
 
 
-def _load(engine: Engine, state: Mapping[str, Any], out: Path) -> None:
+def _load(optimizer: MuonAdamW, state: Mapping[str, Any], out: Path) -> None:
     try:
-        engine.load_state(state["optimizer"], int(state["updates"]))
+        optimizer.load_whole_state(state["optimizer"], int(state["updates"]))
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise _of_another_config(out) from error
 
@@ -162,10 +190,19 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             trained[name].copy_(value)
 
 
-def _too_many(skipped: int, step: int, batches: list[Any], out: Path, processes: Processes) -> RunError:
+def _too_many(skipped: int, step: int, batches: Sequence[Any], out: Path, processes: Processes) -> RunError:
     file = out / ("skipped_batch.pt" if processes.first else f"skipped_batch_{processes.rank}.pt")
-    write_whole(file, lambda partial: torch.save(batches, partial))
+    write_whole(file, lambda partial: torch.save([_plain(batch) for batch in batches], partial))
     return RunError(
         f"the loss or gradient was not finite in {skipped} steps, the last of them step {step}, whose batch is in {file}; "
-        "lower training.lr and start again"
+        "look at it, or try a lower training.lr in another out="
     )
+
+
+def _plain(value: Any) -> Any:
+    """A batch as what torch.load reads without trusting anyone: tensors in dicts and lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -71,6 +71,9 @@ class MuonAdamW(torch.optim.Optimizer):
                 return
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
+            if self.config.ema:
+                for p in group["params"]:
+                    self._state(p, "average")  # begins with the weights as they are now
             if group["rule"] == "adamw":
                 self._adamw(trained)
             else:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 from torch import distributed as dist
+
+from millivid.training.settings import check_device
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -62,26 +63,25 @@ class Processes:
         result: Result = told[0]
         return result
 
-    def max(self, value: Tensor) -> Tensor:
-        """The largest of all processes' values, elementwise."""
-        if self.count > 1:
-            value = value.cpu()
-            dist.all_reduce(value, dist.ReduceOp.MAX, group=self.control)
-        return value
-
 
 def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     """Meet the processes that a launcher started: torchrun and deepspeed set RANK and the like, `srun` its own variables.
 
     device: "cuda" becomes this process's own GPU. group: also make a process group where there is only one process.
+    Raises ConfigError for a device that is not there.
     """
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        os.environ.update(slurm_environment(os.environ))
+    adopt_slurm()
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     own = torch.device(device)
     if own.type == "cuda":
-        own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", own.index or 0)) if count > 1 else own.index or 0)
+        index = own.index or 0
+        if count > 1 and torch.cuda.is_available():  # a launcher may show each process all GPUs, or only its own
+            index = int(os.environ.get("LOCAL_RANK", index)) % torch.cuda.device_count()
+        own = torch.device("cuda", index)
+        check_device(str(own))
         torch.cuda.set_device(own)
+    else:
+        check_device(device)
     control = None
     if (count > 1 or group) and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
@@ -90,6 +90,12 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     if count > 1:
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
     return Processes(rank=rank, count=count, device=own, control=control)
+
+
+def adopt_slurm() -> None:
+    """In a task of `srun`, set what torchrun would, unless it is set."""
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        os.environ.update(slurm_environment(os.environ))
 
 
 def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -110,6 +116,7 @@ def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def leave_processes() -> None:
-    """Close the process group, where there is one."""
+    """Wait for the others and close the process group, where there is one. Not for a process that goes because of an error."""
     if dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()

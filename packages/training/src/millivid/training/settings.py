@@ -46,7 +46,7 @@ def load_config(cls: type[Config], overrides: Sequence[str], conf: Path | None =
         with initialize_config_dir(str((conf or Path(__file__).parent).absolute()), version_base="1.3"):
             composed = OmegaConf.to_container(compose("millivid", overrides=words), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"the settings {' '.join(overrides)!r} do not compose: {_first_line(error)}") from error
+        raise ConfigError(f"the settings {' '.join(overrides)!r} do not compose: {first_line(error)}") from error
     assert isinstance(composed, dict)
     return build(cls, typing.cast(dict[str, Any], composed))
 
@@ -128,7 +128,7 @@ def _checked_words(overrides: Sequence[str], cls: Any, experiments: Sequence[str
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         wrong = next((word for word in overrides if "=" not in word), None)
-        hint = f"{wrong!r} is not of the form key=value" if wrong else _first_line(error)
+        hint = f"{wrong!r} is not of the form key=value" if wrong else first_line(error)
         raise ConfigError(f"the settings cannot be read: {hint}") from error
     for word, override in zip(overrides, parsed, strict=True):
         key = override.key_or_group
@@ -206,5 +206,6 @@ def _listed(choices: Sequence[Any]) -> str:
     return " or ".join([", ".join(map(str, choices[:-1])), str(choices[-1])] if len(choices) > 1 else [str(choices[0])])
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its kind."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -28,14 +28,14 @@ class Task(Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """The model, on its device."""
+        """The model, on its device. Only trained parameters are kept in checkpoints: buffers have to be constants."""
 
     @property
     def examples(self) -> Examples:
         """What it learns from."""
 
     def loss(self, batch: Any) -> tuple[Tensor, Parts]:
-        """The mean loss of a batch, and named parts of it for the log."""
+        """The mean loss of a batch, and named parts of it for the log; what is random in it comes with the batch."""
 
     def weight(self, batch: Any) -> float:
         """Over how much the loss is a mean: batches of a step are averaged by this. The number of examples, say."""

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import use_bf16
+from millivid.training.engine import autocast, use_bf16
 from millivid.training.loader import Positions
 from millivid.training.processes import Processes
 from millivid.training.task import Task
@@ -53,7 +53,7 @@ def count_flops(task: Task, batch: Any, bf16: bool, device: torch.device) -> int
     aten = torch.ops.aten
     on_cpu = {aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
     counter = FlopCounterMode(display=False, custom_mapping=on_cpu)
-    with counter, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with counter, autocast(device, bf16):
         task.loss(batch)
     return int(counter.get_total_flops())
 
