@@ -157,7 +157,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if {"--multirun", "-m"} & set(words):
             from millivid.app.multirun import submit
 
-            return submit(words)
+            return submit(words, main)
         if set(words[used:]) & {"-h", "--help"}:
             print(_help(cls, conf))
             return 0

@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
@@ -14,11 +14,12 @@ from hydra.errors import HydraException
 CONFIG = "millivid_jobs"
 
 
-def submit(words: Sequence[str]) -> int:
+def submit(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int:
     """Run a command as one job, or as several where a setting has several values: `training.lr=1e-3,3e-4`.
 
     words: those of the command, `--multirun` among them, and Hydra's own (`hydra/launcher=submitit_slurm`,
-    `hydra.launcher.nodes=2`), which say where. Each of several jobs gets a folder of its own below `out=`.
+    `hydra.launcher.nodes=2`), which say where. command: what runs a job's words, in each of its processes, and returns an exit
+    code. Each of several jobs gets a folder of its own below `out=`.
     Raises ValueError for words that cannot be read, ImportError where the launcher is missing.
     """
     own = [word for word in words if word.startswith(("hydra.", "hydra/"))]
@@ -30,20 +31,17 @@ def submit(words: Sequence[str]) -> int:
             raise ImportError(
                 f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher ({error}); install millivid-app[slurm]"
             ) from error
+
+    def run_job(config: Any) -> None:
+        GlobalHydra.instance().clear()  # the command composes its own settings
+        given = [str(word) for word in config.jobs[config.job]]
+        if code := command(given):
+            raise RuntimeError(f"millivid {' '.join(given)} ended with exit code {code}")
+
     ConfigStore.instance().store(name=CONFIG, node={"jobs": jobs, "job": 0})
     sys.argv = ["millivid", "--multirun", "job=" + ",".join(map(str, range(len(jobs)))), *own]
     hydra.main(config_path=None, config_name=CONFIG, version_base="1.3")(run_job)()
     return 0
-
-
-def run_job(config: Any) -> None:
-    """One of the jobs, in each of its processes."""
-    from millivid.app.cli import main
-
-    GlobalHydra.instance().clear()  # the command composes its own settings
-    words = [str(word) for word in config.jobs[config.job]]
-    if code := main(words):
-        raise RuntimeError(f"millivid {' '.join(words)} ended with exit code {code}")
 
 
 def expand(words: Sequence[str]) -> list[list[str]]:

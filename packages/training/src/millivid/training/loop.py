@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from millivid.training.checkpoint import RunError, newest_checkpoint, read_checkpoint, save_checkpoint, write_whole
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import make_engine, spare
+from millivid.training.engine import spare
+from millivid.training.engines import make_engine
 from millivid.training.loader import load_shares
 from millivid.training.log import Log
 from millivid.training.optimizer import MuonAdamW, learning_rate_factor
