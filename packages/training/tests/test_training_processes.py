@@ -85,12 +85,13 @@ def test_every_stage_trains_as_torchs_own_optimizers_do(tmp_path: Path, launcher
 @needs_deepspeed
 def test_resuming_changes_no_bit_and_goes_on_with_other_processes_and_stages(tmp_path: Path) -> None:
     alone, together = rows("python", "resuming.py", tmp_path), rows("torchrun", "resuming.py", tmp_path)
-    assert [row["stage"] for row in alone] == [row["stage"] for row in together] == [None, 0, 1, 2, 3]
+    assert [row["stage"] for row in alone] == [None, 3]
+    assert [row["stage"] for row in together] == [None, 0, 1, 2, 3]
     for row in [*alone, *together]:
         assert row["same"] == 0, row
         others = {name: value for name, value in row.items() if name not in ("stage", "same")}
         assert all(value < 1e-5 for value in others.values()), row
-    assert len(others) == 9  # the last stage with two processes went on from all others
+    assert len(others) == 6  # the last stage with two processes went on from all others
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

@@ -72,7 +72,11 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     """
     adopt_slurm()
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    own = torch.device(device)
+    try:
+        own = torch.device(device)
+    except RuntimeError:
+        check_device(device)
+        raise
     if own.type == "cuda":
         index = own.index or 0
         if count > 1 and torch.cuda.is_available():  # a launcher may show each process all GPUs, or only its own
