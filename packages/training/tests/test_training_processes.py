@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from millivid.training import deepspeed_engine, join_processes, leave_processes, train
 from millivid.training.checkpoint import newest_checkpoint, read_checkpoint
+
+from .toy import Toy, settings
 
 HERE = Path(__file__).parent
 SECONDS = 300
@@ -80,6 +83,27 @@ def test_every_stage_trains_as_torchs_own_optimizers_do(tmp_path: Path, launcher
         limits = LIMITS[row["precision"]]
         assert row["loss"] < limits["loss"], row
         assert row["weights"] < limits["weights"], row
+
+
+@needs_deepspeed
+def test_parameters_under_the_wrong_rule_or_in_another_place_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, alone = deepspeed_engine._layout, join_processes("cpu", group=True)
+
+    def swapped(*given: object) -> tuple[dict, dict[str, str]]:
+        shards, rules = layout(*given)
+        return shards, {**rules, "head.weight": "adamw"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deepspeed_engine, "_layout", swapped)
+        with pytest.raises(RuntimeError, match=r"Muon and AdamW would not update what they should: \['head.weight'\]"):
+            train(Toy(), settings(zero=2), tmp_path / "rule", progress=False, processes=alone)
+    with monkeypatch.context() as patch:
+        patch.setattr(deepspeed_engine, "contiguous_spans", lambda start, numel, size: ((0, 0, numel),))
+        with pytest.raises(RuntimeError, match="does not keep parameters where millivid-training looks for them"):
+            train(Toy(), settings(zero=1), tmp_path / "place", progress=False, processes=alone)
+    leave_processes()
 
 
 @needs_deepspeed

@@ -30,11 +30,8 @@ class DeepSpeedEngine:
 
     def __init__(self, task: Task, config: TrainingConfig, processes: Processes) -> None:
         deepspeed = import_deepspeed(processes.device)
-        rules = {
-            name: rule
-            for rule, part in zip(("muon", "adamw"), split_parameters(task.model), strict=True)
-            for name in part
-        }
+        matrices, rest = split_parameters(task.model)
+        rules = dict.fromkeys(matrices, "muon") | dict.fromkeys(rest, "adamw")
         names = {id(p): name for name, p in task.model.named_parameters()}
         before = {name: p.detach().cpu().clone() for name, p in task.model.named_parameters() if p.requires_grad}
         self.processes = processes
@@ -79,12 +76,12 @@ class DeepSpeedEngine:
 
     def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
         total, parts = torch.zeros((), device=self.processes.device), []
-        for batch, weight in zip(batches, weights, strict=True):
+        for index, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
             loss, told = self.engine(batch)
             # DeepSpeed takes the mean over accumulated batches and processes; this makes it the weighted sum
             self.engine.backward(loss * (weight * self.processes.count * self.count) * finite(loss))
-            if batch is not batches[-1]:
-                self.engine.step()
+            if index < self.count:
+                self.engine.step()  # which only counts, until the last
             total += loss.detach() * weight
             parts.append(told)
         return total, parts
