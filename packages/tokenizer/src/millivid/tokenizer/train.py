@@ -37,10 +37,9 @@ class TrainTokenizerConfig:
     """A tokenizer's training run.
 
     data: a clip dataset; out: the run's folder, where `model/` ends up. frames_in_memory: how many training frames,
-    evenly spread over the videos, are held and drawn from, 0 to draw from all and decode each then. dry_run: only tell
-    what the run would be. perceptual: a "module:Class" whose object maps two image
-    batches in [0, 1] to a distance per image, for example millivid.eval:LPIPS, made with perceptual_settings; null
-    for none.
+    evenly spread over the videos, are held and drawn from, 0 to draw from all and decode each then. perceptual: a
+    "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example millivid.eval:LPIPS,
+    made with perceptual_settings; null for none. dry_run: only tell what the run would be.
     """
 
     data: Path = REQUIRED

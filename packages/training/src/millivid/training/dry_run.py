@@ -17,7 +17,7 @@ from millivid.training.optimizer import split_parameters
 from millivid.training.processes import Processes
 from millivid.training.settings import to_plain
 from millivid.training.task import Task
-from millivid.training.throughput import count_flops
+from millivid.training.throughput import BACKWARD, count_flops
 
 GIB, FLOAT = 2**30, 4
 
@@ -50,7 +50,7 @@ def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: P
         raise RunError(told[-1])
     batch = task.examples.collate([example])
     twice = task.examples.collate([example, example])
-    flops = 3 * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
+    flops = (1 + BACKWARD) * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
     memory = estimate_memory(task, batch, twice, config, processes)
     parts = {name: getattr(memory, name) / GIB for name in ("weights", "gradients", "optimizer", "activations")}
     examples = config.steps * config.batch_size
@@ -82,8 +82,8 @@ def estimate_memory(task: Task, one: Any, two: Any, config: TrainingConfig, proc
         checkpoint_blocks(task.model)
     kept = [kept_bytes(task, batch, use_bf16(config, processes.device)) for batch in (one, two)]
     return Memory(
-        weights=FLOAT
-        * (whole // (shares if stage == 3 else 1) + (trained // shares if stage else 0)),  # and ZeRO's own copy
+        # ZeRO updates a copy of its own
+        weights=FLOAT * (whole // (shares if stage == 3 else 1) + (trained // shares if stage else 0)),
         gradients=FLOAT * trained // (shares if stage >= 2 else 1),
         optimizer=FLOAT * states // (shares if stage else 1),
         activations=kept[0] + (kept[1] - kept[0]) * (config.micro_batches(processes.count)[0] - 1),

@@ -43,18 +43,17 @@ def processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def commit() -> str | None:
-    """The commit of the tree that this package is run from, marked where files differ from it."""
+def commit(file: Path = Path(__file__)) -> str | None:
+    """The commit of the tree that a file is kept in, marked where the tree's files differ from it; None outside of one."""
 
     def git(*words: str) -> str:
-        words = ("git", "-C", str(Path(__file__).parent), *words)
+        words = ("git", "-C", str(file.parent), *words)
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        if git("ls-files", Path(__file__).name) != Path(__file__).name:  # installed below some other tree
+        if git("ls-files", file.name) != file.name:  # installed below some other tree
             return None
-        return git("rev-parse", "HEAD") + (
-            " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
-        )
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -45,4 +45,4 @@ class Pictures(Protocol):
     """A task that has something to show."""
 
     def pictures(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """Images (3, height, width) in [0, 1] by name, of a model in evaluation mode on the CPU."""
+        """Images (3, height, width) in [0, 1] by name, of a copy of the model in evaluation mode, on the training device."""
