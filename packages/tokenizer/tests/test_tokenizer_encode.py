@@ -19,7 +19,7 @@ pytest.importorskip("millivid.data", reason="encoding is in the extra [train]")
 
 from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, LatentDataset
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
-from millivid.tokenizer.encode import EncodeConfig, _share, encode_dataset
+from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 from millivid.training import ConfigError
 
 VIDEOS, FRAMES = 12, 24
@@ -202,20 +202,6 @@ def test_who_ends_last_finishes(
         assert told.startswith(said) and bool(told) == bool(said)
         assert json.loads((out / "dataset.json").read_text())["complete"] is complete
     assert files(out) == files(given / "latents")
-
-
-def test_what_a_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _share("cuda") == (0, 1, "cuda")
-    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1")):
-        monkeypatch.setenv(name, value)
-    assert _share("cuda") == (9, 16, "cuda:1")
-    assert _share("cuda:5") == (9, 16, "cuda:5") and _share("cpu") == (9, 16, "cpu")
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(ConfigError, match="RANK=9, WORLD_SIZE=8, LOCAL_RANK=1; RANK must lie between"):
-        _share("cpu")
-    monkeypatch.setenv("WORLD_SIZE", "eight")
-    with pytest.raises(ConfigError, match="WORLD_SIZE=eight"):
-        _share("cpu")
 
 
 def test_damage_is_named(given: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from millivid.training import Processes, TrainingConfig, describe_run
+from millivid.training import ConfigError, Processes, TrainingConfig, describe_run
 from millivid.training.dry_run import estimate_memory, kept_bytes
-from millivid.training.processes import slurm_environment
+from millivid.training.processes import launched_share, slurm_environment
 from millivid.training.throughput import Throughput, count_flops
 
 from .toy import Toy, settings
@@ -133,3 +133,17 @@ def test_sruns_variables_become_torchruns(tmp_path, monkeypatch: pytest.MonkeyPa
     assert slurm_environment(given) == expected
     with pytest.raises(RuntimeError, match="the nodes of this SLURM job are unknown"):
         slurm_environment({**given, "SLURM_STEP_NODELIST": "elsewhere"})
+
+
+def test_what_a_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launched_share("cuda") == (0, 1, "cuda")
+    for name, value in (("RANK", "9"), ("WORLD_SIZE", "16"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    assert launched_share("cuda") == (9, 16, "cuda:1")
+    assert launched_share("cuda:5") == (9, 16, "cuda:5") and launched_share("cpu") == (9, 16, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ConfigError, match="RANK=9, WORLD_SIZE=8, LOCAL_RANK=1; RANK must lie between"):
+        launched_share("cpu")
+    monkeypatch.setenv("WORLD_SIZE", "eight")
+    with pytest.raises(ConfigError, match="WORLD_SIZE=eight"):
+        launched_share("cpu")

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import REQUIRED, ConfigError, adopt_slurm, check_device
+from millivid.training import REQUIRED, ConfigError, check_device, launched_share
 
 LOOK_SECONDS = 5
 """Between looks at what the other commands have written."""
@@ -100,7 +100,7 @@ def encode_dataset(config: EncodeConfig) -> Path:
         ValueError: data of another size, or a file that cannot be read; it is named.
         ChildProcessError: a process ended, for lack of memory perhaps. What is encoded is kept.
     """
-    rank, world_size, device = _share(config.device)
+    rank, world_size, device = launched_share(config.device)
     config = replace(config, device=device)
     check_device(device)
     encoder = Encoder(config)
@@ -139,21 +139,6 @@ def encode_dataset(config: EncodeConfig) -> Path:
         )
         print(f"encoded {found.videos} videos, {found.frames} frames, verified")
     return config.out
-
-
-def _share(device: str) -> tuple[int, int, str]:
-    """Which one this is of the commands that a launcher started, how many there are, and the device of this one."""
-    adopt_slurm()
-    told = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
-    told["LOCAL_RANK"] = os.environ.get("LOCAL_RANK", told["RANK"])
-    try:
-        rank, world_size, local_rank = (int(value) for value in told.values())
-    except ValueError:
-        rank, world_size, local_rank = -1, 0, 0
-    if not 0 <= rank < world_size:
-        listed = ", ".join(f"{name}={value}" for name, value in told.items())
-        raise ConfigError(f"the environment says {listed}; RANK must lie between 0 and WORLD_SIZE - 1, or unset them")
-    return rank, world_size, f"cuda:{local_rank}" if device == "cuda" and "RANK" in os.environ else device
 
 
 _encoder: Encoder | None = None

@@ -6,7 +6,7 @@ from millivid.training.config import TrainingConfig
 from millivid.training.dry_run import describe_run
 from millivid.training.loop import train
 from millivid.training.optimizer import MuonAdamW, split_parameters
-from millivid.training.processes import Processes, adopt_slurm, join_processes, leave_processes
+from millivid.training.processes import Processes, adopt_slurm, join_processes, launched_share, leave_processes
 from millivid.training.settings import REQUIRED, ConfigError, build, check_device, load_config, to_plain
 from millivid.training.task import Examples, Task
 
@@ -26,6 +26,7 @@ __all__ = [
     "explain",
     "is_first",
     "join_processes",
+    "launched_share",
     "leave_processes",
     "load_config",
     "open_run",

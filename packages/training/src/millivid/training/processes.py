@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
-from millivid.training.settings import check_device
+from millivid.training.settings import ConfigError, check_device
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -117,6 +117,21 @@ def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
         "MASTER_ADDR": given.get("MASTER_ADDR", first),
         "MASTER_PORT": given.get("MASTER_PORT", str(20_000 + job % 20_000)),
     }
+
+
+def launched_share(device: str) -> tuple[int, int, str]:
+    """Which one this is of the commands that a launcher started, how many there are, and the device of this one."""
+    adopt_slurm()
+    told = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
+    told["LOCAL_RANK"] = os.environ.get("LOCAL_RANK", told["RANK"])
+    try:
+        rank, world_size, local_rank = (int(value) for value in told.values())
+    except ValueError:
+        rank, world_size, local_rank = -1, 0, 0
+    if not 0 <= rank < world_size:
+        listed = ", ".join(f"{name}={value}" for name, value in told.items())
+        raise ConfigError(f"the environment says {listed}; RANK must lie between 0 and WORLD_SIZE - 1, or unset them")
+    return rank, world_size, f"cuda:{local_rank}" if device == "cuda" and "RANK" in os.environ else device
 
 
 def leave_processes() -> None:

@@ -1,5 +1,6 @@
 """From `key=value` words to a typed, frozen config: Hydra composes, dataclasses check, and nothing is ignored."""
 
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -162,7 +163,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(value, next(argument for argument in arguments if argument is not type(None)), name)
+        kinds = [argument for argument in arguments if argument is not type(None)]
+        for kind in kinds[:-1]:
+            with contextlib.suppress(ConfigError):
+                return _convert(value, kind, name)
+        return _convert(value, kinds[-1], name)
     if origin is typing.Literal:
         if value not in arguments:
             raise ConfigError(f"{name} is {value!r}; use {_listed(arguments)}")
