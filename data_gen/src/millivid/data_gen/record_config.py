@@ -1,7 +1,8 @@
 """Settings of a recording, and what follows from them for each video."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from .trajectory import draw_test_actions
 from .voxel_config import VoxelConfig
 
 SPLITS = ("train", "test")
+GENERATOR = {"generator": "millivid-data-gen", "generator_version": 1, "world": "voxel"}
+"""What the source of every recording says; another version makes other worlds of the same settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +73,38 @@ class RecordConfig:
         """The id of a video."""
         return f"{split}_{index:05d}"
 
+    @staticmethod
+    def split_and_index(video: str) -> tuple[str, int]:
+        """The split and the number of a video, from its id.
+
+        Raises:
+            ValueError: no video of a recording is called so.
+        """
+        split, _, index = video.rpartition("_")
+        if split not in SPLITS or not index.isdecimal():
+            raise ValueError(f"video {video!r} is none of a recording; those are train_00000, test_00000 and so on")
+        return split, int(index)
+
     def source(self) -> dict[str, Any]:
         """What ``dataset.json`` says about where the videos come from: enough to make them again."""
         settings = asdict(self)
         world = settings.pop("world")
-        return {
-            "generator": "millivid-data-gen",
-            "generator_version": 1,
-            "world": "voxel",
-            "world_settings": world,
-            **settings,
-        }
+        return {**GENERATOR, "world_settings": world, **settings}
+
+    @classmethod
+    def from_source(cls, source: Mapping[str, Any]) -> Self:
+        """The config whose `source` this is.
+
+        Raises:
+            ValueError: it is that of another generator, or its settings are no settings of this version.
+        """
+        if (found := {key: source.get(key) for key in GENERATOR}) != GENERATOR:
+            raise ValueError(f"the clips are from {found}; only those of {GENERATOR} can be made again")
+        settings = {key: value for key, value in source.items() if key not in GENERATOR}
+        try:
+            return cls(world=VoxelConfig(**settings.pop("world_settings")), **settings)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the settings of the recording are damaged ({error}); restore dataset.json") from error
 
 
 def world_seed(seed: int, split: str, index: int) -> int:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from millivid.data import Clip, ClipWriter
@@ -61,13 +62,18 @@ def record(config: RecordConfig, out: str | Path, processes: int | None = None, 
 def record_video(world: World, config: RecordConfig, split: str, index: int) -> Clip:
     """One video of the dataset, as a clip in memory."""
     actions = video_actions(config, split, index)
-    world.reset(world_seed(config.seed, split, index), actions if config.clear_path else None)
+    enter_world(world, config, split, index, actions)
     observations = [world.step(int(action)) for action in actions]
     return Clip(
         frames=np.stack([observation.frame for observation in observations]),
         actions=actions,
         poses=np.stack([observation.pose for observation in observations]),
     )
+
+
+def enter_world(world: World, config: RecordConfig, split: str, index: int, actions: NDArray[np.int64]) -> None:
+    """Go to the start of a video's world, as it was when all its ``actions``, int64 [frame], were recorded."""
+    world.reset(world_seed(config.seed, split, index), actions if config.clear_path else None)
 
 
 def _make_writer(config: RecordConfig, out: str | Path) -> ClipWriter:

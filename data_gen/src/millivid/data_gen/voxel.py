@@ -14,6 +14,7 @@ from .columns import render_columns
 from .raycast import render_rays
 from .registry import check_settings
 from .scene import Scene
+from .surfaces import Surfaces, trace_surfaces
 from .trajectory import flat_path
 from .voxel_config import VoxelConfig
 from .world import Observation
@@ -86,15 +87,23 @@ class VoxelWorld:
 
     def render(self, pose: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The frame, uint8 [height, width, 3], seen from a pose [5] (x, y, z, yaw, pitch) in the current world."""
-        x, y, z, yaw, pitch = (float(value) for value in np.asarray(pose, np.float32))
-        yaw, pitch, angle = math.radians(yaw), math.radians(pitch), math.radians(self.config.field_of_view)
-        far, samples = float(self.config.view_distance), 2 if self.config.antialias else 1
+        x, y, z, yaw, pitch, angle, far = self._camera(pose)
+        samples = 2 if self.config.antialias else 1
         frame = np.empty((*self.size, 3), np.uint8)
         if pitch == 0.0:
             render_columns(x, y, z, yaw, angle, far, samples, self.scene, frame)
         else:
             render_rays(x, y, z, yaw, pitch, angle, far, samples, self.scene, frame)
         return frame
+
+    def surfaces(self, pose: NDArray[np.float32]) -> Surfaces:
+        """Which piece of surface each pixel shows from a pose [5] in the current world, and how far away it is.
+
+        One ray through the middle of each pixel. "Was this seen in that frame" is a look-up of ids: see `Surfaces`.
+        """
+        ids, depth = np.empty(self.size, np.int64), np.empty(self.size, np.float32)
+        trace_surfaces(*self._camera(pose), self.scene, ids, depth)
+        return Surfaces(ids=ids, depth=depth)
 
     @property
     def scene(self) -> Scene:
@@ -113,6 +122,12 @@ class VoxelWorld:
         if not (2.0 <= x <= edge and 2.0 <= z <= edge):
             return False
         return bool(stands_free(x, z, self._eye(x, z) + 0.3, BODY_RADIUS, scene.ground, scene.water, scene.shapes))
+
+    def _camera(self, pose: NDArray[np.float32]) -> tuple[float, float, float, float, float, float, float]:
+        """Place, yaw, pitch, field of view (radians) and view distance: what the renderers take."""
+        x, y, z, yaw, pitch = (float(value) for value in np.asarray(pose, np.float32))
+        angle, far = math.radians(self.config.field_of_view), float(self.config.view_distance)
+        return x, y, z, math.radians(yaw), math.radians(pitch), angle, far
 
     def _way(self, actions: NDArray[np.int64] | None) -> NDArray[np.float64]:
         start = np.array([[self._x, self._z]])
