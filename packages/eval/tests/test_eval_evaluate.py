@@ -9,8 +9,10 @@ import torch
 from eval_worlds import moving_discs, truth_and_run
 
 from millivid.eval import (
+    AfterContext,
     EvaluationError,
     MissingWeights,
+    OtherVideos,
     ShuffledFrames,
     Transformed,
     VideosInMemory,
@@ -48,8 +50,8 @@ def test_curves_are_the_metrics_of_the_frames_and_batches_do_not_matter() -> Non
 def test_the_truth_itself_is_perfect_and_its_json_has_no_infinity() -> None:
     reference, _ = truth_and_run()
     results = evaluate({"truth": reference}, reference, start=8, metrics=CHEAP, progress=False)
-    assert results.scores["truth"]["psnr"].horizons["short"] == np.inf
-    assert results.scores["truth"]["ssim"].horizons["short"] == pytest.approx(1)
+    assert results.scores["truth"]["psnr"].horizons["short"].value == np.inf
+    assert results.scores["truth"]["ssim"].horizons["short"].value == pytest.approx(1)
     text = json.dumps(results.to_dict(), allow_nan=False)
     assert json.loads(text)["runs"]["truth"]["psnr"]["horizons"]["short"]["value"] is None
 
@@ -69,24 +71,29 @@ def _bad(case: str) -> tuple[dict[str, VideoSource], VideoSource, dict[str, obje
     videos = {id: run.read(id, 0, 24) for id in run.ids()}
     if case == "missing id":
         del videos["world_1"]
-        return {"run": VideosInMemory(videos)}, reference, {}, "run lacks 1 of 3 videos: world_1"
+        return {"run": VideosInMemory(videos, fps=10)}, reference, {}, "run lacks 1 of 3 videos: world_1"
     if case == "extra id":
-        return {"run": VideosInMemory({**videos, "new": videos["world_0"]})}, reference, {}, "reference lacks: new"
+        return (
+            {"run": VideosInMemory({**videos, "new": videos["world_0"]}, fps=10)},
+            reference,
+            {},
+            "reference lacks: new",
+        )
     if case == "nothing in common":
         renamed = {f"x{id}": video for id, video in videos.items()}
-        return {"run": VideosInMemory(renamed)}, reference, {}, "no video in common: xworld_0"
+        return {"run": VideosInMemory(renamed, fps=10)}, reference, {}, "no video in common: xworld_0"
     if case == "length":
         videos["world_2"] = videos["world_2"][:20]
-        return {"run": VideosInMemory(videos)}, reference, {}, r"world_2 \(20 against 24\)"
+        return {"run": VideosInMemory(videos, fps=10)}, reference, {}, r"world_2 \(20 against 24\)"
     if case == "too short for stop":
         videos["world_2"] = videos["world_2"][:20]
-        return {"run": VideosInMemory(videos)}, reference, {"stop": 22}, r"end before frame 22: world_2 \(20\)"
+        return {"run": VideosInMemory(videos, fps=10)}, reference, {"stop": 22}, r"end before frame 22: world_2 \(20\)"
     if case == "uneven truth":
         videos["world_2"] = videos["world_2"][:20]
-        return {"run": VideosInMemory(videos)}, VideosInMemory(videos), {}, "pass stop=20"
+        return {"run": VideosInMemory(videos, fps=10)}, VideosInMemory(videos, fps=10), {}, "pass stop=20"
     if case == "size":
         videos["world_1"] = moving_discs(1, width=40)
-        return {"run": VideosInMemory(videos)}, reference, {}, "'world_1': run is 40x32, the reference 32x32"
+        return {"run": VideosInMemory(videos, fps=10)}, reference, {}, "'world_1': run is 40x32, the reference 32x32"
     if case == "no runs":
         return {}, reference, {}, "no runs"
     if case == "empty reference":
@@ -111,7 +118,7 @@ def test_what_does_not_go_together_is_named(case: str) -> None:
 
 def test_a_part_of_the_videos_can_be_scored() -> None:
     reference, run = truth_and_run()
-    only = VideosInMemory({"world_1": run.read("world_1", 0, 20)})
+    only = VideosInMemory({"world_1": run.read("world_1", 0, 20)}, fps=10)
     results = evaluate({"run": only}, reference, start=8, stop=20, ids=only.ids(), metrics=CHEAP, progress=False)
     assert results.ids == ("world_1",) and results.num_frames == 12
 
@@ -131,16 +138,16 @@ def test_missing_lpips_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatc
     reference, run = truth_and_run()
     results = evaluate({"run": run}, reference, start=8, progress=False)
     assert list(results.scores["run"]) == ["psnr", "ssim"]
-    assert results.skipped == {"lpips": "pip install it"}
+    assert results.skipped["lpips"] == "pip install it"
     with pytest.raises(EvaluationError, match="no metric left.*pip install it"):
         evaluate({"run": run}, reference, start=8, metrics=["lpips"], progress=False)
 
 
-def test_shuffled_frames_come_from_other_videos_at_the_same_time() -> None:
+def test_other_videos_are_shown_at_the_same_time() -> None:
     frames = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
     videos = {str(v): np.broadcast_to(frames + 40 * v, (20, 4, 4, 3)).copy() for v in range(5)}
     source = VideosInMemory(videos)
-    shuffled = ShuffledFrames(source, keep=4, seed=3)
+    shuffled = OtherVideos(source, keep=4, seed=3)
     for v in range(5):
         read: Frames = shuffled.read(str(v), 0, 20)
         values = read[:, 0, 0, 0]
@@ -149,14 +156,49 @@ def test_shuffled_frames_come_from_other_videos_at_the_same_time() -> None:
         assert (values[4:] // 40 != v).all() and len(set(values[4:] // 40)) > 1
         pieces = np.concatenate([shuffled.read(str(v), a, b) for a, b in ((0, 3), (3, 11), (11, 20))])
         np.testing.assert_array_equal(pieces, read)
-        blocks = ShuffledFrames(source, block=8)
+        blocks = OtherVideos(source, block=8)
         drawn = blocks.read(str(v), 0, 20)[:, 0, 0, 0] // 40
         assert [len(set(part)) for part in (drawn[:8], drawn[8:16], drawn[16:])] == [1, 1, 1]
         np.testing.assert_array_equal(blocks.read(str(v), 5, 13)[:, 0, 0, 0] // 40, drawn[5:13])
-    other = ShuffledFrames(source, keep=4, seed=4)
+    other = OtherVideos(source, keep=4, seed=4)
     assert any((other.read(i, 4, 20) != shuffled.read(i, 4, 20)).any() for i in videos)
     with pytest.raises(EvaluationError, match="at least 2 videos"):
-        ShuffledFrames(VideosInMemory({"0": videos["0"]}))
+        OtherVideos(VideosInMemory({"0": videos["0"]}))
+
+
+def test_shuffled_frames_are_the_videos_own_each_once() -> None:
+    frames = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
+    source = VideosInMemory({str(v): np.broadcast_to(frames + 40 * v, (20, 4, 4, 3)).copy() for v in range(3)})
+    shuffled = ShuffledFrames(source, keep=4, seed=3)
+    orders = []
+    for v in range(3):
+        values = shuffled.read(str(v), 0, 20)[:, 0, 0, 0] - 40 * v
+        assert values[:4].tolist() == [0, 1, 2, 3] and sorted(values) == list(range(20))
+        orders.append(values.tolist())
+        np.testing.assert_array_equal(shuffled.read(str(v), 3, 11)[:, 0, 0, 0] - 40 * v, values[3:11])
+    assert orders[0] != orders[1] != orders[2] and orders[0] != list(range(20))
+    assert ShuffledFrames(source, keep=4, seed=4).fingerprint("0") != shuffled.fingerprint("0")
+
+
+def test_videos_without_their_context_are_put_behind_it() -> None:
+    reference, run = truth_and_run()
+    only_generated = VideosInMemory({id: run.read(id, 8, 24) for id in run.ids()}, fps=10)
+    joined = AfterContext(only_generated, reference, 8)
+    for first, last in ((0, 24), (3, 8), (8, 9), (6, 20)):
+        np.testing.assert_array_equal(joined.read("world_1", first, last), run.read("world_1", first, last))
+    assert joined.num_frames("world_1") == 24
+    whole, behind = (
+        evaluate({"run": source}, reference, start=8, metrics=CHEAP, progress=False) for source in (run, joined)
+    )
+    assert whole.scores["run"]["psnr"].curve.tolist() == behind.scores["run"]["psnr"].curve.tolist()
+
+
+def test_another_frame_rate_is_refused() -> None:
+    reference, run = truth_and_run()
+    faster = VideosInMemory({id: run.read(id, 0, 24) for id in run.ids()}, fps=12)
+    with pytest.raises(EvaluationError, match="run has 12 frames per second, the reference 10"):
+        evaluate({"run": faster}, reference, start=8, metrics=CHEAP, progress=False)
+    evaluate({"run": faster}, reference, start=8, metrics=CHEAP, check_rate=False, progress=False)
 
 
 def test_memory_is_one_batch_of_frames(tmp_path: Path) -> None:

@@ -66,14 +66,16 @@ def test_figures_by_hand() -> None:
     np.testing.assert_allclose(scores.values, [[0.04, 0, 0.04, 0.04], [0, 0, 0.16, 0.04]], rtol=1e-5)
     expected = [-10 * math.log10(0.02), math.inf, -10 * math.log10(0.10), -10 * math.log10(0.04)]
     assert scores.curve.tolist() == pytest.approx(expected, rel=1e-5)
-    assert scores.horizons["short"] == pytest.approx(-10 * math.log10(0.01), rel=1e-5)  # (.04 + 0 + 0 + 0) / 4
-    assert scores.horizons["long"] == pytest.approx(-10 * math.log10(0.07), rel=1e-5)  # (.04 + .04 + .16 + .04) / 4
+    assert scores.horizons["short"].value == pytest.approx(-10 * math.log10(0.01), rel=1e-5)  # (.04 + 0 + 0 + 0) / 4
+    assert scores.horizons["long"].value == pytest.approx(
+        -10 * math.log10(0.07), rel=1e-5
+    )  # (.04 + .04 + .16 + .04) / 4
     a, b = -10 * math.log10(0.04), -10 * math.log10(0.10)
     assert scores.per_video["long"].tolist() == pytest.approx([a, b], rel=1e-5)
-    assert scores.stderr["long"] == pytest.approx(
-        abs(a - b) / 2, rel=1e-4
-    )  # deviation / sqrt(2), deviation = |a-b| / sqrt(2)
+    # Draws of two videos: both the first (1 of 4), both the second, or one of each.
+    long, short = scores.horizons["long"], scores.horizons["short"]
+    assert (long.low, long.high, long.videos, long.items) == pytest.approx((b, a, 2, 4), rel=1e-5)
     assert scores.per_video["short"].tolist() == pytest.approx([-10 * math.log10(0.02), math.inf], rel=1e-5)
-    assert math.isnan(scores.stderr["short"])
+    assert (short.low, short.high) == pytest.approx((-10 * math.log10(0.02), math.inf), rel=1e-5)
     mean = (2 * a - 10 * math.log10(0.16) + a) / 4
     assert scores.extra["frame_mean"] == pytest.approx({"short": math.inf, "long": mean}, rel=1e-5)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from jaxtyping import jaxtyped
 
-from millivid.eval import EvaluationError, FrameMetric, PSNRMetric, SSIMMetric, psnr, ssim
-from millivid.eval.metrics import build_metrics
+from millivid.eval import EvaluationError, FrameMetric, LPIPSMetric, MissingWeights, PSNRMetric, SSIMMetric, psnr, ssim
+from millivid.eval.registry import build_metrics
 
 
 def _pair(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,21 +91,61 @@ def test_batches_of_one_video_join_and_videos_stay_apart() -> None:
         whole.update(a, b, video="x")
         for first in (0, 2, 4):
             metric.update(a[first : first + 2], b[first : first + 2], video="x")
-        metric.update(b, a, video="y")
-        assert metric.compute().shape == (2, 6)
-        np.testing.assert_allclose(metric.compute()[:1], whole.compute(), rtol=1e-12)
+        metric.update(b[:4], a[:4], video="y")
+        np.testing.assert_allclose(metric.values()["x"], whole.values()["x"], rtol=1e-12)
+        assert {video: len(values) for video, values in metric.values().items()} == {"x": 6, "y": 4}
 
 
-def test_a_metric_refuses_nan_and_ragged_videos() -> None:
+def test_a_metric_alone_gives_its_figure_and_interval() -> None:
+    metric = PSNRMetric()
+    for video, error in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        metric.update(torch.full((4, 3, 8, 8), error), torch.zeros(4, 3, 8, 8), video=video)
+    figure = metric.compute()
+    assert float(figure) == pytest.approx(-10 * math.log10((0.01 + 0.04 + 0.09) / 3))
+    assert (figure.videos, figure.items) == (3, 12)
+    # 27 draws of 3 videos: all three the worst, or all three the best, comes in 1 of 27, so within 95 %.
+    assert (figure.low, figure.high) == pytest.approx((-10 * math.log10(0.09), 20))
+    metric = PSNRMetric()
+    metric.update(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+    alone = metric.compute()
+    assert alone.value == math.inf and math.isnan(alone.low) and alone.to_dict()["interval"] == [None, None]
+
+
+def test_a_metric_refuses_nan() -> None:
     metric = PSNRMetric()
     with pytest.raises(EvaluationError, match="PSNR of video 'v' is nan at frame 1"):
         metric.update(torch.tensor([0.0, math.nan]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="v")
     with pytest.raises(EvaluationError, match="no frames"):
         metric.compute()
-    metric.update(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="a")
-    metric.update(torch.zeros(3, 1, 1, 1), torch.zeros(3, 1, 1, 1), video="b")
-    with pytest.raises(EvaluationError, match="different numbers of frames"):
-        metric.compute()
+
+
+@pytest.mark.parametrize("metric_class", [PSNRMetric, LPIPSMetric])
+def test_the_map_of_pixels_averages_to_the_frame(metric_class: type[FrameMetric]) -> None:
+    try:
+        metric = metric_class()
+    except MissingWeights as error:
+        pytest.skip(str(error))
+    a, b = _pair(2, 3, 64, 64, dtype=torch.float32)
+    values, pixels = metric.measure_with_map(a, b)
+    torch.testing.assert_close(values, metric.measure(a, b))
+    assert pixels.shape == (2, 64, 64)
+    # Enlarging a map of features moves its mean a little at the borders.
+    torch.testing.assert_close(pixels.mean(dim=(1, 2)), values, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 24, 37), (1, 3, 64, 64)])
+def test_psnr_and_ssim_agree_with_torchmetrics(shape: tuple[int, ...]) -> None:
+    image = pytest.importorskip("torchmetrics.functional.image", reason="torchmetrics is not installed")
+    a, b = _pair(*shape, dtype=torch.float32)
+    # It continues frames by reflection and averages over their borders too; without these it is the same.
+    _, pixels = image.structural_similarity_index_measure(
+        a, b, data_range=1.0, reduction="none", return_full_image=True
+    )
+    inside = pixels[:, :, 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    torch.testing.assert_close(ssim(a, b), inside, atol=1e-5, rtol=0)
+    for x, y, value in zip(a, b, psnr(a, b), strict=True):
+        expected = image.peak_signal_noise_ratio(x[None], y[None], data_range=1.0)
+        torch.testing.assert_close(value, expected, atol=1e-4, rtol=0)
 
 
 def test_metrics_by_name() -> None:

@@ -11,8 +11,8 @@ from eval_worlds import moving_discs, truth_and_run
 
 from millivid.eval import (
     EvaluationError,
+    OtherVideos,
     Results,
-    ShuffledFrames,
     VideosInMemory,
     VideoSource,
     evaluate,
@@ -35,7 +35,7 @@ def _scored(ids: tuple[str, ...] = ("world_0", "world_1"), **shape: int) -> Scor
     stop = truth.num_frames("world_0")
     reference = VideosInMemory({new: truth.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
     ours = VideosInMemory({new: run.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
-    runs: dict[str, VideoSource] = {"ours": ours, "other": ShuffledFrames(reference, keep=8)}
+    runs: dict[str, VideoSource] = {"ours": ours, "other": OtherVideos(reference, keep=8)}
     results = evaluate(
         runs, reference, start=8, horizons=horizons_from((4, 16)), metrics=["psnr", "ssim"], progress=False
     )
@@ -67,6 +67,7 @@ class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []
+        self.media: list[tuple[str, str]] = []
         self.tags: list[str] = []
         self.script = ""
         self._in_data = False
@@ -75,6 +76,7 @@ class _Links(HTMLParser):
         self.tags.append(tag)
         values = dict(attrs)
         self.links += [v for k in ("src", "href", "srcset", "poster") if (v := values.get(k))]
+        self.media += [(tag, v) for k in ("src", "srcset", "poster") if (v := values.get(k))]
         self._in_data = tag == "script" and values.get("type") == "application/json"
 
     def handle_data(self, data: str) -> None:
@@ -88,7 +90,8 @@ class _Links(HTMLParser):
 def test_every_file_is_there_and_listed(report: Path) -> None:
     found = {p.relative_to(report).as_posix() for p in report.rglob("*") if p.is_file()}
     assert found == {
-        "curves.png", "curves-dark.png", "index.html", "metrics.json", "metrics.md", "strip.png", "strip-dark.png",
+        "curves.png", "curves-dark.png", "curves.svg", "curves-dark.svg", "index.html", "metrics.json", "metrics.md",
+        "strip.png", "strip-dark.png",
         "videos/world_0.mp4", "videos/world_1.mp4",
     }  # fmt: skip
     assert set(json.loads((report / "metrics.json").read_text())["files"]) == found
@@ -98,10 +101,10 @@ def test_every_file_is_there_and_listed(report: Path) -> None:
 def test_metrics_json_holds_figures_and_protocol(report: Path, scored: Scored) -> None:
     content = json.loads((report / "metrics.json").read_text())
     results = scored[0]
-    assert (content["format"], content["version"], content["videos"]) == ("millivid.eval.report", 1, 2)
+    assert (content["format"], content["version"], content["videos"]) == ("millivid.eval.report", 2, 2)
     assert content["roles"] == {"ours": "run", "other": "bound"}
     figure = content["runs"]["ours"]["psnr"]["horizons"]["long"]["value"]
-    assert figure == pytest.approx(results.scores["ours"]["psnr"].horizons["long"], rel=1e-5)
+    assert figure == pytest.approx(results.scores["ours"]["psnr"].horizons["long"].value, rel=1e-5)
     assert len(content["runs"]["other"]["ssim"]["curve"]) == 16
     protocol = content["protocol"]
     assert protocol["settings"]["seed"] == 7 and protocol["context_frames"] == 8 and protocol["sizes"] == [[32, 32]]
@@ -123,7 +126,9 @@ def test_the_page_needs_nothing_from_outside(report: Path) -> None:
     page.feed(text)
     assert page.links
     for link in page.links:
-        assert link == "data:," or (report / link).is_file(), link
+        assert link.startswith("data:") or (report / link).is_file(), link[:80]
+    shown = [link for tag, link in page.media]
+    assert len(shown) >= 6 and all(link.startswith("data:") for link in shown)  # nothing that is shown is another file
     assert not re.search(r"https?:|@import|url\(|\bfetch\(|XMLHttpRequest", text)
     assert "<title>Ours &amp; &lt;theirs&gt;</title>" in text
     assert "b" not in page.tags or "</script><b>" not in text  # names in the data cannot end the script

@@ -1,10 +1,11 @@
-"""The two bounds of an evaluation, as sources of videos that are evaluated like any run.
+"""The bounds of an evaluation, as sources of videos that are evaluated like any run.
 
-Upper bound: the truth through the tokenizer and back (`Transformed`). A video model that works in this latent space
-cannot be expected to do better. Lower bound: frames of other videos (`ShuffledFrames`, applied to the upper bound's
-videos). A model below it would do better to show any frame of the right world.
+Upper bound: the truth through the tokenizer and back (`Transformed`). A video model that works in this latent space cannot
+be expected to do better. Lower bound: the same frames in random order (`ShuffledFrames`): the right place at the wrong time.
+Below that: frames of other videos (`OtherVideos`), the right world but the wrong place.
 """
 
+import hashlib
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +13,16 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError
-from .videos import Frames, VideoSource
+from .videos import Frames, VideoSource, check_range, fingerprint_of
+
+BATCH = 64
 
 
-class Transformed:
-    """Another source with `function` applied to every batch of frames it reads.
+class _Derived:
+    """A source made of another one's videos: as many, as long, as fast."""
 
-    `function` maps uint8 (frame, height, width, 3) to the same shape, each frame on its own: a tokenizer's encode and
-    decode, say. `name` goes into the protocol.
-    """
-
-    def __init__(self, source: VideoSource, function: Callable[[Frames], Frames], name: str = "transformed") -> None:
-        self._source, self._function, self._name = source, function, name
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
 
     @property
     def fps(self) -> float:
@@ -35,14 +34,65 @@ class Transformed:
     def num_frames(self, id: str) -> int:
         return self._source.num_frames(id)
 
+
+class Transformed(_Derived):
+    """Another source with `function` applied to every batch of frames it reads.
+
+    `function` maps uint8 (frame, height, width, 3) to the same shape, each frame on its own: a tokenizer's encode and
+    decode, say. `name` goes into the protocol. `identity` tells this function from others (a hash of the tokenizer's
+    weights); without it, scores of these videos are not stored.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        function: Callable[[Frames], Frames],
+        name: str = "transformed",
+        identity: str | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._function, self._name, self._identity = function, name, identity
+
     def read(self, id: str, start: int, stop: int) -> Frames:
         return self._function(self._source.read(id, start, stop))
 
+    def fingerprint(self, id: str) -> str | None:
+        return _hash(self._identity, fingerprint_of(self._source, id))
+
     def describe(self) -> dict[str, Any]:
-        return {"kind": self._name}
+        return {"kind": self._name, "identity": self._identity}
 
 
-class ShuffledFrames:
+class ShuffledFrames(_Derived):
+    """Every video of `source` with its frames from `keep` on in random order.
+
+    Each of them comes exactly once. The order depends on `seed`, the video's id and its length. One video is held in
+    memory. Frames before `keep` (the context) stay where they are.
+    """
+
+    def __init__(self, source: VideoSource, *, seed: int = 0, keep: int = 0) -> None:
+        super().__init__(source)
+        self._seed, self._keep = seed, keep
+        self._held: tuple[str, Frames] | None = None
+
+    def read(self, id: str, start: int, stop: int) -> Frames:
+        count = self.num_frames(id)
+        check_range(id, start, stop, count)
+        if self._held is None or self._held[0] != id:
+            pieces = [self._source.read(id, first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
+            video = np.concatenate(pieces)
+            order = np.random.default_rng([self._seed, zlib.crc32(id.encode())]).permutation(count - self._keep)
+            self._held = (id, np.concatenate((video[: self._keep], video[self._keep :][order])))
+        return self._held[1][start:stop]
+
+    def fingerprint(self, id: str) -> str | None:
+        return _hash("shuffled", self._seed, self._keep, id, fingerprint_of(self._source, id))
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "frames in random order", "seed": self._seed}
+
+
+class OtherVideos(_Derived):
     """Frame t of every video is frame t of some other video of `source`, drawn anew for every frame.
 
     The draw depends on `seed`, the video's id and t alone, not on how the frames are read. `block` keeps a draw for
@@ -51,22 +101,13 @@ class ShuffledFrames:
     """
 
     def __init__(self, source: VideoSource, *, seed: int = 0, block: int = 1, keep: int = 0) -> None:
+        super().__init__(source)
         if len(source.ids()) < 2:
             raise EvaluationError(f"frames of other videos need at least 2 videos; there are {len(source.ids())}")
         if block < 1:
             raise EvaluationError(f"block must be at least 1 frame; got {block}")
-        self._source, self._seed, self._block, self._keep = source, seed, block, keep
+        self._seed, self._block, self._keep = seed, block, keep
         self._lengths = {id: source.num_frames(id) for id in source.ids()}
-
-    @property
-    def fps(self) -> float:
-        return self._source.fps
-
-    def ids(self) -> list[str]:
-        return self._source.ids()
-
-    def num_frames(self, id: str) -> int:
-        return self._source.num_frames(id)
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         parts, first = [], start
@@ -80,6 +121,10 @@ class ShuffledFrames:
             first = last
         return np.concatenate(parts)
 
+    def fingerprint(self, id: str) -> str | None:
+        others = [fingerprint_of(self._source, other) for other in self.ids()]
+        return _hash("others", self._seed, self._block, self._keep, id, *others)
+
     def describe(self) -> dict[str, Any]:
         return {"kind": "frames of other videos", "seed": self._seed, "block": self._block}
 
@@ -91,3 +136,34 @@ class ShuffledFrames:
             raise EvaluationError(f"no other video reaches frame {end - 1} of {id!r}")
         generator = np.random.default_rng([self._seed, zlib.crc32(id.encode()), block])
         return others[int(generator.integers(len(others)))]
+
+
+class AfterContext(_Derived):
+    """Videos that hold generated frames only, behind the `context` frames of `reference` that they go on from."""
+
+    def __init__(self, source: VideoSource, reference: VideoSource, context: int) -> None:
+        super().__init__(source)
+        self._reference, self._context = reference, context
+
+    def num_frames(self, id: str) -> int:
+        return self._context + self._source.num_frames(id)
+
+    def read(self, id: str, start: int, stop: int) -> Frames:
+        check_range(id, start, stop, self.num_frames(id))
+        edge, parts = self._context, []
+        if start < edge:
+            parts.append(self._reference.read(id, start, min(stop, edge)))
+        if stop > edge:
+            parts.append(self._source.read(id, max(start - edge, 0), stop - edge))
+        return np.concatenate(parts)
+
+    def fingerprint(self, id: str) -> str | None:
+        return _hash("after", self._context, fingerprint_of(self._source, id), fingerprint_of(self._reference, id))
+
+    def describe(self) -> dict[str, Any]:
+        describe = getattr(self._source, "describe", None)
+        return {**(describe() if callable(describe) else {}), "holds_context": False}
+
+
+def _hash(*parts: object) -> str | None:
+    return None if any(part is None for part in parts) else hashlib.sha256(repr(parts).encode()).hexdigest()

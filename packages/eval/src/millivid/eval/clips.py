@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import EvaluationError
-from .videos import Frames, check_range
+from .videos import Frames, check_range, file_sha256
+
+POSE = ("x", "y", "z", "yaw", "pitch")
 
 
 class ClipFolder:
@@ -18,30 +22,48 @@ class ClipFolder:
             raise ImportError(
                 f"reading a clip dataset needs millivid-data: pip install 'millivid-eval[cli]' ({error})"
             ) from error
-        self._dataset = ClipDataset(Path(path))
-        splits = list(self._dataset.index.splits)
+        self.dataset = ClipDataset(Path(path))
+        splits = list(self.dataset.index.splits)
         if split is not None and split not in splits:
             raise EvaluationError(f"no split {split!r} in {Path(path).name}; it has: {', '.join(splits)}")
         self.split = split
-        self._ids = list(self._dataset.ids(split))
+        self._ids = list(self.dataset.ids(split))
+        self._fingerprints: dict[str, str] = {}
 
     @property
     def fps(self) -> float:
-        return float(self._dataset.index.fps)
+        return float(self.dataset.index.fps)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the dataset's splits that hold videos."""
+        return tuple(name for name, ids in self.dataset.index.splits.items() if ids)
 
     def ids(self) -> list[str]:
         return list(self._ids)
 
     def num_frames(self, id: str) -> int:
-        return int(self._dataset.num_frames(id))
+        return int(self.dataset.num_frames(id))
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         check_range(id, start, stop, self.num_frames(id))
-        frames: Frames = self._dataset.read(id, start, stop).frames
+        frames: Frames = self.dataset.read(id, start, stop).frames
         return frames
 
+    def poses(self, id: str) -> np.ndarray | None:
+        names = list(self.dataset.index.pose_names)
+        if not set(POSE) <= set(names):
+            return None
+        poses: np.ndarray = self.dataset.poses(id)
+        return poses[:, [names.index(name) for name in POSE]]
+
+    def fingerprint(self, id: str) -> str:
+        if id not in self._fingerprints:
+            self._fingerprints[id] = file_sha256(self.dataset.folder / "videos" / f"{id}.mp4")
+        return self._fingerprints[id]
+
     def describe(self) -> dict[str, Any]:
-        index = self._dataset.index
+        index = self.dataset.index
         return {
             "kind": "clip dataset",
             "codec": "h264",

@@ -1,27 +1,28 @@
-"""The plot of every metric over the generated frames (curves.png)."""
+"""The plots of a report: every metric over the generated frames, and over how long ago a view was last seen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .memory import FRAME_KINDS, Memory
+from .metrics import Metric
 from .palette import Look, Theme
 from .results import Results
+from .revisits import NEVER
 from .table import ARROWS
 
 
-def draw_curves(results: Results, looks: tuple[Look, ...], path: Path, theme: Theme) -> None:
+def draw_curves(results: Results, looks: tuple[Look, ...], paths: Sequence[Path], theme: Theme) -> None:
     """One panel per metric, side by side; runs solid, bounds dashed, horizons shaded in turn and named."""
-    count = len(results.metrics)
-    figure = Figure(figsize=(4.6 * count + 0.4, 4.3), dpi=160, facecolor=theme.background)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, count, squeeze=False)[0]
+    figure, axes = _panels(results.frame_metrics, theme)
     frames = np.arange(1, results.num_frames + 1)
-    for axis, metric in zip(axes, results.metrics, strict=True):
-        _style(axis, theme)
+    for axis, metric in zip(axes, results.frame_metrics, strict=True):
         for look in looks:
             curve = results.scores[look.name][metric.name].curve
             curve = np.where(np.isfinite(curve), curve, np.nan)
@@ -34,12 +35,6 @@ def draw_curves(results: Results, looks: tuple[Look, ...], path: Path, theme: Th
                 marker="o" if len(frames) == 1 else None,
                 zorder=3 if look.role == "run" else 2,
             )
-        unit = f" ({metric.unit})" if metric.unit else ""
-        title = f"{metric.label}{unit}"
-        axis.set_title(title, loc="left", fontsize=13, fontweight="bold", color=theme.ink, pad=24)
-        axis.set_title(
-            f"{ARROWS[metric.better]} {metric.better} is better", loc="right", fontsize=9.5, color=theme.muted, pad=24
-        )
         axis.set_xlabel("generated frame", fontsize=10, color=theme.muted, labelpad=6)
         _mark_horizons(axis, results, theme)
     handles = [
@@ -47,15 +42,76 @@ def draw_curves(results: Results, looks: tuple[Look, ...], path: Path, theme: Th
         for k in looks
     ]
     labels = [look.name if look.role == "run" else f"{look.name} (bound)" for look in looks]
+    _save(figure, handles, labels, paths, theme)
+
+
+def draw_memory(
+    memory: Memory, metrics: Sequence[Metric], looks: tuple[Look, ...], paths: Sequence[Path], theme: Theme
+) -> None:
+    """One panel per metric: figures by how long ago the view was last seen, filled for recall, open for invention."""
+    figure, axes = _panels(metrics, theme)
+    gaps = memory.gaps
+    for axis, metric in zip(axes, metrics, strict=True):
+        for number, look in enumerate(looks):
+            aside = (number - (len(looks) - 1) / 2) * min(0.12, 0.6 / len(looks))
+            for kind in FRAME_KINDS:
+                found = [(x, memory.find(kind, gap=gap)) for x, gap in enumerate(gaps)]
+                points = [(x + aside, group.figures[look.name][metric.name]) for x, group in found if group is not None]
+                points = [(x, f) for x, f in points if np.isfinite(f.value)]
+                ends = [np.nan_to_num([abs(f.value - f.low), abs(f.high - f.value)]) for _, f in points]
+                axis.errorbar(
+                    [x for x, _ in points],
+                    [f.value for _, f in points],
+                    yerr=np.transpose(ends) if points else None,
+                    color=look.colour,
+                    linestyle="none" if kind == "invention" else "solid" if look.role == "run" else (0, (3, 2)),
+                    linewidth=2.0 if look.role == "run" else 1.3,
+                    elinewidth=1.0,
+                    marker="o",
+                    markersize=6,
+                    markerfacecolor=look.colour if kind == "recall" else theme.background,
+                )
+        axis.set_xticks(range(len(gaps)), ["never" if gap == (NEVER, NEVER) else f"{gap[0]}–{gap[1]}" for gap in gaps])
+        axis.set_xlim(-0.6, len(gaps) - 0.4)
+        axis.set_xlabel("frames since the view was last seen", fontsize=10, color=theme.muted, labelpad=6)
+    handles = [Line2D([], [], color=k.colour, linewidth=2.4, dashes=k.dash or (None, None)) for k in looks]
+    labels = [look.name if look.role == "run" else f"{look.name} (bound)" for look in looks]
+    for kind in FRAME_KINDS:
+        face = theme.muted if kind == "recall" else theme.background
+        handles.append(Line2D([], [], color=theme.muted, marker="o", linestyle="none", markerfacecolor=face))
+        labels.append(f"{kind}: {'in' if kind == 'recall' else 'not in'} the context")
+    _save(figure, handles, labels, paths, theme)
+
+
+def _panels(metrics: Sequence[Metric], theme: Theme) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(4.6 * len(metrics) + 0.4, 4.3), dpi=160, facecolor=theme.background)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        _style(axis, theme)
+        unit = f" ({metric.unit})" if metric.unit else ""
+        axis.set_title(f"{metric.label}{unit}", loc="left", fontsize=13, fontweight="bold", color=theme.ink, pad=24)
+        axis.set_title(
+            f"{ARROWS[metric.better]} {metric.better} is better", loc="right", fontsize=9.5, color=theme.muted, pad=24
+        )
+    return figure, axes
+
+
+def _save(figure: Figure, handles: list[Line2D], labels: list[str], paths: Sequence[Path], theme: Theme) -> None:
+    columns = max(1, int(figure.get_figwidth() // 2.6))
     legend = figure.legend(
-        handles, labels, loc="lower center", ncols=min(len(looks), 5), frameon=False, fontsize=10.5, handlelength=2.6,
-        columnspacing=2.4,
+        handles, labels, loc="lower center", ncols=min(len(labels), columns), frameon=False, fontsize=10.5,
+        handlelength=2.6, columnspacing=2.4,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_color(theme.ink)
-    legend_rows = -(-len(looks) // 5)
+    legend_rows = -(-len(labels) // columns)
     figure.tight_layout(rect=(0, 0.035 + 0.055 * legend_rows, 1, 1), w_pad=2.2)
-    figure.savefig(path, facecolor=theme.background)
+    for path in paths:
+        # No date and no random names: the same figures give the same file.
+        with matplotlib.rc_context({"svg.hashsalt": "millivid"}):
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, facecolor=theme.background, metadata=metadata)
 
 
 def _style(axis: Axes, theme: Theme) -> None:

@@ -1,16 +1,33 @@
 """The report's page: one HTML file with its style and script inside, that opens from the file system."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from .metrics import Metric
 from .palette import CONTEXT_COLOUR, Look
 from .results import Results, json_number
-from .table import ARROWS, horizon_rows, sizes_text
+from .table import (
+    ARROWS,
+    LOOPS_TEXT,
+    SET_HEADS,
+    Loops,
+    MemoryRow,
+    horizon_rows,
+    in_order,
+    loop_rows,
+    memory_rows,
+    set_rows,
+    sizes_text,
+)
+
+TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 
 
 def render_page(
@@ -18,13 +35,15 @@ def render_page(
     looks: Sequence[Look],
     *,
     title: str,
+    folder: Path,
     videos: Mapping[str, str],
     strips: int,
     panels: Sequence[Look],
     descriptions: Mapping[str, str],
     protocol: Mapping[str, Any],
+    loops: Loops,
 ) -> str:
-    """The page as text. `videos`: by id, the path of its side-by-side video relative to the page."""
+    """The page as text, with everything it shows inside. `folder` holds the pictures and, by id, `videos`."""
     templates = files(__package__) / "templates"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
@@ -34,6 +53,16 @@ def render_page(
         js=Markup((templates / "page.js").read_text(encoding="utf-8")),
         data=Markup(_script_json(page_data(results, looks, videos))),
         results=results,
+        embed=lambda name: embed(folder / name),
+        set_heads=SET_HEADS,
+        set_rows=set_rows(results, looks),
+        memory=_memory(results, looks),
+        ordered=in_order(looks),
+        loops=[
+            (name, [run for run in loops if name in loops[run]], loop_rows(loops, name))
+            for name in dict.fromkeys(name for by_metric in loops.values() for name in by_metric)
+        ],
+        loops_text=LOOPS_TEXT,
         sizes=sizes_text(results),
         rows=horizon_rows(results, tuple(looks)),
         arrows=ARROWS,
@@ -50,6 +79,17 @@ def render_page(
     )
 
 
+def _memory(results: Results, looks: Sequence[Look]) -> list[tuple[Metric, tuple[MemoryRow, ...]]]:
+    if results.memory is None:
+        return []
+    return [(metric, memory_rows(results.memory, metric, in_order(looks))) for metric in results.frame_metrics]
+
+
+def embed(file: Path) -> str:
+    """A file as an address that holds the file itself."""
+    return f"data:{TYPES[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"
+
+
 def page_data(results: Results, looks: Sequence[Look], videos: Mapping[str, str]) -> dict[str, Any]:
     """What the page's script draws from: per metric and run, the mean curve and that of every shown video."""
     rows = [results.ids.index(id) for id in videos]
@@ -62,7 +102,7 @@ def page_data(results: Results, looks: Sequence[Look], videos: Mapping[str, str]
         "videos": list(videos),
         "metrics": [
             {"name": m.name, "label": m.label, "better": m.better, "unit": m.unit, "decimals": m.decimals}
-            for m in results.metrics
+            for m in results.frame_metrics
         ],
         "runs": [
             {

@@ -34,13 +34,16 @@ def build_protocol(
     """Counts, frames, sizes, sources with their codecs, metric definitions with weights' hashes, versions, settings."""
     return {
         "videos": len(results.ids),
+        "reference_videos": results.reference_videos,
         "context_frames": results.start,
         "generated_frames": results.num_frames,
         "sizes": [list(size) for size in results.sizes],
         "resize": "none: frames are compared at the size they are stored in",
         "fps": results.fps,
-        "reference": describe_source(reference),
-        "runs": {run: describe_source(source) for run, source in runs.items()},
+        "reference": {**describe_source(reference), "sha256": results.hashes.get("the reference")},
+        "runs": {run: {**describe_source(source), "sha256": results.hashes.get(run)} for run, source in runs.items()},
+        "intervals": "95 %, bootstrap over videos",
+        "seed": results.seed,
         "metrics": {metric.name: metric.describe() for metric in results.metrics},
         "skipped": dict(results.skipped),
         "device": results.device,

@@ -12,11 +12,11 @@ from .errors import EvaluationError
 from .palette import DARK, LIGHT, Look, looks
 from .protocol import build_protocol
 from .results import Results
-from .table import markdown
+from .table import Loops, loops_markdown, markdown
 from .videos import VideoSource, check_ids
 
 FORMAT = "millivid.eval.report"
-VERSION = 1
+VERSION = 2
 
 
 def write_report(
@@ -34,8 +34,9 @@ def write_report(
     max_videos: int = 8,
     strip_videos: int = 3,
     alongside: Sequence[str] = (),
+    loops: Loops | None = None,
 ) -> Path:
-    """Write metrics.json, metrics.md, curves.png, strip.png, videos/*.mp4 and index.html to the folder `out`.
+    """Write metrics.json, metrics.md, plots, strip.png, videos/*.mp4 and an index.html that holds all of it to `out`.
 
     `context_frames`: checked against the results' first frame where given. `roles`: "run" or "bound" by run ("run"
     where not named). `protocol`: further JSON values (seed, checkpoint, command) for metrics.json's "settings".
@@ -44,7 +45,8 @@ def write_report(
 
     Everything is made in a temporary folder beside `out` and then renamed into place, metrics.json last. An existing
     folder is only written to if it is empty or holds a report of this format; of an old report only the files that it
-    lists are removed. `alongside`: names in `out` that may be there besides and are left alone.
+    lists are removed. `alongside`: names in `out` that may be there besides and are left alone. `loops`: how runs close
+    loops, by run and metric.
     Returns the path of index.html. Needs the extra [report]. Raises EvaluationError.
     """
     if not results.ids or max_videos < 1 or strip_videos < 0:
@@ -68,7 +70,7 @@ def write_report(
     out = Path(out)
     old = check_report_folder(out, alongside)
     try:
-        from .curves import draw_curves
+        from .curves import draw_curves, draw_memory
         from .page import render_page
         from .side_by_side import write_side_by_side
         from .strip import draw_strip
@@ -85,7 +87,12 @@ def write_report(
         for id, file in videos.items():
             write_side_by_side(results, runs, reference, shown, id, temporary / file)
         for suffix, theme in (("", LIGHT), ("-dark", DARK)):
-            draw_curves(results, all_looks, temporary / f"curves{suffix}.png", theme)
+            if results.frame_metrics:
+                paths = [temporary / f"curves{suffix}{kind}" for kind in (".png", ".svg")]
+                draw_curves(results, all_looks, paths, theme)
+                if results.memory is not None:
+                    paths = [temporary / f"memory{suffix}{kind}" for kind in (".png", ".svg")]
+                    draw_memory(results.memory, results.frame_metrics, all_looks, paths, theme)
             if strip_videos:
                 draw_strip(results, runs, reference, shown, ids[:strip_videos], temporary / f"strip{suffix}.png", theme)
         descriptions = dict(descriptions or {})
@@ -94,14 +101,18 @@ def write_report(
             results,
             all_looks,
             title=title,
+            folder=temporary,
             videos=videos,
             strips=min(strip_videos, len(ids)),
             panels=shown,
             descriptions=descriptions,
             protocol=described,
+            loops=loops or {},
         )
         (temporary / "index.html").write_text(text, encoding="utf-8")
-        (temporary / "metrics.md").write_text(markdown(results, all_looks, title, descriptions), encoding="utf-8")
+        (temporary / "metrics.md").write_text(
+            markdown(results, all_looks, title, descriptions, loops or {}), encoding="utf-8"
+        )
         files = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
         content = {
             "format": FORMAT,
@@ -110,6 +121,7 @@ def write_report(
             "roles": {look.name: look.role for look in all_looks},
             "descriptions": descriptions,
             **results.to_dict(),
+            "loops": _plain(loops or {}),
             "protocol": described,
             "files": [*files, "metrics.json"],
         }
@@ -120,6 +132,32 @@ def write_report(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
+
+
+def write_loops(loops: Loops, out: str | os.PathLike[str], *, title: str) -> Path:
+    """Write metrics.json and metrics.md of loops alone to the folder `out`; returns the path of metrics.md.
+
+    Raises EvaluationError where `check_report_folder` does.
+    """
+    out = Path(out)
+    old = check_report_folder(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.absolute().parent / f".{out.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    temporary.mkdir()
+    try:
+        files = ["metrics.md", "metrics.json"]
+        (temporary / "metrics.md").write_text("\n".join([f"# {title}", "", *loops_markdown(loops)]), encoding="utf-8")
+        content = {"format": FORMAT, "version": VERSION, "title": title, "loops": _plain(loops), "files": files}
+        (temporary / "metrics.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        _move_into_place(temporary, out, files, old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "metrics.md"
+
+
+def _plain(loops: Loops) -> dict[str, Any]:
+    return {run: {name: closure.to_dict() for name, closure in by_metric.items()} for run, by_metric in loops.items()}
 
 
 def _panels(all_looks: tuple[Look, ...], panels: Sequence[str] | None) -> tuple[Look, ...]:

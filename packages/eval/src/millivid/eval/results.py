@@ -1,81 +1,92 @@
 """What an evaluation found, as frozen values."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from .figures import Figure, bootstrap_figure, json_number
 from .horizons import Horizon
-from .metrics import FrameMetric, PSNRMetric
+from .memory import Memory
+from .metrics import FrameMetric, Metric, PSNRMetric
+from .set_metrics import SetMetric
+from .sets import SetFigure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """One metric of one run. `values` may be averaged (squared errors for PSNR); everything else is reported figures.
+    """One frame metric of one run. `values` may be averaged (squared errors for PSNR); all else are reported figures.
 
-    `frames`: every frame of every video. `curve`: per frame over all videos. `horizons`, `per_video`, `stderr` by
-    horizon name: the figure, each video's own figure, and its standard error over videos (nan, undefined, for a single
-    video or an infinite figure). `extra`: further figures by name, each by horizon name. Figures are +inf where PSNR is
+    `frames`: every frame of every video. `curve`: per frame over all videos. `horizons`, `per_video` by horizon name: the
+    figure, and each video's own. `extra`: further figures by name, each by horizon name. Figures are +inf where PSNR is
     (identical frames), never nan.
     """
 
     values: Float[np.ndarray, "video frame"]
     frames: Float[np.ndarray, "video frame"]
     curve: Float[np.ndarray, " frame"]
-    horizons: dict[str, float]
+    horizons: dict[str, Figure]
     per_video: dict[str, Float[np.ndarray, " video"]]
-    stderr: dict[str, float]
     extra: dict[str, dict[str, float]]
 
     @classmethod
-    def summarise(cls, metric: FrameMetric, values: np.ndarray, horizons: tuple[Horizon, ...]) -> "Scores":
+    def summarise(cls, metric: FrameMetric, values: np.ndarray, horizons: tuple[Horizon, ...], seed: int) -> "Scores":
         """Figures of averageable `values` (video, frame) over `horizons`."""
-        per_video = {h.name: metric.figure(values[:, h.span], axis=1) for h in horizons}
         extra: dict[str, dict[str, float]] = {}
         if isinstance(metric, PSNRMetric):
             extra["frame_mean"] = {h.name: metric.frame_mean(values[:, h.span]) for h in horizons}
+
+        def over(horizon: Horizon) -> Figure:
+            part = values[:, horizon.span]
+            counts = np.full(len(part), float(part.shape[1]))
+            return bootstrap_figure(part.sum(axis=1), counts, metric.figure, seed=seed)
+
         return cls(
             values=values,
-            frames=metric.figure(values[None], axis=0),
-            curve=metric.figure(values, axis=0),
-            horizons={h.name: float(metric.figure(values[:, h.span])) for h in horizons},
-            per_video=per_video,
-            stderr={name: standard_error(figures) for name, figures in per_video.items()},
+            frames=metric.figure(values),
+            curve=metric.figure(values.mean(axis=0)),
+            horizons={h.name: over(h) for h in horizons},
+            per_video={h.name: metric.figure(values[:, h.span].mean(axis=1)) for h in horizons},
             extra=extra,
         )
 
     def to_dict(self) -> dict[str, Any]:
         horizons = {
             name: {
-                "value": json_number(value),
-                "standard_error": json_number(self.stderr[name]),
+                **figure.to_dict(),
                 **{key: json_number(figures[name]) for key, figures in self.extra.items()},
                 "per_video": [json_number(v) for v in self.per_video[name]],
             }
-            for name, value in self.horizons.items()
+            for name, figure in self.horizons.items()
         }
         return {"horizons": horizons, "curve": [json_number(v) for v in self.curve]}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
-    """Scores of every run, `scores[run][metric name]`, and what they were computed over.
+    """Scores of every run, and what they were computed over.
 
-    Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `sizes` are the
-    (width, height) that occur. `skipped` says, by metric name, why a metric is not there.
+    Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `reference_videos`: how
+    many the reference has. `sizes` are the (width, height) that occur. `scores[run][metric]` for metrics of frames,
+    `sets[run][metric][horizon]` for those of sets, in the order of `metrics`. `skipped` says, by metric name, why one is not
+    there. `memory` is None where `skipped["memory"]` says why. `hashes`: by source, a hash over its videos' fingerprints.
     """
 
     ids: tuple[str, ...]
+    reference_videos: int
     start: int
     stop: int
     fps: float
     sizes: tuple[tuple[int, int], ...]
     horizons: tuple[Horizon, ...]
-    metrics: tuple[FrameMetric, ...]
+    metrics: tuple[Metric, ...]
     skipped: dict[str, str]
     scores: dict[str, dict[str, Scores]]
+    sets: dict[str, dict[str, dict[str, SetFigure]]]
+    memory: Memory | None
+    hashes: dict[str, str | None]
+    seed: int
     device: str
     seconds: float
 
@@ -84,10 +95,27 @@ class Results:
         """Frames compared per video."""
         return self.stop - self.start
 
+    @property
+    def frame_metrics(self) -> tuple[FrameMetric, ...]:
+        """Those with a value per frame, and so with curves."""
+        return tuple(metric for metric in self.metrics if isinstance(metric, FrameMetric))
+
+    @property
+    def set_metrics(self) -> tuple[SetMetric, ...]:
+        """Those of sets."""
+        return tuple(metric for metric in self.metrics if isinstance(metric, SetMetric))
+
+    def figure(self, run: str, metric: str, horizon: str) -> Figure:
+        """A figure of the table; a `SetFigure` for a metric of sets."""
+        if metric in self.scores[run]:
+            return self.scores[run][metric].horizons[horizon]
+        return self.sets[run][metric][horizon]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values. Infinite figures (PSNR of identical frames) and undefined errors become None."""
+        """Plain JSON values. Infinite figures (PSNR of identical frames) and undefined ones become None."""
         return {
             "videos": len(self.ids),
+            "reference_videos": self.reference_videos,
             "ids": list(self.ids),
             "start": self.start,
             "stop": self.stop,
@@ -100,20 +128,15 @@ class Results:
             "metrics": {metric.name: metric.describe() for metric in self.metrics},
             "skipped": dict(self.skipped),
             "runs": {
-                run: {name: scores.to_dict() for name, scores in by_metric.items()}
+                run: {
+                    **{name: scores.to_dict() for name, scores in by_metric.items()},
+                    **{name: _horizons(figures) for name, figures in self.sets[run].items()},
+                }
                 for run, by_metric in self.scores.items()
             },
+            "memory": None if self.memory is None else self.memory.to_dict(),
         }
 
 
-def standard_error(figures: Float[np.ndarray, " video"]) -> float:
-    """Standard error of the mean over videos; nan for one video or an infinite figure."""
-    if len(figures) < 2 or not np.isfinite(figures).all():
-        return math.nan
-    return float(figures.std(ddof=1) / math.sqrt(len(figures)))
-
-
-def json_number(value: float) -> float | None:
-    """Six significant digits, and None for what JSON has no number for."""
-    value = float(value)
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _horizons(figures: dict[str, SetFigure]) -> dict[str, Any]:
+    return {"horizons": {name: figure.to_dict() for name, figure in figures.items()}}

@@ -45,7 +45,7 @@ def write_side_by_side(
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(results.fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
-            stream.options = {"crf": "17", "preset": "veryfast"}
+            stream.options = {"crf": "20", "preset": "veryfast"}
             stream.gop_size = KEY_FRAME_DISTANCE
             stream.codec_context.max_b_frames = 0
             for array in itertools.chain((first,), frames):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError, name_some
-from .videos import Frames, check_range
+from .videos import RATE_TOLERANCE, Frames, check_range, file_sha256
 
 Decoding = Iterator[tuple[int, Any]]  # frame number and the decoder's frame, in order of presentation
 SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v")
@@ -48,13 +48,21 @@ class FolderOfVideos:
         if not self._files:
             raise EvaluationError(f"{self.path} holds no video files ({' '.join(SUFFIXES)})")
         self._layouts: dict[str, _Layout] = {}
+        self._fingerprints: dict[str, str] = {}
         self._next: tuple[str, int, Decoding] | None = None
         _import_av()
 
     @property
     def fps(self) -> float:
-        """Average frame rate of the first video."""
-        return self._layout(self.ids()[0]).fps
+        """Average frame rate of the videos. Raises EvaluationError where they have several."""
+        rates = {id: self._layout(id).fps for id in self.ids()}
+        slow, fast = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
+        if rates[fast] > (1 + RATE_TOLERANCE) * rates[slow]:
+            raise EvaluationError(
+                f"{self.path.name} holds videos of different rates: {slow} has {rates[slow]:g} frames per second, {fast} "
+                f"{rates[fast]:g}; bring them to one"
+            )
+        return rates[slow]
 
     def ids(self) -> list[str]:
         return list(self._files)
@@ -88,6 +96,11 @@ class FolderOfVideos:
         if key > layout.times[0]:
             yield _decode(self._files[id], layout, key)
         yield _decode(self._files[id], layout, None)
+
+    def fingerprint(self, id: str) -> str:
+        if id not in self._fingerprints:
+            self._fingerprints[id] = file_sha256(self._files[id])
+        return self._fingerprints[id]
 
     def describe(self) -> dict[str, Any]:
         """Codec, pixel format and key-frame distance of the first video."""

@@ -1,6 +1,8 @@
 """Where videos come from: the protocol every source follows, and arrays in memory."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,11 +12,18 @@ from .errors import EvaluationError, name_some
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
 
+RATE_TOLERANCE = 0.01
+"""Frame rates that differ by less than this share are one: 29.97 and 30."""
+
 
 class VideoSource(Protocol):
     """A set of videos by id. Frame numbers are the same in every source of one evaluation: context comes first.
 
-    A source may also have `describe() -> dict` (JSON values: kind, codec, ...); reports copy it into their protocol.
+    A source may also have
+
+    - `describe() -> dict`, JSON values (kind, codec, ...) that reports copy into their protocol,
+    - `fingerprint(id) -> str`, another one for other frames, by which stored scores are found again,
+    - `poses(id) -> float32 (frame, 5)`: x, y, z, yaw, pitch in degrees, which figures of memory need.
     """
 
     @property
@@ -42,15 +51,18 @@ def check_range(id: str, start: int, stop: int, count: int) -> None:
 
 
 class VideosInMemory:
-    """Videos given as uint8 arrays (frame, height, width, 3) by id."""
+    """Videos given as uint8 arrays (frame, height, width, 3) by id, with their poses (frame, 5) where they are known."""
 
-    def __init__(self, videos: Mapping[str, Frames], fps: float = 20.0) -> None:
+    def __init__(
+        self, videos: Mapping[str, Frames], fps: float = 20.0, poses: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         for id, frames in videos.items():
             if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
                 raise EvaluationError(
                     f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3)"
                 )
         self._videos = dict(videos)
+        self._poses = None if poses is None else dict(poses)
         self.fps = float(fps)
 
     def ids(self) -> list[str]:
@@ -63,8 +75,35 @@ class VideosInMemory:
         check_range(id, start, stop, self.num_frames(id))
         return self._videos[id][start:stop]
 
+    def poses(self, id: str) -> np.ndarray | None:
+        return None if self._poses is None else self._poses[id]
+
+    def fingerprint(self, id: str) -> str:
+        frames = np.ascontiguousarray(self._videos[id])
+        return hashlib.sha256(repr(frames.shape).encode() + frames.tobytes()).hexdigest()
+
     def describe(self) -> dict[str, Any]:
         return {"kind": "arrays in memory"}
+
+
+def poses_of(source: VideoSource, id: str) -> np.ndarray | None:
+    """The poses of a video, if its source knows them."""
+    poses = getattr(source, "poses", None)
+    found: np.ndarray | None = poses(id) if callable(poses) else None
+    return found
+
+
+def fingerprint_of(source: VideoSource, id: str) -> str | None:
+    """What tells a video's frames from others', if its source says so."""
+    fingerprint = getattr(source, "fingerprint", None)
+    found: str | None = fingerprint(id) if callable(fingerprint) else None
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_ids(sources: Mapping[str, VideoSource], wanted: list[str]) -> None:

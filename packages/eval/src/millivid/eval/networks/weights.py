@@ -1,0 +1,168 @@
+"""Find the file of a pretrained network: given, in a folder, in an installed package, in the cache, or downloaded.
+
+A file counts only if its SHA-256 is the expected one, wherever it comes from.
+"""
+
+import hashlib
+import importlib.util
+import os
+import pickle
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import EvaluationError, MissingWeights
+
+FOLDER_VARIABLE = "MILLIVID_WEIGHTS"
+DOWNLOAD_VARIABLE = "MILLIVID_DOWNLOAD"
+_CHUNK = 1 << 20
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """A published file: `name` for people, its usual name `file`, its full `sha256`, and `how` to get it by hand.
+
+    `package`: an installable package that holds it, and the path inside (only that file is read, nothing imported).
+    `url`: where it can be downloaded from.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    how: str
+    package: tuple[str, str] | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A file that is there, and its SHA-256."""
+
+    path: Path
+    sha256: str
+
+
+def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Located:
+    """Find `file`: at `path` if one is given; else in the folder that the environment variable MILLIVID_WEIGHTS names,
+    in its package, in the cache (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there,
+    unless MILLIVID_DOWNLOAD is 0.
+
+    Raises MissingWeights where none of these has it, and EvaluationError for a file with another SHA-256.
+    """
+    if path is not None:
+        if not Path(path).is_file():
+            raise MissingWeights(f"{file.name}: there is no file {path}; {file.how}")
+        return _checked(file, Path(path))
+    tried = []
+    for place, candidate in _places(file):
+        if candidate is not None and candidate.is_file():
+            return _checked(file, candidate)
+        tried.append(place)
+    if file.url is not None:
+        if os.environ.get(DOWNLOAD_VARIABLE) == "0":
+            tried.append(f"no download, as {DOWNLOAD_VARIABLE} is 0")
+        else:
+            try:
+                return download(file, file.url, cache_folder())
+            except OSError as error:
+                tried.append(f"{file.url} failed: {error}")
+    raise MissingWeights(f"{file.name} ({file.file}) is not there (tried: {'; '.join(tried)}): {file.how}")
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millivid" / "weights"
+
+
+def download(file: WeightsFile, url: str, folder: Path) -> Located:
+    """Download `file` into `folder` under a temporary name, and rename it once it is whole and its SHA-256 is right.
+
+    Raises OSError where the transfer fails or ends early, EvaluationError for other content; neither leaves a file.
+    """
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+        length = response.headers.get("Content-Length")
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=file.file, suffix=".part")
+        try:
+            digest, received = hashlib.sha256(), 0
+            total = int(length) if length else None
+            with os.fdopen(handle, "wb") as stream, tqdm(total=total, desc=file.file, unit="B", unit_scale=True) as bar:
+                while chunk := response.read(_CHUNK):
+                    stream.write(chunk)
+                    digest.update(chunk)
+                    received += len(chunk)
+                    bar.update(len(chunk))
+            if total is not None and received != total:
+                raise OSError(f"the download ended after {received} of {total} bytes")
+            _check_hash(file, digest.hexdigest(), url)
+            os.replace(name, folder / file.file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return Located(folder / file.file, file.sha256)
+
+
+def require_library(module: str, reason: str) -> None:
+    """Raise MissingWeights with `reason` unless `module` is installed; imports nothing."""
+    if importlib.util.find_spec(module) is None:
+        raise MissingWeights(f"{module} is not installed: {reason}")
+
+
+class NumpyUnpickler(pickle.Unpickler):
+    """Builds numpy arrays; any other class or function in the file is an error."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return np.zeros(0).__reduce__()[0]
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weights file")
+
+
+def read_arrays(located: Located) -> dict[str, Any]:
+    """Nested dicts of numpy arrays, from a pickle that may hold nothing else."""
+    with located.path.open("rb") as stream:
+        tree: dict[str, Any] = NumpyUnpickler(stream).load()
+    return tree
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A float32 copy of an array from a weights file."""
+    return torch.from_numpy(np.array(array, dtype=np.float32))
+
+
+def _places(file: WeightsFile) -> list[tuple[str, Path | None]]:
+    """Where to look, in order, in words and as a path (None: there is no such place)."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    places: list[tuple[str, Path | None]] = [
+        (f"{FOLDER_VARIABLE}={folder}", Path(folder) / file.file) if folder else (f"{FOLDER_VARIABLE} not set", None)
+    ]
+    if file.package is not None:
+        module, inside = file.package
+        spec = importlib.util.find_spec(module)  # finds it without importing it: importing may need jax
+        roots = (spec.submodule_search_locations or []) if spec is not None else []
+        places.append((f"package {module}", Path(roots[0]) / inside if roots else None))
+    return [*places, (str(cache_folder()), cache_folder() / file.file)]
+
+
+def _checked(file: WeightsFile, path: Path) -> Located:
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    _check_hash(file, sha256, str(path))
+    return Located(path, sha256)
+
+
+def _check_hash(file: WeightsFile, sha256: str, origin: str) -> None:
+    if sha256 != file.sha256:
+        raise EvaluationError(
+            f"{origin} has SHA-256 {sha256}, expected {file.sha256}: not the {file.file} of {file.name}; {file.how}"
+        )

@@ -1,0 +1,42 @@
+"""The metrics by name."""
+
+from collections.abc import Iterable
+
+from .errors import EvaluationError, MissingWeights
+from .metrics import LPIPSMetric, Metric, PSNRMetric, SSIMMetric
+from .network_metrics import NETWORK_METRICS
+
+METRICS: dict[str, type[Metric]] = {
+    "psnr": PSNRMetric, "ssim": SSIMMetric, "lpips": LPIPSMetric, **NETWORK_METRICS,
+}  # fmt: skip
+DEFAULT_METRICS = ("psnr", "ssim", "lpips")
+PAPER_METRICS = ("psnr", "lpips", "ssim", "dinov2", "matches", "fvd", "fid")
+"""The columns of the paper's Table 1."""
+
+
+def build_metrics(metrics: Iterable[str | Metric]) -> tuple[tuple[Metric, ...], dict[str, str]]:
+    """Metric objects for names (objects pass through), and why each missing one was skipped.
+
+    A *named* metric whose weights or library are not installed is skipped with its reason. Raises EvaluationError for a
+    name that is not known or comes twice, or when no metric is left.
+    """
+    built: list[Metric] = []
+    skipped: dict[str, str] = {}
+    for metric in metrics:
+        if not isinstance(metric, str):
+            built.append(metric)
+        elif metric not in METRICS:
+            raise EvaluationError(f"metric {metric!r} is not known; these are: {', '.join(METRICS)}")
+        else:
+            try:
+                built.append(METRICS[metric]())
+            except MissingWeights as error:
+                skipped[metric] = str(error)
+    names = [metric.name for metric in built]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"metrics {names} must have different names")
+    if not built:
+        raise EvaluationError(
+            f"no metric left to compute; skipped: {skipped}" if skipped else "no metric was asked for"
+        )
+    return tuple(built), skipped
