@@ -44,7 +44,7 @@ class DemoConfig:
             raise ValueError(f"test_videos is {self.test_videos}; the random-frames bound needs at least 2")
 
 
-def run_demo(config: DemoConfig) -> Path:
+def run_demo(config: DemoConfig) -> Path | None:
     """Run every stage that is not done yet; returns the path of index.html."""
     check_report_folder(config.out, alongside=(STAGES,))
     stages = config.out / STAGES / ("trained" if config.train else "shipped")

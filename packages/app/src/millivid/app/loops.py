@@ -1,0 +1,99 @@
+"""Loops: videos that walk away and come back to the same view, which need no true frames to be judged by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from millivid.data import POSE_NAMES, ClipDataset
+from millivid.eval import FrameMetric, open_videos
+from millivid.eval.loop_closure import LoopClosure, loop_closure
+from millivid.eval.motion import measure_motions, returning, walk
+from millivid.eval.registry import build_metrics
+from millivid.training import ConfigError
+
+MEASURED_VIDEOS = 100
+"""Videos of a dataset that its actions' motions are measured from, at most."""
+
+SAME = 0.01
+"""How far apart two equal places may be, in frames of the fastest action: dead reckoning in float32 is not exact."""
+
+AWAY = 10.0
+"""How far apart a frame that is away must be, in frames of the fastest action, where the camera does not turn away."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Way:
+    """What is done in a video, its context included, and where the camera is after each action.
+
+    actions: int64 [frame]; poses: float32 [frame, 5].
+    """
+
+    actions: NDArray[np.int64]
+    poses: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def loop_ways(dataset: ClipDataset, ids: Sequence[str], context: int, out: int) -> dict[str, Way]:
+    """For each video its recorded context, its next `out` recorded actions, and actions that lead back from there.
+
+    So the last pose is that of the last context frame. Poses after the context are dead-reckoned from it by the motions
+    that the dataset's actions have; their height does not follow the ground. Where nothing undoes an action, the camera
+    turns around twice, so that ways of one `out` may have two lengths. Raises ConfigError for a dataset whose actions
+    cannot return.
+    """
+    motions = _motions(dataset)
+    ways = {}
+    for id in ids:
+        recorded, pose = dataset.actions(id, 0, context + out), dataset.poses(id, 0, context)
+        away = recorded[context:]
+        try:
+            away = np.concatenate([away, returning(away, motions)])
+            poses = walk(pose[-1], away, motions).astype(np.float32)
+        except ValueError as error:
+            names = ", ".join(f"{index} {name}" for index, name in enumerate(dataset.index.action_names))
+            raise ConfigError(f"{dataset.folder} allows no loops: {error} (its actions: {names})") from error
+        ways[id] = Way(actions=np.concatenate([recorded[:context], away]), poses=np.concatenate([pose, poses]))
+    return ways
+
+
+def loop_report(folder: str | Path, metrics: Sequence[str | FrameMetric] = ("psnr", "lpips")) -> dict[str, LoopClosure]:
+    """How well the videos of `millivid generate` close their loops, by the name of the metric.
+
+    A metric whose weights are not installed is left out. Any generated clips will do that come back to a view; those of
+    `loop=` all do. Raises ConfigError for clips that were not generated or that no metric can measure, EvaluationError
+    where no camera comes back.
+    """
+    dataset = ClipDataset(folder)
+    context = dataset.index.source.get("context")
+    if "generated_by" not in dataset.index.source or not isinstance(context, int):
+        raise ConfigError(f"{folder} holds no generated clips; make some with millivid generate loop=64")
+    built, _ = build_metrics(metrics)
+    if others := [metric.name for metric in built if not isinstance(metric, FrameMetric)]:
+        raise ConfigError(
+            f"{others[0]} compares sets of frames; for loops use metrics of pairs, as psnr, ssim or lpips"
+        )
+    step = float(np.nanmax(np.linalg.norm(_motions(dataset)[:, :3], axis=1)))
+    poses = {id: dataset.poses(id) for id in dataset.ids()}
+    videos = open_videos(folder)
+    return {
+        metric.name: loop_closure(
+            videos, poses, metric, context=context, distance=SAME * step, away_distance=AWAY * step
+        )
+        for metric in built
+        if isinstance(metric, FrameMetric)
+    }
+
+
+def _motions(dataset: ClipDataset) -> NDArray[np.float64]:
+    if tuple(dataset.index.pose_names) != POSE_NAMES:
+        raise ConfigError(
+            f"{dataset.folder} has poses of {list(dataset.index.pose_names)}; loops need {list(POSE_NAMES)}"
+        )
+    ids = dataset.ids()[:MEASURED_VIDEOS]
+    actions, poses = [dataset.actions(id) for id in ids], [dataset.poses(id) for id in ids]
+    return measure_motions(actions, poses, len(dataset.index.action_names))
