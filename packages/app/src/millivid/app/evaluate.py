@@ -248,9 +248,9 @@ def _what_to_score(
             reference.num_frames(id) for id in ids
         }
         if len(lengths) > 1:
+            least = max(min(lengths) - config.context, 1)
             raise ConfigError(
-                f"videos have {min(lengths)} to {max(lengths)} frames; frames={max(min(lengths) - config.context, 1)} scores as "
-                "many generated frames of each"
+                f"videos have {min(lengths)} to {max(lengths)} frames; frames={least} scores as many generated ones of each"
             )
         # None where there is nothing in common: `evaluate` says so.
         stop = lengths.pop() if lengths else None

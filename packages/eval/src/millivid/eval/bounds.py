@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError
-from .videos import Frames, VideoSource, check_range, fingerprint_of
+from .videos import Frames, VideoSource, check_range, describe_source, fingerprint_of
 
 BATCH = 64
 
@@ -60,7 +60,7 @@ class Transformed(_Derived):
         return _hash(self._identity, fingerprint_of(self._source, id))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self._name, "identity": self._identity}
+        return {"kind": self._name, "identity": self._identity, "of": describe_source(self._source)}
 
 
 class ShuffledFrames(_Derived):
@@ -89,7 +89,7 @@ class ShuffledFrames(_Derived):
         return _hash("shuffled", self._seed, self._keep, id, fingerprint_of(self._source, id))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "frames in random order", "seed": self._seed}
+        return {"kind": "frames in random order", "seed": self._seed, "of": describe_source(self._source)}
 
 
 class OtherVideos(_Derived):
@@ -126,7 +126,8 @@ class OtherVideos(_Derived):
         return _hash("others", self._seed, self._block, self._keep, id, *others)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "frames of other videos", "seed": self._seed, "block": self._block}
+        about = {"kind": "frames of other videos", "seed": self._seed, "block": self._block}
+        return {**about, "of": describe_source(self._source)}
 
     def _draw(self, id: str, block: int) -> str:
         # By the whole block, so that a read of part of it draws the same video.
@@ -161,8 +162,7 @@ class AfterContext(_Derived):
         return _hash("after", self._context, fingerprint_of(self._source, id), fingerprint_of(self._reference, id))
 
     def describe(self) -> dict[str, Any]:
-        describe = getattr(self._source, "describe", None)
-        return {**(describe() if callable(describe) else {}), "holds_context": False}
+        return {**describe_source(self._source), "holds_context": False}
 
 
 def _hash(*parts: object) -> str | None:

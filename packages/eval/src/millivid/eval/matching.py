@@ -34,7 +34,7 @@ def check_rates(runs: Mapping[str, VideoSource], reference: VideoSource) -> None
         if abs(source.fps - reference.fps) > RATE_TOLERANCE * reference.fps:
             raise EvaluationError(
                 f"{run} has {source.fps:g} frames per second, the reference {reference.fps:g}; bring both to one rate, or "
-                "pass check_rate=False where the rate in the files means nothing"
+                "pass check_rate=False (check_rate=false) where the rate in the files means nothing"
             )
 
 
@@ -61,8 +61,8 @@ def matched_ids(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Se
             extra = [id for id in source.ids() if id not in set(wanted)]
             if extra:
                 raise EvaluationError(
-                    f"{run} has {len(extra)} videos that the reference lacks: {name_some(extra)}; pass ids= to score "
-                    "only some"
+                    f"{run} has {len(extra)} videos that the reference lacks: {name_some(extra)}; score only "
+                    "some with ids= (videos=common in millivid evaluate)"
                 )
     return wanted
 

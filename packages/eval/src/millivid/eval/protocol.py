@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .results import Results
-from .videos import VideoSource
+from .videos import VideoSource, describe_source
 
 PACKAGES = ("millivid-eval", "torch", "numpy", "av", "pillow", "matplotlib")
 
@@ -20,12 +20,6 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
     return found
-
-
-def describe_source(source: VideoSource) -> dict[str, Any]:
-    """What a source says of itself (`describe()`), or its class name."""
-    describe = getattr(source, "describe", None)
-    return dict(describe()) if callable(describe) else {"kind": type(source).__name__}
 
 
 def build_protocol(

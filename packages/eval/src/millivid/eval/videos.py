@@ -86,6 +86,12 @@ class VideosInMemory:
         return {"kind": "arrays in memory"}
 
 
+def describe_source(source: VideoSource) -> dict[str, Any]:
+    """What a source says of itself (`describe()`), or its class name."""
+    describe = getattr(source, "describe", None)
+    return dict(describe()) if callable(describe) else {"kind": type(source).__name__}
+
+
 def poses_of(source: VideoSource, id: str) -> np.ndarray | None:
     """The poses of a video, if its source knows them."""
     poses = getattr(source, "poses", None)
@@ -113,4 +119,7 @@ def check_ids(sources: Mapping[str, VideoSource], wanted: list[str]) -> None:
         if missing:
             have = source.ids()
             hint = f"it has {name_some(have)}" if have else "it is empty"
-            raise EvaluationError(f"{name} lacks {len(missing)} of {len(wanted)} videos: {name_some(missing)}; {hint}")
+            raise EvaluationError(
+                f"{name} lacks {len(missing)} of {len(wanted)} videos: {name_some(missing)}; {hint}. "
+                "Score only some with ids= (videos=common in millivid evaluate)"
+            )
