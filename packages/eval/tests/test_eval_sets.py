@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from millivid.eval import EvaluationError, SetMetric, VideosInMemory, evaluate, frechet_distance, horizons_from
-from millivid.eval.sets import set_figure
+from millivid.eval import EvaluationError, SetMetric, VideosInMemory, evaluate, horizons_from
+from millivid.eval.sets import frechet_distance, set_figure
 
 
 def _features(items: int, dim: int, seed: int = 0) -> Tensor:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from eval_worlds import moving_discs, truth_and_run
 
-from millivid.eval import EvaluationError, FolderOfVideos, evaluate, open_videos
+from millivid.eval import EvaluationError, evaluate, open_videos
+from millivid.eval.video_files import FolderOfVideos
 
 av = pytest.importorskip("av", reason="video files need av: pip install 'millivid-eval[report]'")
 

@@ -17,7 +17,6 @@ from millivid.eval import (
     METRICS,
     PAPER_METRICS,
     AfterContext,
-    ClipFolder,
     OtherVideos,
     Results,
     Revisits,
@@ -31,6 +30,7 @@ from millivid.eval import (
     write_loops,
     write_report,
 )
+from millivid.eval.clips import ClipFolder
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
 from millivid.training import REQUIRED, ConfigError, check_device, launched_share

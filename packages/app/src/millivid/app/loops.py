@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millivid.data import POSE_NAMES, ClipDataset
-from millivid.eval import FrameMetric, open_videos
-from millivid.eval.loop_closure import LoopClosure, loop_closure
+from millivid.eval import FrameMetric, loop_closure, open_videos
+from millivid.eval.loop_closure import LoopClosure
 from millivid.eval.motion import measure_motions, returning, walk
 from millivid.eval.registry import build_metrics
 from millivid.training import ConfigError

@@ -114,7 +114,7 @@ def evaluate(
             run: {m.name: Scores.summarise(m, found[run][m.name], horizons, seed) for m in scoring.frame_metrics}
             for run in runs
         },
-        sets=_set_figures(scoring, horizons, seed),
+        sets=_set_figures(scoring, horizons, seed, progress and rank == 0),
         memory=_memory(scoring, revisits or Revisits(), horizons, found, seed, skipped),
         hashes={name: _hash(source, ids) for name, source in {"the reference": reference, **runs}.items()},
         seed=seed,
@@ -140,19 +140,21 @@ def _enough_items(metrics: tuple[Metric, ...], videos: int, frames: int, skipped
 
 
 def _set_figures(
-    scoring: Scoring, horizons: Sequence[Horizon], seed: int
+    scoring: Scoring, horizons: Sequence[Horizon], seed: int, progress: bool
 ) -> dict[str, dict[str, dict[str, SetFigure]]]:
     figures: dict[str, dict[str, dict[str, SetFigure]]] = {run: {} for run in scoring.runs}
-    for metric in scoring.set_metrics:
-        true = [as_features(array).to(scoring.device) for array in scoring.load(REFERENCE, metric.name)]
-        for run in scoring.runs:
-            made = [as_features(array).to(scoring.device) for array in scoring.load(run, metric.name)]
-            figures[run][metric.name] = {
-                h.name: set_figure(
-                    *([video[metric.items(h.first, h.last)] for video in side] for side in (made, true)), seed=seed
-                )
-                for h in horizons
-            }
+    total = len(scoring.set_metrics) * len(scoring.runs) * len(horizons)
+    with tqdm(total=total, unit="figure", desc="distances of sets", disable=not progress or not total) as bar:
+        for metric in scoring.set_metrics:
+            true = [as_features(array).to(scoring.device) for array in scoring.load(REFERENCE, metric.name)]
+            for run in scoring.runs:
+                made = [as_features(array).to(scoring.device) for array in scoring.load(run, metric.name)]
+                figures[run][metric.name] = {}
+                for horizon in horizons:
+                    items = metric.items(horizon.first, horizon.last)
+                    sides = ([video[items] for video in side] for side in (made, true))
+                    figures[run][metric.name][horizon.name] = set_figure(*sides, seed=seed)
+                    bar.update()
     return figures
 
 
