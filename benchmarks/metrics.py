@@ -146,7 +146,7 @@ def run(sizes: tuple[int, ...], frames: int, rounds: int) -> list[dict[str, Any]
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The figures as a Markdown table."""
+    """The figures as a Markdown table, of the metrics that are here."""
     lines = [
         "| metric | frames | s per 1,000 | against | its time / ours | largest difference |",
         "| --- | --- | ---: | --- | ---: | ---: |",
@@ -154,9 +154,9 @@ def table(results: list[dict[str, Any]]) -> str:
     for result in results:
         start = f"| {result['metric']} | {result['size']}x{result['size']} |"
         if "missing" in result:
-            lines.append(f"{start} not here | | | |")
             continue
-        seconds = f"{result['seconds_per_1000_frames']:.3g}"
+        seconds = f"{result['seconds_per_1000_frames']:.2g}"
+        seconds = f"{float(seconds):,.0f}" if float(seconds) >= 10 else seconds
         opponents = {name: row for name, row in result["opponents"].items() if "ratio" in row} or {"": None}
         for name, row in opponents.items():
             cells = "| |" if row is None else f"{row['ratio']:.2g} | {row['largest_difference']:.0e} |"

@@ -76,6 +76,20 @@ def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
     assert loader.table(results).count("\n") == sum(len(result["variants"]) for result in results) + 1
 
 
+def test_the_metrics_benchmark(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = load("metrics")
+    few = {name: benchmark.METRICS[name] for name in ("psnr", "ssim", "matches_sift", "fid")}
+    monkeypatch.setattr(benchmark, "METRICS", few)
+    monkeypatch.setenv("MILLIVID_DOWNLOAD", "0")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
+    results = benchmark.run((32,), frames=20, rounds=1)
+    assert [result["metric"] for result in results] == list(few) and results[-1]["missing"]
+    for result in results[:2]:
+        assert result["seconds_per_1000_frames"] > 0
+        assert {row["largest_difference"] < 2e-5 for row in result["opponents"].values()} == {True}
+    assert benchmark.table(results).count("\n") == len(results) + 1  # SSIM has two opponents, FID is not here
+
+
 def test_the_benchmark_of_training(load: Callable[[str], ModuleType]) -> None:
     pytest.importorskip("deepspeed", reason="deepspeed is not installed")
     zero = load("zero")  # its deviations are those that the training package's tests run
@@ -90,6 +104,7 @@ TABLES = {
     "dit": "packages/diffusion/README.md",
     "kernels": "csrc/README.md",
     "loader": "packages/data/README.md",
+    "metrics": "packages/eval/README.md",
     "zero": "packages/training/README.md",
 }
 

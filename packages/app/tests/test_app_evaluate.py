@@ -206,7 +206,7 @@ def test_loops_need_no_truth(walk: Path, tmp_path: Path) -> None:
     assert main(["evaluate", f"loops.ours={tmp_path}/loops", f"out={tmp_path}/report"]) == 0
     content = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert content["loops"]["ours"]["psnr"]["pairs"] >= 1
-    assert "distance / closure" in (tmp_path / "report" / "metrics.md").read_text()
+    assert "of both ends ↑ / closure ↓" in (tmp_path / "report" / "metrics.md").read_text()
 
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()

@@ -17,7 +17,7 @@ usage: millivid COMMAND [key=value ...]
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS
   train diffusion      the video model              experiment=tiny_millivid data=LATENTS out=RUN
   generate             videos from context          data=CLIPS model=RUN/model tokenizer=... out=CLIPS
-  evaluate             score runs, write a report   runs.NAME=CLIPS reference=CLIPS out=REPORT
+  evaluate             score videos, write a report generated=DIR reference=DIR out=REPORT
   import reference     the authors' checkpoints     autoencoder=A.ckpt video=B.ckpt out=DIR
   plan                 draw a rollout schedule      schedule=millivid schedule.windows=[1,4,16] out=plan.png
 

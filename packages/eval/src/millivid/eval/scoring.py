@@ -50,8 +50,8 @@ class Scoring:
 
     @property
     def pixels(self) -> bool:
-        """Whether pixels are told apart by their surface."""
-        return self.surfaces is not None and any(metric.has_map for metric in self.frame_metrics)
+        """Whether pixels are told apart by whether the context showed their surface."""
+        return self.surfaces is not None and self.start > 0 and any(metric.has_map for metric in self.frame_metrics)
 
     def key(self, run: str | None, id: str) -> tuple[str, bool]:
         """What the scores of a run's video (or, for REFERENCE, of the true video) are kept by, and whether in a file."""
@@ -95,7 +95,7 @@ class Scoring:
     @torch.no_grad()
     def _score(self, id: str, runs: Sequence[str | None], bar: "tqdm[Any]") -> dict[str | None, Arrays]:
         parts: dict[str | None, dict[str, list[np.ndarray]]] = {run: {} for run in runs}
-        for first, last, whole in self._batches():
+        for first, last in self._batches():
             truth = read_checked("the reference", self.reference, id, first, last)
             true_frames = to_unit_range(truth, self.device)
             masks = self._masks(id, first, last)
@@ -109,7 +109,7 @@ class Scoring:
                     frames = to_unit_range(generated, self.device)
                     measured |= self._compare(id, frames, true_frames, masks)
                 for metric in self.set_metrics:
-                    if count := len(frames[:whole]) // metric.window:
+                    if count := len(frames) // metric.window:
                         measured[metric.name] = metric.features(frames[: count * metric.window]).cpu().numpy()
                         check_finite(measured[metric.name], metric.label, id)
                 for name, array in measured.items():
@@ -122,13 +122,12 @@ class Scoring:
             for run, by_name in parts.items()
         }
 
-    def _batches(self) -> Iterator[tuple[int, int, int]]:
-        """Spans of frames that no item of a set metric crosses, and how many frames of each such items can take."""
+    def _batches(self) -> Iterator[tuple[int, int]]:
+        """Spans of frames that no item of a set metric crosses."""
         step = math.lcm(*(metric.window for metric in self.set_metrics))
         step *= max(1, self.batch_frames // step)
         for first in range(self.start, self.stop, step):
-            last = min(first + step, self.stop)
-            yield first, last, last - first
+            yield first, min(first + step, self.stop)
 
     def _masks(self, id: str, first: int, last: int) -> dict[PixelKind, Tensor]:
         if not self.pixels or self.surfaces is None:
@@ -137,8 +136,7 @@ class Scoring:
         return {kind: torch.from_numpy(mask).to(self.device) for kind, mask in masks.items()}
 
     def _context_surfaces(self, id: str) -> np.ndarray:
-        if self.surfaces is None or not self.start:
-            return np.zeros(0, np.int64)
+        assert self.surfaces is not None
         if self._context is None or self._context[0] != id:
             self._context = (id, np.unique(self.surfaces.surfaces(id, 0, self.start)))
         return self._context[1]

@@ -168,7 +168,7 @@ def loops_markdown(loops: Loops) -> list[str]:
         runs = [run for run, by_metric in loops.items() if metric in by_metric]
         about = loops[runs[0]][metric].metric
         heads = [run.replace("|", "\\|") for run in runs]
-        lines.append(f"| {about.label} distance / closure ↓ | " + " | ".join(heads) + " |")
+        lines.append(f"| {about.label} of both ends {ARROWS[about.better]} / closure ↓ | " + " | ".join(heads) + " |")
         lines.append("| --- |" + " ---: |" * len(runs))
         lines += [f"| {row.text} | " + " | ".join(row.cells) + " |" for row in loop_rows(loops, metric)]
         lines.append("")
