@@ -61,8 +61,10 @@ class EvaluateConfig:
 
     horizons: last generated frame of each. metrics: by name, or [paper] for those of the paper's table. view_distance,
     view_angle: how far apart, in units of the world and in degrees, two poses may be that show one view. seed: of bounds and
-    intervals. processes: how many evaluate at the same time on the CPU. For many GPUs start one command per GPU with torchrun
-    instead; device=cuda is then each one's own.
+    intervals. max_videos: how many the page shows, the first ones.
+
+    batch: frames at once. processes: how many evaluate at the same time on the CPU. For many GPUs start one command per GPU
+    with torchrun instead; device=cuda is then each one's own.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
