@@ -91,7 +91,7 @@ def test_what_cannot_work_is_explained(walk: Path, tmp_path: Path, capsys: pytes
     assert main(["generate", *words.split(), "loop=500"]) == 2
     assert "lower loop= or context=" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="holds no generated clips"):
-        loop_report(walk / "clips")
+        loop_report(walk / "clips", [PSNRMetric()])
 
 
 def test_a_world_without_a_way_back_is_told(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_videos_without_their_context_are_put_behind_it() -> None:
 def test_another_frame_rate_is_refused() -> None:
     reference, run = truth_and_run()
     faster = VideosInMemory({id: run.read(id, 0, 24) for id in run.ids()}, fps=12)
-    with pytest.raises(EvaluationError, match="run has 12 frames per second, the reference 10"):
+    with pytest.raises(EvaluationError, match="of run has 12 frames per second, its reference 10"):
         evaluate({"run": faster}, reference, start=8, metrics=CHEAP, progress=False)
     evaluate({"run": faster}, reference, start=8, metrics=CHEAP, check_rate=False, progress=False)
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from millivid.eval import EvaluationError, PSNRMetric, VideosInMemory
+from millivid.eval import EvaluationError, PSNRMetric, SSIMMetric, VideosInMemory
 from millivid.eval.loop_closure import LoopClosure, find_returns, loop_closure
 
 TURN = 30.0
@@ -31,6 +31,12 @@ def view(pose: np.ndarray, seed: int = 0) -> np.ndarray:
 def closure(poses: np.ndarray, frames: np.ndarray, context: int = 1, count: int = 1) -> LoopClosure:
     videos = VideosInMemory({f"walk_{i}": frames for i in range(count)})
     return loop_closure(videos, {f"walk_{i}": poses for i in range(count)}, PSNRMetric(), context=context)
+
+
+def test_only_distances_are_taken() -> None:
+    poses, video = circles(24), np.zeros((24, SIZE, SIZE, 3), np.uint8)
+    with pytest.raises(EvaluationError, match="SSIM is no distance that is 0 for equal frames; loops take psnr"):
+        loop_closure(VideosInMemory({"a": video}), {"a": poses}, SSIMMetric(), context=1)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,7 @@ def test_small_frames_are_refused_with_the_minimum() -> None:
 
 def test_batches_of_one_video_join_and_videos_stay_apart() -> None:
     a, b = _pair(6, 3, 16, 16)
-    for metric in (PSNRMetric(), SSIMMetric()):
-        whole = metric.fresh()
+    for metric, whole in ((PSNRMetric(), PSNRMetric()), (SSIMMetric(), SSIMMetric())):
         whole.update(a, b, video="x")
         for first in (0, 2, 4):
             metric.update(a[first : first + 2], b[first : first + 2], video="x")
@@ -101,7 +100,7 @@ def test_a_metric_alone_gives_its_figure_and_interval() -> None:
     for video, error in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
         metric.update(torch.full((4, 3, 8, 8), error), torch.zeros(4, 3, 8, 8), video=video)
     figure = metric.compute()
-    assert float(figure) == pytest.approx(-10 * math.log10((0.01 + 0.04 + 0.09) / 3))
+    assert figure.value == pytest.approx(-10 * math.log10((0.01 + 0.04 + 0.09) / 3))
     assert (figure.videos, figure.items) == (3, 12)
     # 27 draws of 3 videos: all three the worst, or all three the best, comes in 1 of 27, so within 95 %.
     assert (figure.low, figure.high) == pytest.approx((-10 * math.log10(0.09), 20))
@@ -113,7 +112,7 @@ def test_a_metric_alone_gives_its_figure_and_interval() -> None:
 
 def test_a_metric_refuses_nan() -> None:
     metric = PSNRMetric()
-    with pytest.raises(EvaluationError, match="PSNR of video 'v' is nan at frame 1"):
+    with pytest.raises(EvaluationError, match="PSNR: frame 1 of this batch of generated video 'v' holds NaN"):
         metric.update(torch.tensor([0.0, math.nan]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="v")
     with pytest.raises(EvaluationError, match="no frames"):
         metric.compute()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_eval_sets import MeanColours
 
-from millivid.eval import VideosInMemory, evaluate, horizons_from, write_report
+from millivid.eval import PSNRMetric, VideosInMemory, evaluate, horizons_from, loop_closure, write_report
 
 for module in ("av", "matplotlib", "PIL", "jinja2"):
     pytest.importorskip(module, reason=f"reports need {module}: pip install 'millivid-eval[report]'")
@@ -19,6 +20,7 @@ BROWSER = next(
 )
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium here: apt-get install chromium")
 CONTEXT, TOTAL = 10, 50
+POSES = np.array([[0, 0, 0, 30 * frame % 360, 0] for frame in range(TOTAL)], float)
 
 
 def colour(run: int, frame: int) -> tuple[int, int, int]:
@@ -33,14 +35,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in range(3):
         frames = np.array([colour(run, frame) for frame in range(TOTAL)], np.uint8)
         video = np.broadcast_to(frames[:, None, None, :], (TOTAL, 32, 32, 3)).copy()
-        sources.append(VideosInMemory({"one": video, "two": video[::-1].copy()}, fps=10))
+        videos = {"one": video, "two": video[::-1].copy()}
+        sources.append(VideosInMemory(videos, fps=10, poses=dict.fromkeys(videos, POSES)))
     reference, first, second = sources
     runs = {"first": first, "second": second}
-    results = evaluate(
-        runs, reference, start=CONTEXT, horizons=horizons_from((8, 40)), metrics=["psnr", "ssim"], progress=False
-    )
+    metrics = ["psnr", "ssim", MeanColours()]
+    results = evaluate(runs, reference, start=CONTEXT, horizons=horizons_from((8, 40)), metrics=metrics, progress=False)
+    loops = {"first": {"psnr": loop_closure(first, {"one": POSES}, PSNRMetric(), context=CONTEXT)}}
     folder = tmp_path_factory.mktemp("page")
-    write_report(results, runs, reference, folder / "report", title="Colours")
+    write_report(results, runs, reference, folder / "report", title="Colours", loops=loops)
     alone = folder / "alone" / "index.html"
     alone.parent.mkdir()
     shutil.copy(folder / "report" / "index.html", alone)
@@ -84,3 +87,16 @@ def test_the_cursor_and_the_figures_follow(page: Path) -> None:
     assert cursors[0] < cursors[1] < cursors[2]
     assert cursors[1] - cursors[0] == pytest.approx((cursors[2] - cursors[0]) * 20 / 39, abs=0.5)
     assert "context <b>4</b>/10" in browse(page, "--dump-dom", f"{page.as_uri()}#f=3")
+
+
+def test_sets_memory_and_loops_have_their_sections(page: Path) -> None:
+    dom = browse(page, "--dump-dom", page.as_uri())
+    sections = {name: dom[dom.index(f'id="{name}"') :] for name in ("h-table", "h-memory", "h-loops")}
+    assert "Fréchet distance" in sections["h-table"].split("</section>")[0]
+    assert (
+        "20 (few)" not in sections["h-table"] and ">16<" in sections["h-table"]
+    )  # 2 videos of 8 windows in the long horizon
+    memory = sections["h-memory"].split("</section>")[0]
+    # Directions 0 to 9 of 12 are in the context; 10 and 11 come at frames 10, 11, and again.
+    assert "never seen" in memory and "14.84" in memory and "<img" in memory and "seen 1–16 frames ago" in memory
+    assert "back after 1–16 frames" in sections["h-loops"].split("</section>")[0]

@@ -1,6 +1,7 @@
 """A report is complete, self-contained, honest about what is missing, and never harms what is not its own."""
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,6 +26,8 @@ for module in ("av", "matplotlib", "PIL", "jinja2"):
 import av  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from millivid.eval.curves import draw_memory  # noqa: E402
+from millivid.eval.palette import LIGHT, looks  # noqa: E402
 from millivid.eval.strip import strip_frames  # noqa: E402
 
 Scored = tuple[Results, dict[str, VideoSource], VideoSource]
@@ -248,3 +251,42 @@ def test_missing_lpips_is_said_on_the_page(tmp_path: Path, scored: Scored) -> No
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"] == {
         "lpips": "pip install the weights"
     }
+
+
+def test_an_infinite_interval_does_not_empty_the_plot(tmp_path: Path) -> None:
+    truth, _ = truth_and_run(3)
+    made = {id: truth.read(id, 0, 24).copy() for id in truth.ids()}
+    made["world_0"][8:] //= 2  # the other two are perfect, so some draws of videos are
+    poses = np.zeros((24, 5))
+    poses[:, 3] = np.arange(24) * 45
+    videos = {id: truth.read(id, 0, 24) for id in truth.ids()}
+    reference = VideosInMemory(videos, fps=10, poses=dict.fromkeys(videos, poses))
+    results = evaluate({"a": VideosInMemory(made, fps=10)}, reference, start=8, metrics=["psnr"], progress=False)
+    assert results.memory is not None
+    figure = results.memory.find("recall").figures["a"]["psnr"]  # type: ignore[union-attr]
+    assert np.isfinite(figure.value) and figure.high == np.inf
+    draw_memory(results.memory, results.frame_metrics, looks(["a"], None), [tmp_path / "memory.png"], LIGHT)
+    blue = np.asarray(Image.open(tmp_path / "memory.png").convert("RGB"))[:500]  # above the legend
+    assert (np.abs(blue.astype(int) - (0x2F, 0x6D, 0xF6)).sum(axis=-1) < 30).sum() > 50
+
+
+def test_a_report_that_was_killed_while_it_moved_can_be_written_again(scored: Scored, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "scores").mkdir()
+    moved: list[str] = []
+    replace = os.replace
+
+    def die(source: Path, target: Path) -> None:
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        moved.append(Path(target).name)
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(*scored, out, title="x", alongside=["scores"])
+    assert len(list(out.iterdir())) < 6
+    write_report(*scored, out, title="x", alongside=["scores"])
+    assert (out / "index.html").is_file() and (out / "scores").is_dir()

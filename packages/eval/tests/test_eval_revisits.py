@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millivid.eval import EvaluationError, Revisits, VideosInMemory, evaluate, horizons_from, last_seen
 from millivid.eval.revisits import gap_bins
@@ -19,21 +21,23 @@ def test_the_worked_example_of_the_documentation() -> None:
     #       frame     0   1   2   3 |  4   5   6   7   8   9  10
     poses = turning([0, 30, 60, 60, 60, 30, 0, -30, 0, 30, 60])
     seen = last_seen(poses, 4, Revisits(distance=1, angle=15))
-    assert seen.in_context.tolist() == [True, True, True, False, True, True, True]
     # 4 still stays where frame 3 was; 5 was last seen at 1, 6 at 0; -30 never; 8 at 6, 9 at 5, 10 at 4.
-    assert seen.gap.tolist() == [1, 4, 6, 0, 2, 4, 6]
+    assert seen.continued.tolist() == [True, False, False, False, False, False, False]
+    assert seen.recall.tolist() == [False, True, True, False, True, True, True]
+    assert seen.invention.tolist() == [False, False, False, True, False, False, False]
+    assert seen.gap.tolist() == [0, 4, 6, 0, 2, 4, 6]
 
 
 def test_walking_on_is_never_a_revisit() -> None:
     seen = last_seen(turning([0.0] * 12, step=0.4), 6, Revisits(distance=1, angle=15))
     # The first frames beyond the context are still within 1 of its last one; those further on show something new.
-    assert seen.in_context.tolist() == [True, True, False, False, False, False]
-    assert seen.gap.tolist() == [1, 2, 0, 0, 0, 0]
+    assert seen.continued.tolist() == [True, True, False, False, False, False]
+    assert not seen.recall.any() and seen.invention.sum() == 4 and not seen.gap.any()
 
 
 def test_a_view_of_the_generated_part_is_not_in_the_context() -> None:
     seen = last_seen(turning([0, 0, 90, 180, 90]), 2, Revisits(angle=15))
-    assert seen.in_context.tolist() == [False, False, False]
+    assert seen.invention.all()
     assert seen.gap.tolist() == [0, 0, 2]
 
 
@@ -42,6 +46,21 @@ def test_yaw_goes_round_and_pitch_counts() -> None:
     poses = np.array([[0, 0, 0, 355, 0], [0, 0, 0, 5, 0], [0, 0, 0, 5, 30], [0, 0, 0.5, 5, 0]], float)
     assert revisits.same_view(poses, poses)[0].tolist() == [True, True, False, False]
     assert Revisits(distance=0, angle=0).same_view(poses, poses).tolist() == np.eye(4, dtype=bool).tolist()
+
+
+@given(st.lists(st.integers(0, 11), min_size=3, max_size=40), st.data())
+def test_any_walk_is_as_the_definition_says(steps: list[int], data: st.DataObject) -> None:
+    context = data.draw(st.integers(1, len(steps) - 1))
+    seen = last_seen(turning([30.0 * step for step in steps]), context, Revisits(distance=1, angle=31))
+    for row, now in enumerate(range(context, len(steps))):
+        alike = [min((steps[s] - steps[now]) % 12, (steps[now] - steps[s]) % 12) <= 1 for s in range(now)]
+        stay = now
+        while stay > 0 and alike[stay - 1]:
+            stay -= 1
+        before = [s for s in range(stay) if alike[s]]
+        assert seen.gap[row] == (now - before[-1] if before else 0)
+        kinds = [seen.continued[row], seen.recall[row], seen.invention[row]]
+        assert kinds == [stay < context, stay >= context and any(alike[:context]), not any(alike[:context])]
 
 
 def test_bins_double() -> None:
@@ -108,11 +127,14 @@ def decibels(*squares: float) -> float:
 
 def test_recall_and_invention_are_told_apart() -> None:
     memory = _memory()
-    # Frames 3, 5, 6, 7 show what the context showed; 4 and 8 look where no context frame looked, 8 where 4 did.
-    recall, invention = (memory.find(kind).figures["run"]["psnr"] for kind in ("recall", "invention"))
-    assert recall.value == pytest.approx(decibels(0.04, 0.04, 0.0, 0.04), rel=1e-5)
+    # Frames 5, 6, 7 show what the context showed, 3 goes on from it; 4 and 8 look where no context frame looked, 8 where 4 did.
+    continued, recall, invention = (
+        memory.find(kind).figures["run"]["psnr"] for kind in ("continued", "recall", "invention")
+    )
+    assert continued.value == pytest.approx(decibels(0.04), rel=1e-5)
+    assert recall.value == pytest.approx(decibels(0.04, 0.0, 0.04), rel=1e-5)
     assert invention.value == pytest.approx(decibels(0.08, 0.16), rel=1e-5)
-    assert (recall.items, invention.items, recall.videos) == (8, 4, 2)
+    assert (continued.items, recall.items, invention.items, recall.videos) == (2, 6, 4, 2)
     assert memory.gaps == ((1, 16), (0, 0))
     never = memory.find("invention", gap=(0, 0)).figures["run"]["psnr"]
     assert (never.value, never.items) == (pytest.approx(decibels(0.08), rel=1e-5), 2)
@@ -131,6 +153,41 @@ def test_pixels_go_by_the_surface_they_show() -> None:
     assert known.items == 2 * 15 * (4 * 16 + 2 * 8) and new.items == 2 * 15 * 2 * 8
     assert known.value == pytest.approx(decibels(0.04, 0.04, 0.04, 0.04, 0, 0, 0.04, 0.04, 0, 0.16), rel=1e-5)
     assert new.value == pytest.approx(decibels(0.16, 0.16), rel=1e-5)
+
+
+def test_an_error_that_grows_with_time_alone_is_no_memory() -> None:
+    # A camera that turns round and round after a context in which it turned once: what comes early is not remembered better.
+    yaws = [30.0 * frame for frame in range(12)] + [180.0, 210.0] * 24
+    truth = np.full((len(yaws), 16, 16, 3), 100, np.uint8)
+    made = truth + np.maximum(np.arange(len(yaws)) - 11, 0).astype(np.uint8).reshape(-1, 1, 1, 1)
+    reference = VideosInMemory({"a": truth}, poses={"a": turning(yaws)})
+    memory = evaluate(
+        {"run": VideosInMemory({"a": made})}, reference, start=12, horizons=horizons_from((48,)), metrics=["psnr"],
+        revisits=Revisits(angle=10), progress=False,
+    ).memory  # fmt: skip
+    assert memory is not None and memory.find("continued") is None
+    assert memory.find("invention") is None  # every view is one of the context
+    short, long = (memory.find("recall", gap=gap) for gap in ((1, 16), (17, 32)))
+    assert short is not None and long is None
+
+
+@pytest.mark.parametrize(
+    ("poses", "message"),
+    [
+        (turning([0.0] * 5), "video '1' has 5 poses for 9 frames"),
+        (np.full((9, 5), np.nan), "video '1': poses have shape .* and hold NaN"),
+    ],
+)
+def test_poses_are_checked_before_anything_is_scored(poses: np.ndarray, message: str) -> None:
+    truth = {str(v): np.full((9, 16, 16, 3), 100, np.uint8) for v in range(2)}
+    reference = VideosInMemory(truth, poses={"0": turning([0.0] * 9), "1": poses})
+
+    class Unread(VideosInMemory):
+        def read(self, id: str, start: int, stop: int) -> np.ndarray:
+            raise AssertionError("nothing was to be read")
+
+    with pytest.raises(EvaluationError, match=message):
+        evaluate({"run": Unread(truth)}, reference, start=3, metrics=["psnr"], progress=False)
 
 
 def test_without_poses_or_context_the_reason_is_given() -> None:

@@ -1,13 +1,24 @@
 """A stopped evaluation goes on, several processes share one, and scores are never stale."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from eval_worlds import truth_and_run
 from test_eval_sets import MeanColours
+from torch import Tensor
 
-from millivid.eval import EvaluationError, Transformed, VideosInMemory, evaluate, horizons_from
+from millivid.eval import (
+    EvaluationError,
+    PSNRMetric,
+    Transformed,
+    VideosInMemory,
+    evaluate,
+    horizons_from,
+    score_videos,
+)
 from millivid.eval.videos import Frames
 
 
@@ -59,10 +70,27 @@ def test_what_changed_is_computed_again(tmp_path: Path) -> None:
     )
     assert _evaluate(other, reference, tmp_path).scores["run"]["psnr"].values[1].mean() > 0.01
     assert other.reads == 1
-    for settings in ({"stop": 20}, {"metrics": ["psnr"]}, {"metrics": ["psnr", "ssim"]}):
-        run.reads = 0
-        _evaluate(run, reference, tmp_path, **settings)
-        assert run.reads == 4
+    run.reads = 0
+    _evaluate(run, reference, tmp_path, stop=20)
+    assert run.reads == 4
+
+
+def test_a_metric_more_computes_only_that_metric(tmp_path: Path) -> None:
+    class Slow(PSNRMetric):
+        name, measured = "slow", 0
+
+        def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
+            Slow.measured += len(generated)
+            return super().measure(generated, reference)
+
+        def describe(self) -> dict[str, Any]:
+            return {**super().describe(), "definition": "slow"}
+
+    reference, run = _sources()
+    _evaluate(run, reference, tmp_path, metrics=[Slow()])
+    assert Slow.measured == 4 * 16
+    _evaluate(run, reference, tmp_path, metrics=[Slow(), "psnr", MeanColours()])
+    assert Slow.measured == 4 * 16
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
@@ -78,15 +106,25 @@ def test_processes_share_the_work_and_finish_each_others(tmp_path: Path) -> None
     reference, run = _sources(5)
     alone = _evaluate(run, reference, None)
     run.reads = 0
-    second = _evaluate(run, reference, tmp_path, share=(1, 2))  # its own and, since the first never began, the others'
+    settings: dict[str, Any] = {"start": 8, "metrics": ["psnr", MeanColours()], "scores": tmp_path}
+    # Its own and, since the first never began, the others'.
+    score_videos({"run": run}, reference, share=(1, 2), **settings)
     assert run.reads == 5
     first = _evaluate(run, reference, tmp_path, share=(0, 2))
     assert run.reads == 5
-    for results in (first, second):
-        assert results.to_dict()["runs"] == alone.to_dict()["runs"]
-    for share, scores in (((2, 2), tmp_path), ((0, 2), None)):
-        with pytest.raises(EvaluationError, match="rank < count, and several need scores"):
-            _evaluate(run, reference, scores, share=share)
+    assert first.to_dict()["runs"] == alone.to_dict()["runs"]
+    with pytest.raises(EvaluationError, match="0 <= rank < count"):
+        score_videos({"run": run}, reference, share=(2, 2), **settings)
+
+
+def test_what_a_killed_process_left_is_swept_up_later(tmp_path: Path) -> None:
+    reference, run = _sources()
+    old, new = tmp_path / ".a.npz.1.tmp", tmp_path / ".b.npz.2.tmp"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    _evaluate(run, reference, tmp_path)
+    assert not old.exists() and new.exists()  # the second may be another process's at work
 
 
 def test_what_cannot_be_told_apart_is_not_stored(tmp_path: Path) -> None:
@@ -95,7 +133,7 @@ def test_what_cannot_be_told_apart_is_not_stored(tmp_path: Path) -> None:
         darker = Transformed(run, lambda frames, shade=shade: frames // shade)
         results = evaluate({"run": darker}, reference, start=8, metrics=["psnr"], scores=tmp_path, progress=False)
         assert not list(tmp_path.iterdir())
-        assert results.hashes["run"] is None and results.hashes["the reference"]
+        assert results.hashes["run"] is None and results.reference_hash
     named = Transformed(run, lambda frames: frames // 10, identity="a tenth")
     evaluate({"run": named}, reference, start=8, metrics=["psnr"], scores=tmp_path, progress=False)
     assert len(list(tmp_path.iterdir())) == 4

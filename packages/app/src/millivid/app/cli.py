@@ -115,9 +115,10 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
 
             return GenerateConfig, None, generate_videos, 1
         case ["evaluate", *_]:
-            from millivid.app import evaluate
+            from millivid.app.evaluate import evaluate_runs
+            from millivid.app.evaluate_config import CONF, EvaluateConfig
 
-            return evaluate.EvaluateConfig, evaluate.CONF, evaluate.evaluate_runs, 1
+            return EvaluateConfig, CONF, evaluate_runs, 1
         case ["import", "reference", *_]:
             from millivid.app.import_reference import ImportReferenceConfig, import_reference
 

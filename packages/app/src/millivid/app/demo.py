@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from millivid.app.evaluate import EvaluateConfig, evaluate_runs
+from millivid.app.evaluate import evaluate_runs
+from millivid.app.evaluate_config import EvaluateConfig
 from millivid.data_gen import RecordConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder

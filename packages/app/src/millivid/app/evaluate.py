@@ -2,23 +2,25 @@
 
 import contextlib
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, SCORES, Bound, EvaluateConfig
 from millivid.app.loops import loop_report
 from millivid.app.surfaces import surfaces_of
 from millivid.eval import (
-    METRICS,
-    PAPER_METRICS,
     AfterContext,
+    FrameMetric,
     OtherVideos,
-    Results,
     Revisits,
     ShuffledFrames,
     Transformed,
@@ -27,103 +29,16 @@ from millivid.eval import (
     evaluate,
     horizons_from,
     open_videos,
+    score_videos,
     write_loops,
     write_report,
 )
 from millivid.eval.clips import ClipFolder
+from millivid.eval.loop_closure import LoopClosure
+from millivid.eval.registry import build_metrics
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import REQUIRED, ConfigError, check_device, launched_share
-
-CONF = Path(__file__).parent / "conf"
-Bound = Literal["true_latents", "shuffled_frames", "other_videos"]
-DEFAULT_BOUNDS: tuple[Bound, ...] = ("true_latents", "shuffled_frames")
-BOUND_NAMES = {"true_latents": "true latents", "shuffled_frames": "shuffled frames", "other_videos": "other videos"}
-SCORES = "scores"
-"""Folder of the report in which the scores of each video are kept, so that a stopped evaluation goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What to compare.
-
-    generated: folder of generated videos, or several by name as `runs.millivid=DIR`; reference: the true videos, or one
-    `split` of them (by default that of the generated ones, if they are a clip dataset of one split); videos are matched by
-    name. out: the report's folder. videos: "all" wants the same videos everywhere, "common" scores those that all have.
-
-    loops: folders of videos made by `millivid generate loop=`, by name as `loops.millivid=DIR`, which need no reference.
-
-    context: frames that were given, which are not scored. holds_context: whether generated videos begin with them. frames:
-    how many generated frames to score, 0 for all there are. check_rate: refuse videos of another frame rate.
-
-    bounds: true for true latents decoded and the same in random order, both by `tokenizer`, or a list out of true_latents,
-    shuffled_frames, other_videos (frames of other videos); by default those two where a tokenizer is given.
-
-    horizons: last generated frame of each. metrics: by name, or [paper] for those of the paper's table. view_distance,
-    view_angle: how far apart, in units of the world and in degrees, two poses may be that show one view. seed: of bounds and
-    intervals. max_videos: how many the page shows, the first ones.
-
-    batch: frames at once. processes: how many evaluate at the same time on the CPU. For many GPUs start one command per GPU
-    with torchrun instead; device=cuda is then each one's own.
-    """
-
-    runs: dict[str, str] = field(default_factory=dict)
-    loops: dict[str, str] = field(default_factory=dict)
-    generated: Path | None = None
-    reference: Path | None = None
-    out: Path = REQUIRED
-    split: str | None = None
-    videos: Literal["all", "common"] = "all"
-    context: int = 0
-    holds_context: bool = True
-    frames: int = 0
-    check_rate: bool = True
-    tokenizer: Path | None = None
-    bounds: bool | tuple[Bound, ...] | None = None
-    horizons: tuple[int, ...] = (64, 256, 768)
-    metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
-    view_distance: float = 1.0
-    view_angle: float = 15.0
-    seed: int = 0
-    max_videos: int = 8
-    title: str = "MilliVid: generated against true frames"
-    processes: int = 1
-    device: str = "cpu"
-    batch: int = 32
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("context", 0),
-            ("frames", 0),
-            ("seed", 0),
-            ("max_videos", 1),
-            ("processes", 1),
-            ("batch", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.generated is not None and "generated" in self.runs:
-            raise ValueError("generated is given twice, as generated=DIR and as runs.generated=DIR; give one of them")
-        known = {*METRICS, "paper"}
-        if unknown := [name for name in self.metrics if name not in known]:
-            raise ValueError(f"metric {unknown[0]!r} is not known; these are: {', '.join(sorted(known))}")
-
-    @property
-    def all_runs(self) -> dict[str, str]:
-        """Folders of generated videos by name."""
-        return {**({} if self.generated is None else {"generated": str(self.generated)}), **self.runs}
-
-    @property
-    def all_bounds(self) -> tuple[Bound, ...]:
-        """The bounds to make. Raises ConfigError where one needs a tokenizer and there is none."""
-        chosen = self.bounds if self.bounds is not None else self.tokenizer is not None
-        bounds = (DEFAULT_BOUNDS if chosen else ()) if isinstance(chosen, bool) else chosen
-        if self.tokenizer is None and "true_latents" in bounds:
-            raise ConfigError(
-                "the bound true_latents needs a tokenizer to decode with; give tokenizer=DIR, or bounds=[shuffled_frames] "
-                "for true frames in random order as they are"
-            )
-        return bounds
+from millivid.training import ConfigError, check_device, launched_share, to_plain
 
 
 def evaluate_runs(
@@ -133,80 +48,110 @@ def evaluate_runs(
 
     alongside: names that may be in the report's folder besides. descriptions: a line on a run, by its name.
     """
-    loops = {name: loop_report(folder) for name, folder in config.loops.items()}
-    if not config.all_runs and not config.all_bounds:
-        if not loops:
-            raise ConfigError(
-                "there is nothing to evaluate; give generated=DIR, runs.NAME=DIR, or tokenizer=DIR for bounds"
-            )
-        return write_loops(loops, config.out, title=config.title)
-    if config.reference is None:
-        raise ConfigError("the true videos are missing; give reference=DIR")
+    if not config.all_runs and not config.all_bounds and not config.loops:
+        raise ConfigError(
+            "there is nothing to evaluate; give generated=DIR, runs.NAME=DIR, loops.NAME=DIR, or tokenizer=DIR for bounds"
+        )
     rank, count, device = launched_share(config.device)
     check_device(device)
     alongside = (*alongside, SCORES)
     check_report_folder(config.out, alongside)
+    if not config.all_runs and not config.all_bounds:
+        if rank > 0:
+            return None
+        loops, skipped = _loops(config, device)
+        return write_loops(loops, config.out, title=config.title, skipped=skipped, alongside=alongside)
+    if config.reference is None:
+        raise ConfigError("the true videos are missing; give reference=DIR")
     if config.processes > 1 and (count > 1 or device != "cpu"):
         raise ConfigError(
             f"processes={config.processes} is for one command on the CPU; with device={device} or under a launcher every "
             "process is a command of its own"
         )
-    with _helping_processes(config) as helping:
-        results, runs, reference, roles = _score(config, rank, count + helping, device)
     if rank > 0:
+        score_videos(**_work(config, device), share=(rank, count))
         return None
+    loops, _ = _loops(config, device)
+    work = _work(config, device)
+    with _helping_processes(config) as helping:
+        results = evaluate(
+            **work,
+            share=(rank, count + helping),
+            horizons=horizons_from(config.horizons),
+            revisits=Revisits(distance=config.view_distance, angle=config.view_angle),
+            seed=config.seed,
+        )
+    texts = {BOUND_NAMES[bound]: BOUND_TEXTS[bound] for bound in config.all_bounds}
     return write_report(
         results,
-        runs,
-        reference,
+        work["runs"],
+        work["reference"],
         config.out,
         title=config.title,
-        roles=roles,
-        descriptions=descriptions,
+        roles=dict.fromkeys(texts, "bound"),
+        descriptions={**(descriptions or {}), **texts},
+        protocol={key: value for key, value in to_plain(config).items() if key != "out"},
         max_videos=config.max_videos,
         alongside=alongside,
         loops=loops,
     )
 
 
-def _score(
-    config: EvaluateConfig, rank: int, count: int, device: str
-) -> tuple[Results, dict[str, VideoSource], VideoSource, dict[str, str]]:
+def _work(config: EvaluateConfig, device: str) -> dict[str, Any]:
+    """What every process has to know to score videos: arguments that `evaluate` and `score_videos` share."""
     runs, reference = _open(config)
-    roles: dict[str, str] = dict.fromkeys(runs, "run")
     ids, stop = _what_to_score(config, runs, reference)
-    for bound, source in _bounds(config, reference, device).items():
-        runs[BOUND_NAMES[bound]], roles[BOUND_NAMES[bound]] = source, "bound"
-    results = evaluate(
-        runs,
-        reference,
-        start=config.context,
-        stop=stop,
-        horizons=horizons_from(config.horizons),
-        metrics=[name for given in config.metrics for name in (PAPER_METRICS if given == "paper" else (given,))],
-        ids=ids,
-        revisits=Revisits(distance=config.view_distance, angle=config.view_angle),
-        surfaces=surfaces_of(reference.dataset) if isinstance(reference, ClipFolder) else None,
-        scores=config.out / SCORES,
-        share=(rank, count),
-        check_rate=config.check_rate,
-        seed=config.seed,
-        device=device,
-        batch_frames=config.batch,
-    )
-    return results, runs, reference, roles
+    for bound, source in _bounds(config, reference, device, stop).items():
+        if BOUND_NAMES[bound] in runs:
+            raise ConfigError(f"a run is called {BOUND_NAMES[bound]!r}, as a bound is; give it another name")
+        runs[BOUND_NAMES[bound]] = source
+    return {
+        "runs": runs,
+        "reference": reference,
+        "start": config.context,
+        "stop": stop,
+        "metrics": config.all_metrics,
+        "ids": ids,
+        "surfaces": surfaces_of(reference.dataset) if isinstance(reference, ClipFolder) else None,
+        "scores": config.out / SCORES,
+        "check_rate": config.check_rate,
+        "device": device,
+        "batch_frames": config.batch,
+    }
+
+
+def _loops(config: EvaluateConfig, device: str) -> tuple[dict[str, dict[str, LoopClosure]], dict[str, str]]:
+    """How every folder of loops closes them, by the metrics that are distances; and why others are not there."""
+    if not config.loops:
+        return {}, {}
+    built, skipped = build_metrics(config.all_metrics)
+    metrics = [metric for metric in built if isinstance(metric, FrameMetric) and metric.is_distance]
+    if not metrics:
+        raise ConfigError("loops are measured by psnr, lpips or lpips_vgg; none of them is here or in metrics=")
+    for metric in metrics:
+        metric.to(device)
+    with tqdm(config.loops.items(), desc="loops", unit="folder") as bar:
+        return {name: loop_report(folder, metrics) for name, folder in bar}, skipped
 
 
 @contextmanager
 def _helping_processes(config: EvaluateConfig) -> Iterator[int]:
     """Start the other processes that score; ends them. What one of them fails at, this one meets itself."""
     count = config.processes
+    if count == 1:
+        yield 0
+        return
+    build_metrics(config.all_metrics)  # what has to be downloaded is, once
+    torch.set_num_threads(1)
     context = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
-    if count > 1:
-        torch.set_num_threads(1)
     helpers = [context.Process(target=_help, args=(config, rank), daemon=True) for rank in range(1, count)]
-    for helper in helpers:
-        helper.start()
+    # Ctrl-C is answered by this process alone: the mask is what the new ones inherit.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for helper in helpers:
+            helper.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield len(helpers)
     finally:
@@ -217,8 +162,16 @@ def _helping_processes(config: EvaluateConfig) -> Iterator[int]:
 
 def _help(config: EvaluateConfig, rank: int) -> None:
     torch.set_num_threads(1)
-    with contextlib.suppress(ValueError, OSError, ImportError, KeyboardInterrupt):
-        _score(config, rank, config.processes, config.device)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_it() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
+    with contextlib.suppress(ValueError, OSError, ImportError):
+        score_videos(**_work(config, config.device), share=(rank, config.processes))
 
 
 def _open(config: EvaluateConfig) -> tuple[dict[str, VideoSource], VideoSource]:
@@ -246,22 +199,26 @@ def _what_to_score(
     if config.frames:
         stop: int | None = config.context + config.frames
     else:
-        lengths = {run.num_frames(id) for run in runs.values() for id in have} or {
-            reference.num_frames(id) for id in ids
+        named = {"the reference": reference, **runs}
+        lengths = {
+            (source.num_frames(id), f"{id} of {name}")
+            for name, source in named.items()
+            for id in (have if runs else ids)
         }
-        if len(lengths) > 1:
-            least = max(min(lengths) - config.context, 1)
+        if lengths and min(lengths)[0] != max(lengths)[0]:
+            (least, shortest), (most, longest) = min(lengths), max(lengths)
             raise ConfigError(
-                f"videos have {min(lengths)} to {max(lengths)} frames; frames={least} scores as many generated ones of each"
+                f"{shortest} has {least} frames and {longest} {most}; if that is as it should be, frames="
+                f"{max(least - config.context, 1)} scores as many generated frames of each"
             )
         # None where there is nothing in common: `evaluate` says so.
-        stop = lengths.pop() if lengths else None
+        stop = min(lengths)[0] if lengths else None
     if stop is not None and config.context >= stop:
         raise ConfigError(f"context={config.context} leaves nothing to score: the shortest run has {stop} frames")
     return (ids or None) if config.videos == "common" else None, stop
 
 
-def _bounds(config: EvaluateConfig, reference: VideoSource, device: str) -> dict[Bound, VideoSource]:
+def _bounds(config: EvaluateConfig, reference: VideoSource, device: str, stop: int | None) -> dict[Bound, VideoSource]:
     decoded: VideoSource = reference
     if config.tokenizer is not None and config.all_bounds:
         tokenizer = HierarchicalTokenizer.from_pretrained(config.tokenizer).to(device)
@@ -273,7 +230,7 @@ def _bounds(config: EvaluateConfig, reference: VideoSource, device: str) -> dict
         )
     makers: dict[Bound, Callable[[], VideoSource]] = {
         "true_latents": lambda: decoded,
-        "shuffled_frames": lambda: ShuffledFrames(decoded, seed=config.seed, keep=config.context),
+        "shuffled_frames": lambda: ShuffledFrames(decoded, seed=config.seed, keep=config.context, stop=stop),
         "other_videos": lambda: OtherVideos(decoded, seed=config.seed, keep=config.context),
     }
     return {bound: makers[bound]() for bound in config.all_bounds}

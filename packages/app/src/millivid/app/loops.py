@@ -11,7 +11,6 @@ from millivid.data import POSE_NAMES, ClipDataset
 from millivid.eval import FrameMetric, loop_closure, open_videos
 from millivid.eval.loop_closure import LoopClosure
 from millivid.eval.motion import measure_motions, returning, walk
-from millivid.eval.registry import build_metrics
 from millivid.training import ConfigError
 
 MEASURED_VIDEOS = 100
@@ -61,22 +60,16 @@ def loop_ways(dataset: ClipDataset, ids: Sequence[str], context: int, out: int) 
     return ways
 
 
-def loop_report(folder: str | Path, metrics: Sequence[str | FrameMetric] = ("psnr", "lpips")) -> dict[str, LoopClosure]:
-    """How well the videos of `millivid generate` close their loops, by the name of the metric.
+def loop_report(folder: str | Path, metrics: Sequence[FrameMetric]) -> dict[str, LoopClosure]:
+    """How well the videos of `millivid generate` close their loops, by the name of the metric, which must be distances.
 
-    A metric whose weights are not installed is left out. Any generated clips will do that come back to a view; those of
-    `loop=` all do. Raises ConfigError for clips that were not generated or that no metric can measure, EvaluationError
-    where no camera comes back.
+    Any generated clips will do that come back to a view; those of `loop=` all do. Raises ConfigError for clips that were not
+    generated, EvaluationError for other metrics and where no camera comes back.
     """
     dataset = ClipDataset(folder)
     context = dataset.index.source.get("context")
     if "generated_by" not in dataset.index.source or not isinstance(context, int):
         raise ConfigError(f"{folder} holds no generated clips; make some with millivid generate loop=64")
-    built, _ = build_metrics(metrics)
-    if others := [metric.name for metric in built if not isinstance(metric, FrameMetric)]:
-        raise ConfigError(
-            f"{others[0]} compares sets of frames; for loops use metrics of pairs, as psnr, ssim or lpips"
-        )
     step = float(np.nanmax(np.linalg.norm(_motions(dataset)[:, :3], axis=1)))
     poses = {id: dataset.poses(id) for id in dataset.ids()}
     videos = open_videos(folder)
@@ -84,8 +77,7 @@ def loop_report(folder: str | Path, metrics: Sequence[str | FrameMetric] = ("psn
         metric.name: loop_closure(
             videos, poses, metric, context=context, distance=SAME * step, away_distance=AWAY * step
         )
-        for metric in built
-        if isinstance(metric, FrameMetric)
+        for metric in metrics
     }
 
 

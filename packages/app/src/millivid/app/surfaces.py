@@ -54,7 +54,11 @@ class VoxelSurfaces:
 
 
 def surfaces_of(dataset: ClipDataset) -> VoxelSurfaces | None:
-    """The surfaces of a dataset's videos; None for clips that this version's block world did not make."""
+    """The surfaces of a dataset's videos; None for clips that this version's block world did not make, or not like that."""
     source = dataset.index.source
-    known = all(source.get(key) == value for key, value in GENERATOR.items())
-    return VoxelSurfaces(dataset) if known else None
+    if any(source.get(key) != value for key, value in GENERATOR.items()):
+        return None
+    recorded = RecordConfig.from_source(source)
+    ids = {id for split in recorded.ids().values() for id in split}
+    whole = all(id in ids and dataset.num_frames(id) == recorded.frames for id in dataset.ids())
+    return VoxelSurfaces(dataset) if whole else None

@@ -2,7 +2,7 @@
 
 from .bounds import AfterContext, OtherVideos, ShuffledFrames, Transformed
 from .errors import EvaluationError, MissingWeights
-from .evaluate import evaluate
+from .evaluate import evaluate, score_videos
 from .horizons import PAPER_HORIZONS, Horizon, horizons_from
 from .loop_closure import loop_closure
 from .metrics import FrameMetric, LPIPSMetric, PSNRMetric, SSIMMetric
@@ -23,5 +23,5 @@ __all__ = [
     "FIDMetric", "FVDMetric", "FrameMetric", "Horizon", "LPIPSMetric", "MissingWeights", "OtherVideos", "PSNRMetric",
     "Results", "Revisits", "SSIMMetric", "SetMetric", "ShuffledFrames", "SuperPointMatchesMetric", "Transformed",
     "VideoSource", "VideosInMemory", "XFeatMatchesMetric", "check_report_folder", "evaluate", "horizons_from",
-    "last_seen", "loop_closure", "open_videos", "psnr", "ssim", "write_loops", "write_report",
+    "last_seen", "loop_closure", "open_videos", "psnr", "score_videos", "ssim", "write_loops", "write_report",
 ]  # fmt: skip

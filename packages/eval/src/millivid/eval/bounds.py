@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError
-from .videos import Frames, VideoSource, check_range, describe_source, fingerprint_of
+from .videos import Frames, VideoSource, check_range, describe_source, fingerprint_of, rate_of
 
 BATCH = 64
 
@@ -27,6 +27,9 @@ class _Derived:
     @property
     def fps(self) -> float:
         return self._source.fps
+
+    def rate(self, id: str) -> float:
+        return rate_of(self._source, id)
 
     def ids(self) -> list[str]:
         return self._source.ids()
@@ -64,16 +67,20 @@ class Transformed(_Derived):
 
 
 class ShuffledFrames(_Derived):
-    """Every video of `source` with its frames from `keep` on in random order.
+    """Every video of `source` with its frames [keep, stop) in random order; `stop` None: to the end.
 
-    Each of them comes exactly once. The order depends on `seed`, the video's id and its length. One video is held in
-    memory. Frames before `keep` (the context) stay where they are.
+    Each of them comes exactly once. The order depends on `seed`, the video's id and how many they are. One video is held
+    in memory. Frames before `keep` (the context) stay where they are, and those from `stop` on are left out.
     """
 
-    def __init__(self, source: VideoSource, *, seed: int = 0, keep: int = 0) -> None:
+    def __init__(self, source: VideoSource, *, seed: int = 0, keep: int = 0, stop: int | None = None) -> None:
         super().__init__(source)
-        self._seed, self._keep = seed, keep
+        self._seed, self._keep, self._stop = seed, keep, stop
         self._held: tuple[str, Frames] | None = None
+
+    def num_frames(self, id: str) -> int:
+        count = self._source.num_frames(id)
+        return count if self._stop is None else min(count, self._stop)
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         count = self.num_frames(id)
@@ -86,7 +93,7 @@ class ShuffledFrames(_Derived):
         return self._held[1][start:stop]
 
     def fingerprint(self, id: str) -> str | None:
-        return _hash("shuffled", self._seed, self._keep, id, fingerprint_of(self._source, id))
+        return _hash("shuffled", self._seed, self._keep, self.num_frames(id), id, fingerprint_of(self._source, id))
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "frames in random order", "seed": self._seed, "of": describe_source(self._source)}
@@ -108,6 +115,7 @@ class OtherVideos(_Derived):
             raise EvaluationError(f"block must be at least 1 frame; got {block}")
         self._seed, self._block, self._keep = seed, block, keep
         self._lengths = {id: source.num_frames(id) for id in source.ids()}
+        self._others: str | None = None
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         parts, first = [], start
@@ -122,8 +130,9 @@ class OtherVideos(_Derived):
         return np.concatenate(parts)
 
     def fingerprint(self, id: str) -> str | None:
-        others = [fingerprint_of(self._source, other) for other in self.ids()]
-        return _hash("others", self._seed, self._block, self._keep, id, *others)
+        if self._others is None:
+            self._others = _hash(*(fingerprint_of(self._source, other) for other in self.ids()))
+        return _hash("others", self._seed, self._block, self._keep, id, self._others)
 
     def describe(self) -> dict[str, Any]:
         about = {"kind": "frames of other videos", "seed": self._seed, "block": self._block}

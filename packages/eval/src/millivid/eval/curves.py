@@ -58,7 +58,7 @@ def draw_memory(
                 found = [(x, memory.find(kind, gap=gap)) for x, gap in enumerate(gaps)]
                 points = [(x + aside, group.figures[look.name][metric.name]) for x, group in found if group is not None]
                 points = [(x, f) for x, f in points if np.isfinite(f.value)]
-                ends = [np.nan_to_num([abs(f.value - f.low), abs(f.high - f.value)]) for _, f in points]
+                ends = [np.nan_to_num([abs(f.value - f.low), abs(f.high - f.value)], posinf=0) for _, f in points]
                 axis.errorbar(
                     [x for x, _ in points],
                     [f.value for _, f in points],
@@ -79,7 +79,7 @@ def draw_memory(
     for kind in FRAME_KINDS:
         face = theme.muted if kind == "recall" else theme.background
         handles.append(Line2D([], [], color=theme.muted, marker="o", linestyle="none", markerfacecolor=face))
-        labels.append(f"{kind}: {'in' if kind == 'recall' else 'not in'} the context")
+        labels.append(f"{kind}: view {'in' if kind == 'recall' else 'not in'} the context")
     _save(figure, handles, labels, paths, theme)
 
 

@@ -1,8 +1,10 @@
 """Compare runs with the truth, one video at a time, in batches of frames."""
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +18,10 @@ from .memory import PIXEL_KINDS, Memory, Surfaces, frame_groups, pixel_groups
 from .metrics import Metric
 from .registry import DEFAULT_METRICS, build_metrics
 from .results import Results, Scores
-from .revisits import Revisits, last_seen
-from .scores import ScoreFiles, score_key
-from .scoring import REFERENCE, Scoring, pixel_count, pixel_sum
-from .set_metrics import SetMetric, as_features
+from .revisits import Revisits, Seen, last_seen
+from .scores import ScoreFiles
+from .scoring import REFERENCE, SIZE, Scoring, pixel_count, pixel_sum
+from .set_metrics import SetMetric
 from .sets import SetFigure, set_figure
 from .videos import VideoSource, fingerprint_of, poses_of
 
@@ -54,25 +56,96 @@ def evaluate(
     `revisits`: when two poses count as one view, for the figures of memory, which need a reference with poses. `surfaces`:
     what every pixel of the reference shows, for those of pixels. `seed`: of the intervals.
 
-    `scores`: a folder for the scores of each video, so that a stopped evaluation goes on; what is in it never goes stale.
-    `share`: (rank, count) of processes that evaluate the same with one such folder: each begins with its share, takes over
-    what others have left, and returns the whole. `batch_frames` bounds memory and changes no result; features of set metrics
+    `scores`: a folder for the scores of each video, so that a stopped evaluation goes on. They are found by a hash of the
+    videos, the frames, the versions of what computes them and the metric's `describe()`, which must tell all that it goes by.
+    Processes beside this one may call `score_videos` with the same folder; `share` is then (0, how many there are).
+    `batch_frames` bounds memory (to one item of a metric of sets at least) and changes no result; features of set metrics
     are held in memory, or read from `scores`, one run at a time.
 
-    Raises EvaluationError, before anything is computed, for ids, lengths, rates or settings that do not match, and while it
-    runs for frame sizes that differ, frames too small for a metric, NaN, and videos that cannot be read.
+    Raises EvaluationError, before anything is computed, for ids, lengths, rates, poses or settings that do not match, and
+    while it runs for frame sizes that differ, frames too small for a metric, and videos that cannot be read.
     """
     began = time.perf_counter()
-    rank, count = share
-    if not 0 <= rank < count or (count > 1 and scores is None):
-        raise EvaluationError(
-            f"share is {share}; it is (rank, count) with rank < count, and several need scores=FOLDER"
-        )
+    if seed < 0:
+        raise EvaluationError(f"seed is {seed}; it must be at least 0")
+    scoring, skipped = _prepare(
+        runs, reference, start, stop, metrics, ids, surfaces, scores, check_rate, device, batch_frames
+    )
+    horizons = clip_horizons(horizons, scoring.stop - start)
+    seen = _seen(scoring, revisits or Revisits(), skipped)
+    total = len(scoring.ids) * len(runs) * (scoring.stop - start)
+    with tqdm(total=total, unit="frame", desc="evaluate", disable=not progress) as bar:
+        _work(scoring, share, bar)
+    sizes = {tuple(size.tolist()) for run in runs for m in scoring.metrics for size in scoring.load(run, m, SIZE)}
+    found = {run: {m.name: np.stack(scoring.load(run, m)) for m in scoring.frame_metrics} for run in runs}
+    return Results(
+        ids=tuple(scoring.ids),
+        reference_videos=len(reference.ids()),
+        start=start,
+        stop=scoring.stop,
+        fps=float(reference.fps),
+        sizes=tuple(sorted((width, height) for width, height in sizes)),
+        horizons=horizons,
+        metrics=scoring.metrics,
+        skipped=skipped,
+        scores={
+            run: {m.name: Scores.summarise(m, found[run][m.name], horizons, seed) for m in scoring.frame_metrics}
+            for run in runs
+        },
+        sets=_set_figures(scoring, horizons, seed, progress),
+        memory=_memory(scoring, revisits or Revisits(), seen, horizons, found, seed),
+        hashes={run: _hash(source, scoring.ids) for run, source in runs.items()},
+        reference_hash=_hash(reference, scoring.ids),
+        seed=seed,
+        device=str(scoring.device),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def score_videos(
+    runs: Mapping[str, VideoSource],
+    reference: VideoSource,
+    *,
+    start: int,
+    scores: str | os.PathLike[str],
+    share: tuple[int, int],
+    stop: int | None = None,
+    metrics: Sequence[str | Metric] = DEFAULT_METRICS,
+    ids: Sequence[str] | None = None,
+    surfaces: Surfaces | None = None,
+    check_rate: bool = True,
+    device: torch.device | str | None = None,
+    batch_frames: int = 32,
+) -> None:
+    """Only the scoring of `evaluate`, for a process beside the one that evaluates; arguments as there.
+
+    share: (rank, count). Each process begins with its own videos and then takes over what others have left.
+    """
+    scoring, _ = _prepare(
+        runs, reference, start, stop, metrics, ids, surfaces, scores, check_rate, device, batch_frames
+    )
+    with tqdm(disable=True) as bar:
+        _work(scoring, share, bar)
+
+
+def _prepare(
+    runs: Mapping[str, VideoSource],
+    reference: VideoSource,
+    start: int,
+    stop: int | None,
+    metrics: Sequence[str | Metric],
+    ids: Sequence[str] | None,
+    surfaces: Surfaces | None,
+    scores: str | os.PathLike[str] | None,
+    check_rate: bool,
+    device: torch.device | str | None,
+    batch_frames: int,
+) -> tuple[Scoring, dict[str, str]]:
+    """What is to be scored, all of it checked, and why metrics are skipped."""
     ids = matched_ids(runs, reference, ids)
     stop = matched_stop(runs, reference, ids, start, stop)
     if check_rate:
-        check_rates(runs, reference)
-    horizons = clip_horizons(horizons, stop - start)
+        check_rates(runs, reference, ids)
     if batch_frames < 1:
         raise EvaluationError(f"batch_frames must be at least 1; got {batch_frames}")
     built, skipped = build_metrics(metrics)
@@ -92,35 +165,17 @@ def evaluate(
         device=device,
         batch_frames=batch_frames,
     )
-    total = len(ids) * len(runs) * (stop - start)
-    with tqdm(total=total, unit="frame", desc="evaluate", disable=not progress or rank > 0) as bar:
-        own = ids[rank::count]
-        scoring.work(own, bar)
-        # From the end, where the processes whose share they are have not come yet.
-        scoring.work([id for id in reversed(ids) if id not in set(own)], bar)
-    sizes = {tuple(map(int, size)) for run in runs for size in scoring.load(run, "size")}
-    found = {run: {m.name: np.stack(scoring.load(run, m.name)) for m in scoring.frame_metrics} for run in runs}
-    return Results(
-        ids=tuple(ids),
-        reference_videos=len(reference.ids()),
-        start=start,
-        stop=stop,
-        fps=float(reference.fps),
-        sizes=tuple(sorted((width, height) for width, height in sizes)),
-        horizons=horizons,
-        metrics=built,
-        skipped=skipped,
-        scores={
-            run: {m.name: Scores.summarise(m, found[run][m.name], horizons, seed) for m in scoring.frame_metrics}
-            for run in runs
-        },
-        sets=_set_figures(scoring, horizons, seed, progress and rank == 0),
-        memory=_memory(scoring, revisits or Revisits(), horizons, found, seed, skipped),
-        hashes={name: _hash(source, ids) for name, source in {"the reference": reference, **runs}.items()},
-        seed=seed,
-        device=str(device),
-        seconds=time.perf_counter() - began,
-    )
+    return scoring, skipped
+
+
+def _work(scoring: Scoring, share: tuple[int, int], bar: "tqdm[Any]") -> None:
+    rank, count = share
+    if not 0 <= rank < count:
+        raise EvaluationError(f"share is {share}; it is (rank, count) with 0 <= rank < count")
+    own = set(scoring.ids[rank::count])
+    scoring.work([id for id in scoring.ids if id in own], bar)
+    # From the end, where the processes whose share they are have not come yet.
+    scoring.work([id for id in reversed(scoring.ids) if id not in own], bar)
 
 
 def _enough_items(metrics: tuple[Metric, ...], videos: int, frames: int, skipped: dict[str, str]) -> tuple[Metric, ...]:
@@ -135,7 +190,7 @@ def _enough_items(metrics: tuple[Metric, ...], videos: int, frames: int, skipped
         else:
             kept.append(metric)
     if not kept:
-        raise EvaluationError(f"no metric left to compute; skipped: {skipped}")
+        raise EvaluationError(f"no metric left to compute: {'; '.join(skipped.values())}")
     return tuple(kept)
 
 
@@ -146,9 +201,9 @@ def _set_figures(
     total = len(scoring.set_metrics) * len(scoring.runs) * len(horizons)
     with tqdm(total=total, unit="figure", desc="distances of sets", disable=not progress or not total) as bar:
         for metric in scoring.set_metrics:
-            true = [as_features(array).to(scoring.device) for array in scoring.load(REFERENCE, metric.name)]
+            true = [torch.from_numpy(array).to(scoring.device) for array in scoring.load(REFERENCE, metric)]
             for run in scoring.runs:
-                made = [as_features(array).to(scoring.device) for array in scoring.load(run, metric.name)]
+                made = [torch.from_numpy(array).to(scoring.device) for array in scoring.load(run, metric)]
                 figures[run][metric.name] = {}
                 for horizon in horizons:
                     items = metric.items(horizon.first, horizon.last)
@@ -158,40 +213,54 @@ def _set_figures(
     return figures
 
 
+def _seen(scoring: Scoring, revisits: Revisits, skipped: dict[str, str]) -> list[Seen]:
+    """When views were last seen, by video; empty, with the reason in `skipped`, where that cannot be told."""
+    if not scoring.start:
+        skipped["memory"] = "there is no context to remember: every frame is compared"
+        return []
+    poses = {id: poses_of(scoring.reference, id) for id in scoring.ids}
+    if any(video is None for video in poses.values()):
+        skipped["memory"] = "the reference says nothing of the camera's poses; a clip dataset with poses does"
+        return []
+    seen = []
+    for id, video in poses.items():
+        if video is None or len(video) < scoring.stop:
+            raise EvaluationError(
+                f"video {id!r} has {0 if video is None else len(video)} poses for {scoring.stop} frames"
+            )
+        try:
+            seen.append(last_seen(video[: scoring.stop], scoring.start, revisits))
+        except EvaluationError as error:
+            raise EvaluationError(f"video {id!r}: {error}") from error
+    return seen
+
+
 def _memory(
     scoring: Scoring,
     revisits: Revisits,
+    seen: Sequence[Seen],
     horizons: Sequence[Horizon],
     found: Mapping[str, Mapping[str, np.ndarray]],
     seed: int,
-    skipped: dict[str, str],
 ) -> Memory | None:
-    """The figures of memory, or None and the reason in `skipped`."""
-    if not scoring.start:
-        skipped["memory"] = "there is no context to remember: every frame is compared"
+    if not seen:
         return None
-    poses = [poses_of(scoring.reference, id) for id in scoring.ids]
-    if any(video is None for video in poses):
-        skipped["memory"] = "the reference says nothing of the camera's poses; a clip dataset with poses does"
-        return None
-    seen = [last_seen(video[: scoring.stop], scoring.start, revisits) for video in poses if video is not None]
     groups = list(frame_groups(seen, horizons, scoring.frame_metrics, found, seed))
     if scoring.pixels:
+        mapped = [metric for metric in scoring.frame_metrics if metric.has_map]
         first = next(iter(scoring.runs))
-        counts = {kind: np.stack(scoring.load(first, pixel_count(kind))) for kind in PIXEL_KINDS}
+        counts = {kind: np.stack(scoring.load(first, mapped[0], pixel_count(kind))) for kind in PIXEL_KINDS}
         sums = {
             run: {
-                m.name: {kind: np.stack(scoring.load(run, pixel_sum(kind, m))) for kind in PIXEL_KINDS}
-                for m in scoring.frame_metrics
-                if m.has_map
+                m.name: {kind: np.stack(scoring.load(run, m, pixel_sum(kind))) for kind in PIXEL_KINDS} for m in mapped
             }
             for run in scoring.runs
         }
-        groups += pixel_groups(horizons, scoring.frame_metrics, sums, counts, seed)
+        groups += pixel_groups(horizons, mapped, sums, counts, seed)
     return Memory(revisits=revisits, groups=tuple(groups))
 
 
 def _hash(source: VideoSource, ids: Sequence[str]) -> str | None:
     """One hash over the fingerprints of a source's videos; None where it gives none."""
-    prints = {id: fingerprint_of(source, id) for id in ids}
-    return score_key(videos=prints) if all(prints.values()) else None
+    prints = [(id, fingerprint_of(source, id)) for id in ids]
+    return hashlib.sha256(repr(prints).encode()).hexdigest() if all(found for _, found in prints) else None

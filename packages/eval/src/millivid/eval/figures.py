@@ -26,9 +26,6 @@ class Figure:
     videos: int = 0
     items: int = 0
 
-    def __float__(self) -> float:
-        return self.value
-
     def to_dict(self) -> dict[str, Any]:
         """JSON values; None for what JSON has no number for."""
         interval = [json_number(self.low), json_number(self.high)]

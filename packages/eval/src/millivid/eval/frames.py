@@ -19,6 +19,10 @@ def to_unit_range(
 def check_pair(generated: Tensor, reference: Tensor, *, metric: str, min_size: int = 1) -> None:
     """Raise EvaluationError unless both are float (frame, channel, height, width), alike, and at least `min_size`."""
     for name, frames in (("generated", generated), ("reference", reference)):
+        if not isinstance(frames, Tensor):
+            raise EvaluationError(
+                f"{metric}: {name} is a {type(frames).__name__}; it takes a tensor (see to_unit_range)"
+            )
         if frames.ndim != 4:
             raise EvaluationError(
                 f"{metric}: {name} has shape {tuple(frames.shape)}; it takes (frame, channel, height, width)"

@@ -13,6 +13,7 @@ from .errors import EvaluationError
 from .figures import Figure, bootstrap_figure, json_number
 from .frames import to_unit_range
 from .metrics import FrameMetric
+from .revisits import gap_bins
 from .videos import VideoSource
 
 DEFINITION = (
@@ -21,7 +22,6 @@ DEFINITION = (
     "to frames in between that were away; 0 came back exactly, 1 is as far as what was seen on the way; no true frame. "
     "Frozen: nothing changed on the way, so that closure is undefined; such pairs are left out of it."
 )
-SHORTEST_BIN = 16
 STILL = 1e-12
 """A mean distance up to here is that of equal frames: one grey level of one pixel of a 512x512 frame makes more."""
 
@@ -151,6 +151,10 @@ def loop_closure(
     """
     if context < 1 or away_frames < 1:
         raise EvaluationError(f"context is {context} and away_frames {away_frames}; both must be at least 1")
+    if not metric.is_distance:
+        raise EvaluationError(
+            f"{metric.label} is no distance that is 0 for equal frames; loops take psnr, lpips or lpips_vgg"
+        )
     settings = {"distance": distance, "angle": angle, "away_distance": away_distance, "away_angle": away_angle}
     metric.to(device)
     per_video: dict[str, Returns] = {}
@@ -170,7 +174,8 @@ def loop_closure(
             f"in none of {len(poses)} videos the camera comes back, within {distance:g} and {angle:g} degrees, to a "
             f"pose from frame {context - 1} on after being {away_distance:g} or {away_angle:g} degrees away; make loops"
         )
-    bins = sorted({_bin(int(gap)) for returns in per_video.values() for gap in returns.gap})
+    gaps = np.concatenate([returns.gap for returns in per_video.values()])
+    bins = [(low, high) for low, high in gap_bins(int(gaps.max())) if ((low <= gaps) & (gaps <= high)).any()]
     return LoopClosure(
         metric=metric,
         overall=_summarise(per_video, metric, None),
@@ -203,14 +208,6 @@ def _compare(
         values.append(back)
         closure.append(back / np.mean(led) if np.mean(led) > STILL else math.nan)
     return Returns(first=pairs[:, 0], second=pairs[:, 1], values=np.array(values), closure=np.array(closure))
-
-
-def _bin(gap: int) -> tuple[int, int]:
-    """The bin of a gap, both ends included: 1-16, 17-32, 33-64 and so on."""
-    high = SHORTEST_BIN
-    while high < gap:
-        high *= 2
-    return (1 if high == SHORTEST_BIN else high // 2 + 1), high
 
 
 def _summarise(per_video: Mapping[str, Returns], metric: FrameMetric, gaps: tuple[int, int] | None) -> LoopFigures:

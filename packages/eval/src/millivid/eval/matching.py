@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .errors import EvaluationError, name_some
-from .videos import RATE_TOLERANCE, Frames, VideoSource, check_ids
+from .videos import RATE_TOLERANCE, Frames, VideoSource, check_ids, rate_of
 
 
 def read_checked(name: str, source: VideoSource, id: str, start: int, stop: int) -> Frames:
@@ -28,20 +28,25 @@ def check_size(run: str, id: str, generated: Frames, truth: Frames) -> None:
         )
 
 
-def check_rates(runs: Mapping[str, VideoSource], reference: VideoSource) -> None:
-    """Raise EvaluationError where a run has another frame rate than the reference: its frames show other moments."""
+def check_rates(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Sequence[str]) -> None:
+    """Raise EvaluationError where a video has another frame rate than its true one: its frames show other moments."""
     for run, source in runs.items():
-        if abs(source.fps - reference.fps) > RATE_TOLERANCE * reference.fps:
-            raise EvaluationError(
-                f"{run} has {source.fps:g} frames per second, the reference {reference.fps:g}; bring both to one rate, or "
-                "pass check_rate=False (check_rate=false) where the rate in the files means nothing"
-            )
+        for id in ids:
+            rate, true_rate = rate_of(source, id), rate_of(reference, id)
+            if abs(rate - true_rate) > RATE_TOLERANCE * true_rate:
+                raise EvaluationError(
+                    f"video {id!r} of {run} has {rate:g} frames per second, its reference {true_rate:g}; bring both to one "
+                    "rate, or pass check_rate=False (check_rate=false) where the rate in the files means nothing"
+                )
 
 
 def matched_ids(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Sequence[str] | None) -> list[str]:
     """The ids to score: all of the reference's, which every run must have and no others, or `ids`."""
     if not runs:
         raise EvaluationError("no runs to evaluate; give at least one, as {name: source}")
+    for run in runs:
+        if run == "the reference" or not run.strip() or not run.isprintable():
+            raise EvaluationError(f"a run is called {run!r}; give it another name, of one line")
     wanted = list(reference.ids() if ids is None else ids)
     if not wanted:
         raise EvaluationError(

@@ -15,9 +15,10 @@ from .horizons import Horizon
 from .metrics import FrameMetric
 from .revisits import NEVER, Revisits, Seen, gap_bins
 
-FrameKind = Literal["recall", "invention"]
+FrameKind = Literal["recall", "invention", "continued"]
 PixelKind = Literal["recalled pixels", "invented pixels"]
 FRAME_KINDS: tuple[FrameKind, FrameKind] = ("recall", "invention")
+"""The two that are set against each other; of a view that goes on from the context nothing has to be remembered."""
 PIXEL_KINDS: tuple[PixelKind, PixelKind] = ("recalled pixels", "invented pixels")
 
 
@@ -95,18 +96,18 @@ def frame_groups(
     values: Mapping[str, Mapping[str, Float[np.ndarray, "video frame"]]],
     seed: int,
 ) -> Iterator[Group]:
-    """Recall and invention: over all generated frames, by horizon, and by gap. `values[run][metric]`, videos as `seen`."""
-    in_context = np.stack([video.in_context for video in seen])
+    """Frames of every kind, all and by horizon; recall and invention by gap too. `values[run][metric]`, videos as `seen`."""
+    kinds = {kind: np.stack([getattr(video, kind) for video in seen]) for kind in (*FRAME_KINDS, "continued")}
     gap = np.stack([video.gap for video in seen])
     number = np.arange(1, gap.shape[1] + 1)
-    parts: list[tuple[str | None, tuple[int, int] | None, np.ndarray]] = [(None, None, np.ones_like(in_context))]
+    parts: list[tuple[str | None, tuple[int, int] | None, np.ndarray]] = [(None, None, np.ones(gap.shape, bool))]
     parts += [(h.name, None, np.broadcast_to((h.first <= number) & (number <= h.last), gap.shape)) for h in horizons]
     bins = (*gap_bins(int(gap.max())), (NEVER, NEVER))
     parts += [(None, (low, high), (low <= gap) & (gap <= high)) for low, high in bins]
-    for kind, chosen in zip(FRAME_KINDS, (in_context, ~in_context), strict=True):
+    for kind, chosen in kinds.items():
         for horizon, gaps, part in parts:
             mask = chosen & part
-            if mask.any():
+            if mask.any() and (kind in FRAME_KINDS or gaps is None):
 
                 def sums(run: str, metric: str, mask: np.ndarray = mask) -> Sums:
                     return (values[run][metric] * mask).sum(axis=1), mask.sum(axis=1)
@@ -122,7 +123,6 @@ def pixel_groups(
     seed: int,
 ) -> Iterator[Group]:
     """Recalled and invented pixels, over all generated frames and by horizon. `sums[run][metric][kind]` over pixels."""
-    mapped = [metric for metric in metrics if metric.has_map]
     for kind in PIXEL_KINDS:
         for horizon, span in ((None, slice(None)), *((h.name, h.span) for h in horizons)):
             if counts[kind][:, span].any():
@@ -130,7 +130,7 @@ def pixel_groups(
                 def of(run: str, metric: str, kind: PixelKind = kind, span: slice = span) -> Sums:
                     return sums[run][metric][kind][:, span].sum(axis=1), counts[kind][:, span].sum(axis=1)
 
-                yield Group(kind=kind, horizon=horizon, gap=None, figures=_figures(sums, mapped, of, seed))
+                yield Group(kind=kind, horizon=horizon, gap=None, figures=_figures(sums, metrics, of, seed))
 
 
 def _figures(

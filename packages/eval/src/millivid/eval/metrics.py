@@ -1,6 +1,5 @@
 """Metrics as small objects: `update` with batches of frames, `compute` the figure."""
 
-import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from .errors import EvaluationError
 from .figures import Figure, bootstrap_figure
+from .frames import check_pair
 from .networks.lpips import LPIPS
 from .psnr import mean_squared_error
 from .ssim import WINDOW, ssim
@@ -57,6 +57,8 @@ class FrameMetric(Metric):
     """
 
     has_map = False
+    is_distance = False
+    """Whether the averageable value is 0 for equal frames and grows as they differ."""
 
     def __init__(self) -> None:
         self._batches: dict[str, list[np.ndarray]] = {}
@@ -77,15 +79,12 @@ class FrameMetric(Metric):
         """The reported figure of averaged values."""
         return np.asarray(values)
 
-    def fresh(self) -> Self:
-        """An empty metric of the same settings that shares this one's network."""
-        other = copy.copy(self)
-        other._batches = {}
-        return other
-
     @torch.no_grad()
     def update(self, generated: Tensor, reference: Tensor, *, video: str = "") -> None:
         """Add frames in [0, 1]; batches of one `video` follow each other. Raises EvaluationError, also for NaN."""
+        check_frames(generated, reference, self, video)
+        if not len(generated):
+            return
         values = check_finite(self.measure(generated, reference).cpu().double().numpy(), self.label, video)
         self._batches.setdefault(video, []).append(values)
 
@@ -102,18 +101,30 @@ class FrameMetric(Metric):
         return bootstrap_figure(sums, counts, self.figure)
 
 
+def check_frames(generated: Tensor, reference: Tensor, metric: Metric, video: str) -> None:
+    """Raise EvaluationError for frames that are no pair, too small, or hold NaN or infinity."""
+    check_pair(generated, reference, metric=metric.label, min_size=metric.min_size)
+    for name, frames in (("generated", generated), ("reference", reference)):
+        if not (finite := frames.isfinite().flatten(1).all(dim=1)).all():
+            bad = int((~finite).nonzero()[0])
+            raise EvaluationError(
+                f"{metric.label}: frame {bad} of this batch of {name} video {video!r} holds NaN or infinity"
+            )
+
+
 def check_finite(values: np.ndarray, label: str, video: str) -> np.ndarray:
-    """The values; EvaluationError if one of them is NaN or infinite, as they are where frames hold NaN."""
+    """The values (item, ...); EvaluationError if one of them is NaN or infinite."""
     if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise EvaluationError(f"{label} of video {video!r} is {values.flat[bad]} at frame {bad} of this batch")
+        bad, *_ = np.argwhere(~np.isfinite(values))[0]
+        raise EvaluationError(f"{label} of video {video!r} is not finite at item {bad} of this batch")
     return values
 
 
 class PSNRMetric(FrameMetric):
     """Peak signal-to-noise ratio; every average is taken over squared errors, before the logarithm."""
 
-    name, label, better, unit, decimals, has_map = "psnr", "PSNR", "higher", "dB", 2, True
+    name, label, better, unit, decimals = "psnr", "PSNR", "higher", "dB", 2
+    has_map = is_distance = True
     definition = (
         "-10 log10 of the mean squared error, frames in [0, 1]. Curve: error averaged over videos, per frame. Horizon: "
         "error averaged over its frames and all videos. Per-video figures: error averaged over the horizon's frames of "
@@ -152,8 +163,8 @@ class SSIMMetric(FrameMetric):
 class LPIPSMetric(FrameMetric):
     """LPIPS v0.1; averages are plain means. Raises MissingWeights where the weights are not installed."""
 
-    name, label, better, has_map = "lpips", "LPIPS", "lower", True
-    net = "alex"
+    name, label, better, net = "lpips", "LPIPS", "lower", "alex"
+    has_map = is_distance = True
 
     def __init__(self, network: LPIPS | None = None) -> None:
         super().__init__()

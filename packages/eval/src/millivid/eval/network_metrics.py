@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .errors import EvaluationError
 from .frames import check_pair
 from .metrics import FrameMetric, LPIPSMetric, Metric
 from .networks.dinov2 import DINOv2
@@ -62,6 +63,8 @@ class MatchesMetric(FrameMetric):
 
     def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
         check_pair(generated, reference, metric=self.label, min_size=self.min_size)
+        if generated.shape[1] != 3:
+            raise EvaluationError(f"{self.label}: frames have {generated.shape[1]} channels; it takes 3 (RGB)")
         counts = [self.matcher(a, b) for a, b in zip(generated, reference, strict=True)]
         return torch.tensor(counts, dtype=torch.float32, device=generated.device)
 

@@ -10,22 +10,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from .loop_table import LOOPS_TEXT, Loops, loop_metrics, loop_rows
+from .memory_table import MEMORY_TEXT, MemoryRow, memory_rows
 from .metrics import Metric
 from .palette import CONTEXT_COLOUR, Look
 from .results import Results, json_number
-from .table import (
-    ARROWS,
-    LOOPS_TEXT,
-    SET_HEADS,
-    Loops,
-    MemoryRow,
-    horizon_rows,
-    in_order,
-    loop_rows,
-    memory_rows,
-    set_rows,
-    sizes_text,
-)
+from .table import ARROWS, SET_HEADS, horizon_rows, in_order, set_rows, sizes_text
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 
@@ -57,11 +47,9 @@ def render_page(
         set_heads=SET_HEADS,
         set_rows=set_rows(results, looks),
         memory=_memory(results, looks),
+        memory_text=MEMORY_TEXT,
         ordered=in_order(looks),
-        loops=[
-            (name, [run for run in loops if name in loops[run]], loop_rows(loops, name))
-            for name in dict.fromkeys(name for by_metric in loops.values() for name in by_metric)
-        ],
+        loops=[(name, runs, loop_rows(loops, name)) for name, runs in loop_metrics(loops).items()],
         loops_text=LOOPS_TEXT,
         sizes=sizes_text(results),
         rows=horizon_rows(results, tuple(looks)),
@@ -82,7 +70,8 @@ def render_page(
 def _memory(results: Results, looks: Sequence[Look]) -> list[tuple[Metric, tuple[MemoryRow, ...]]]:
     if results.memory is None:
         return []
-    return [(metric, memory_rows(results.memory, metric, in_order(looks))) for metric in results.frame_metrics]
+    ordered = in_order(looks)
+    return [(m, memory_rows(results.memory, m, results.horizons, ordered)) for m in results.frame_metrics]
 
 
 def embed(file: Path) -> str:

@@ -1,5 +1,6 @@
 """What a reader needs to reproduce an evaluation, as JSON values."""
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -8,13 +9,16 @@ from typing import Any
 from .results import Results
 from .videos import VideoSource, describe_source
 
-PACKAGES = ("millivid-eval", "torch", "numpy", "av", "pillow", "matplotlib")
+PACKAGES = (
+    "millivid-eval", "torch", "numpy", "av", "pillow", "matplotlib", "transformers", "kornia", "opencv-python-headless",
+)  # fmt: skip
 
 
-def versions() -> dict[str, str | None]:
+@functools.cache
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
     """Versions of Python and of what the figures and pictures were made with; None for what is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -34,7 +38,7 @@ def build_protocol(
         "sizes": [list(size) for size in results.sizes],
         "resize": "none: frames are compared at the size they are stored in",
         "fps": results.fps,
-        "reference": {**describe_source(reference), "sha256": results.hashes.get("the reference")},
+        "reference": {**describe_source(reference), "sha256": results.reference_hash},
         "runs": {run: {**describe_source(source), "sha256": results.hashes.get(run)} for run, source in runs.items()},
         "intervals": "95 %, bootstrap over videos",
         "seed": results.seed,

@@ -37,6 +37,6 @@ def build_metrics(metrics: Iterable[str | Metric]) -> tuple[tuple[Metric, ...], 
         raise EvaluationError(f"metrics {names} must have different names")
     if not built:
         raise EvaluationError(
-            f"no metric left to compute; skipped: {skipped}" if skipped else "no metric was asked for"
+            f"no metric left to compute: {'; '.join(skipped.values())}" if skipped else "no metric was asked for"
         )
     return tuple(built), skipped

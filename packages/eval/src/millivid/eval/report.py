@@ -1,22 +1,29 @@
 """Write a report: a folder with figures, plots, pictures, side-by-side videos and one page."""
 
+import glob
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import EvaluationError
+from .loop_table import Loops
+from .markdown import loops_markdown, markdown
 from .palette import DARK, LIGHT, Look, looks
-from .protocol import build_protocol
+from .protocol import build_protocol, versions
 from .results import Results
-from .table import Loops, loops_markdown, markdown
+from .scores import ABANDONED_SECONDS
 from .videos import VideoSource, check_ids
 
 FORMAT = "millivid.eval.report"
 VERSION = 2
+METRICS = "metrics.json"
 
 
 def write_report(
@@ -43,7 +50,7 @@ def write_report(
     `descriptions`: a line on a run or a bound, by name. `panels`: the runs to picture, by default those that are no
     bounds. The first `max_videos` videos are shown, the first `strip_videos` in the strip.
 
-    Everything is made in a temporary folder beside `out` and then renamed into place, metrics.json last. An existing
+    Everything is made in a temporary folder beside `out` and then moved into place, metrics.json first. An existing
     folder is only written to if it is empty or holds a report of this format; of an old report only the files that it
     lists are removed. `alongside`: names in `out` that may be there besides and are left alone. `loops`: how runs close
     loops, by run and metric.
@@ -77,11 +84,7 @@ def write_report(
     except ImportError as error:
         raise ImportError(f"a report needs more packages: pip install 'millivid-eval[report]' ({error})") from error
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.absolute().parent / f".{out.name}.tmp"  # not mkdtemp, whose folders only their owner may read
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-    temporary.mkdir()
-    try:
+    with _made_beside(out, old) as temporary:
         videos = {id: f"videos/{name}.mp4" for id, name in _file_names(ids).items()}
         (temporary / "videos").mkdir()
         for id, file in videos.items():
@@ -113,47 +116,65 @@ def write_report(
         (temporary / "metrics.md").write_text(
             markdown(results, all_looks, title, descriptions, loops or {}), encoding="utf-8"
         )
-        files = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
         content = {
-            "format": FORMAT,
-            "version": VERSION,
             "title": title,
             "roles": {look.name: look.role for look in all_looks},
             "descriptions": descriptions,
             **results.to_dict(),
             "loops": _plain(loops or {}),
             "protocol": described,
-            "files": [*files, "metrics.json"],
         }
-        (temporary / "metrics.json").write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n", encoding="utf-8"
-        )
-        _move_into_place(temporary, out, [*files, "metrics.json"], old)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _write_metrics(temporary, content)
     return out / "index.html"
 
 
-def write_loops(loops: Loops, out: str | os.PathLike[str], *, title: str) -> Path:
+def write_loops(
+    loops: Loops,
+    out: str | os.PathLike[str],
+    *,
+    title: str,
+    skipped: Mapping[str, str] | None = None,
+    alongside: Sequence[str] = (),
+) -> Path:
     """Write metrics.json and metrics.md of loops alone to the folder `out`; returns the path of metrics.md.
 
-    Raises EvaluationError where `check_report_folder` does.
+    skipped: why metrics are not there, by name. alongside: as in `write_report`. Raises EvaluationError where
+    `check_report_folder` does.
     """
-    out = Path(out)
-    old = check_report_folder(out)
+    out, skipped = Path(out), dict(skipped or {})
+    with _made_beside(out, check_report_folder(out, alongside)) as temporary:
+        missing = [f"- {name} is missing: {reason}" for name, reason in skipped.items()]
+        text = "\n".join([f"# {title}", "", *loops_markdown(loops), *missing]).rstrip() + "\n"
+        (temporary / "metrics.md").write_text(text, encoding="utf-8")
+        _write_metrics(temporary, {"title": title, "skipped": skipped, "loops": _plain(loops), "versions": versions()})
+    return out / "metrics.md"
+
+
+@contextmanager
+def _made_beside(out: Path, old: list[str]) -> Iterator[Path]:
+    """A temporary folder beside `out` that is moved into its place, file by file where `out` is there."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.absolute().parent / f".{out.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    parent = out.absolute().parent
+    for left in parent.glob(f".{glob.escape(out.name)}.report-*.tmp"):  # of a run that was killed
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    temporary = (
+        parent / f".{out.name}.report-{uuid.uuid4().hex}.tmp"
+    )  # not mkdtemp, whose folders only their owner may read
     temporary.mkdir()
     try:
-        files = ["metrics.md", "metrics.json"]
-        (temporary / "metrics.md").write_text("\n".join([f"# {title}", "", *loops_markdown(loops)]), encoding="utf-8")
-        content = {"format": FORMAT, "version": VERSION, "title": title, "loops": _plain(loops), "files": files}
-        (temporary / "metrics.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        _move_into_place(temporary, out, files, old)
+        yield temporary
+        _move_into_place(temporary, out, old)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return out / "metrics.md"
+
+
+def _write_metrics(folder: Path, content: Mapping[str, Any]) -> None:
+    """metrics.json, which lists what else is in the folder."""
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    content = {"format": FORMAT, "version": VERSION, **content, "files": [METRICS, *files]}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    (folder / METRICS).write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(loops: Loops) -> dict[str, Any]:
@@ -200,7 +221,7 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
     if all(path.name in alongside for path in out.iterdir()):
         return []
     try:
-        content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        content = json.loads((out / METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -209,10 +230,12 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
     return [f for f in files if not PurePosixPath(f).is_absolute() and ".." not in PurePosixPath(f).parts]
 
 
-def _move_into_place(temporary: Path, out: Path, files: list[str], old: list[str]) -> None:
+def _move_into_place(temporary: Path, out: Path, old: list[str]) -> None:
     if not out.exists():
         os.replace(temporary, out)
         return
+    # metrics.json first: a folder with some of its files is then a report that can be written anew.
+    files = json.loads((temporary / METRICS).read_text(encoding="utf-8"))["files"]
     for file in files:
         (out / file).parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary / file, out / file)

@@ -70,7 +70,8 @@ class Results:
     Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `reference_videos`: how
     many the reference has. `sizes` are the (width, height) that occur. `scores[run][metric]` for metrics of frames,
     `sets[run][metric][horizon]` for those of sets, in the order of `metrics`. `skipped` says, by metric name, why one is not
-    there. `memory` is None where `skipped["memory"]` says why. `hashes`: by source, a hash over its videos' fingerprints.
+    there. `memory` is None where `skipped["memory"]` says why. `hashes`, `reference_hash`: over the videos'
+    fingerprints.
     """
 
     ids: tuple[str, ...]
@@ -86,6 +87,7 @@ class Results:
     sets: dict[str, dict[str, dict[str, SetFigure]]]
     memory: Memory | None
     hashes: dict[str, str | None]
+    reference_hash: str | None
     seed: int
     device: str
     seconds: float

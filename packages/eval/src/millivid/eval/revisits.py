@@ -43,22 +43,24 @@ class Revisits:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """Of every generated frame: whether a context frame shows its view, and how many frames ago it was last seen.
+    """Of every generated frame: what the context has to do with its view, and how many frames ago it was last seen.
 
-    The frames of the stay that a frame belongs to do not count as having seen its view, unless they are context. `gap` is
-    NEVER (0) where no earlier frame shows the view.
+    A frame's stay is the unbroken run of frames before it that show its view; those do not count as having seen it before.
+    continued: the stay reaches back into the context, so that nothing has to be remembered. recall: some context frame shows
+    the view, before the stay. invention: none does. Exactly one of the three is true. gap: NEVER (0) where no frame
+    before the stay shows the view.
     """
 
-    in_context: Bool[np.ndarray, " frame"]
+    continued: Bool[np.ndarray, " frame"]
+    recall: Bool[np.ndarray, " frame"]
+    invention: Bool[np.ndarray, " frame"]
     gap: Int[np.ndarray, " frame"]
 
 
 def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revisits) -> Seen:
-    """When the view of every frame from `context` on was last seen.
+    """When the view of every frame from `context` on was last seen, and whether the context shows it.
 
-    A frame's stay is the unbroken run of frames before it that show its view. Its view was last seen at the newest frame
-    that shows it and lies before its stay, or in its stay but in the context. Raises EvaluationError for poses that are not
-    (frame, 5) or not finite, and for a context that leaves no frame.
+    Raises EvaluationError for poses that are not (frame, 5) or not finite, and for a context that leaves no frame.
     """
     poses = np.asarray(poses, np.float64)
     if poses.ndim != 2 or poses.shape[1] != 5 or not np.isfinite(poses).all():
@@ -69,14 +71,16 @@ def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revis
     if not 0 <= context < len(poses):
         raise EvaluationError(f"context is {context} of {len(poses)} frames; it must leave at least one")
     same = revisits.same_view(poses[context:], poses)
-    gaps = np.zeros(len(same), np.int64)
+    gaps, stays = np.zeros(len(same), np.int64), np.zeros(len(same), np.int64)
     for row, alike in enumerate(same):
         now = context + row
         away = np.flatnonzero(~alike[:now])
-        stay = int(away[-1]) + 1 if len(away) else 0
-        before = np.flatnonzero(alike[: max(stay, context)])
+        stays[row] = away[-1] + 1 if len(away) else 0
+        before = np.flatnonzero(alike[: stays[row]])
         gaps[row] = now - before[-1] if len(before) else NEVER
-    return Seen(in_context=np.asarray(same[:, :context].any(axis=1)), gap=gaps)
+    continued = stays < context
+    shown = np.asarray(same[:, :context].any(axis=1))
+    return Seen(continued=continued, recall=shown & ~continued, invention=~shown, gap=gaps)
 
 
 def gap_bins(longest: int) -> tuple[tuple[int, int], ...]:

@@ -12,16 +12,20 @@ from tqdm import tqdm
 
 from .frames import to_unit_range
 from .matching import check_size, read_checked
-from .memory import PixelKind, Surfaces, pixel_masks
+from .memory import PIXEL_KINDS, PixelKind, Surfaces, pixel_masks
 from .metrics import FrameMetric, Metric, check_finite
-from .scores import ScoreFiles, score_key
+from .protocol import versions
+from .scores import Key, ScoreFiles, score_key
 from .set_metrics import SetMetric
-from .videos import VideoSource, fingerprint_of
+from .videos import VideoSource, fingerprint_of, poses_of
 
 REFERENCE = None
 """The place of the reference among the runs: it has features of sets, and nothing to be compared with."""
 
 Arrays = dict[str, np.ndarray]
+VALUES, SIZE = "values", "size"
+COMPUTING = ("millivid-eval", "torch", "av", "pillow", "transformers", "kornia", "opencv-python-headless")
+"""Packages whose versions the scores depend on."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,6 +43,7 @@ class Scoring:
     device: torch.device
     batch_frames: int
     _context: tuple[str, np.ndarray] | None = field(default=None, init=False)
+    _keys: dict[tuple[str | None, str, str], Key] = field(default_factory=dict, init=False)
 
     @property
     def frame_metrics(self) -> list[FrameMetric]:
@@ -53,74 +58,99 @@ class Scoring:
         """Whether pixels are told apart by whether the context showed their surface."""
         return self.surfaces is not None and self.start > 0 and any(metric.has_map for metric in self.frame_metrics)
 
-    def key(self, run: str | None, id: str) -> tuple[str, bool]:
-        """What the scores of a run's video (or, for REFERENCE, of the true video) are kept by, and whether in a file."""
-        sources = (self.reference,) if run is REFERENCE else (self.runs[run], self.reference)
-        prints = [fingerprint_of(source, id) for source in sources]
-        known = all(prints)
-        metrics = self.set_metrics if run is REFERENCE else self.metrics
-        key = score_key(
-            videos=prints if known else [run, id],
-            frames=[self.start, self.stop],
-            metrics={metric.name: metric.describe() for metric in metrics},
-            surfaces=self.surfaces.describe() if self.surfaces is not None and self.pixels else None,
-            id=id if self.pixels else None,  # surfaces go by the id too
-        )
-        return key, known
+    def key(self, run: str | None, id: str, metric: Metric) -> Key:
+        """What a metric's scores of a run's video (or, for REFERENCE, its features of the true one) are kept by."""
+        if (run, id, metric.name) not in self._keys:
+            sources = (self.reference,) if run is REFERENCE else (self.runs[run], self.reference)
+            prints = [fingerprint_of(source, id) for source in sources]
+            pixels = self.pixels and isinstance(metric, FrameMetric) and metric.has_map
+            poses = poses_of(self.reference, id) if pixels else None
+            hashed = score_key(
+                videos=prints if all(prints) else [run, id],
+                frames=[self.start, self.stop],
+                metric=metric.describe(),
+                # Surfaces go by the id and by the poses too.
+                surfaces=[self.surfaces.describe(), id, np.asarray(poses).tolist()]
+                if pixels and self.surfaces
+                else None,
+                device=self.device.type,
+                versions=versions(COMPUTING),
+            )
+            self._keys[run, id, metric.name] = Key(hashed, stored=all(prints))
+        return self._keys[run, id, metric.name]
 
-    def missing(self, id: str) -> list[str | None]:
-        """Runs, and REFERENCE where it has something to say, whose scores of this video are not there yet."""
-        wanted = [*self.runs, *([REFERENCE] if self.set_metrics else [])]
-        found = []
-        for run in wanted:
-            key, known = self.key(run, id)
-            if not self.files.has(key, stored=known):
-                found.append(run)
-        return found
-
-    def load(self, run: str | None, name: str) -> list[np.ndarray]:
-        """One array of every video, in order of ids."""
-        return [self.files.load(self.key(run, id)[0], name) for id in self.ids]
+    def load(self, run: str | None, metric: Metric, name: str = VALUES) -> list[np.ndarray]:
+        """One array of a metric's scores of every video, in order of ids."""
+        return [self.files.load(self.key(run, id, metric), name) for id in self.ids]
 
     def work(self, order: Sequence[str], bar: "tqdm[Any]") -> None:
         """Score the videos that are not scored, in this order."""
         frames = self.stop - self.start
         for id in order:
-            missing = self.missing(id)
-            bar.update(frames * sum(run not in missing for run in self.runs))
-            for run, arrays in (self._score(id, missing, bar) if missing else {}).items():
-                key, known = self.key(run, id)
-                self.files.save(key, arrays, stored=known)
+            missing = {
+                run: [m for m in metrics if not self.files.has(self.key(run, id, m), self._lengths(m))]
+                for run, metrics in {**dict.fromkeys(self.runs, self.metrics), REFERENCE: self.set_metrics}.items()
+            }
+            bar.update(frames * sum(not missing[run] for run in self.runs))
+            if missing := {run: metrics for run, metrics in missing.items() if metrics}:
+                for run, by_metric in self._score(id, missing, bar).items():
+                    for metric, arrays in by_metric.items():
+                        self.files.save(self.key(run, id, metric), arrays)
+
+    def _lengths(self, metric: Metric) -> dict[str, int]:
+        """The arrays that a metric's scores of a video hold, and how long they are."""
+        frames = self.stop - self.start
+        if isinstance(metric, SetMetric):
+            return {VALUES: frames // metric.window, SIZE: 2}
+        assert isinstance(metric, FrameMetric)
+        kinds = PIXEL_KINDS if self.pixels and metric.has_map else ()
+        return {VALUES: frames, SIZE: 2, **{name(kind): frames for kind in kinds for name in (pixel_count, pixel_sum)}}
 
     @torch.no_grad()
-    def _score(self, id: str, runs: Sequence[str | None], bar: "tqdm[Any]") -> dict[str | None, Arrays]:
-        parts: dict[str | None, dict[str, list[np.ndarray]]] = {run: {} for run in runs}
+    def _score(
+        self, id: str, missing: Mapping[str | None, Sequence[Metric]], bar: "tqdm[Any]"
+    ) -> dict[str | None, dict[Metric, Arrays]]:
+        parts: dict[str | None, dict[Metric, list[Arrays]]] = {
+            run: {metric: [] for metric in metrics} for run, metrics in missing.items()
+        }
         for first, last in self._batches():
             truth = read_checked("the reference", self.reference, id, first, last)
             true_frames = to_unit_range(truth, self.device)
             masks = self._masks(id, first, last)
-            for run in runs:
-                measured: Arrays = {}
-                if run is REFERENCE:
-                    frames = true_frames
-                else:
+            for run, metrics in missing.items():
+                frames = true_frames
+                if run is not REFERENCE:
                     generated = read_checked(run, self.runs[run], id, first, last)
                     check_size(run, id, generated, truth)
                     frames = to_unit_range(generated, self.device)
-                    measured |= self._compare(id, frames, true_frames, masks)
-                for metric in self.set_metrics:
-                    if count := len(frames) // metric.window:
-                        measured[metric.name] = metric.features(frames[: count * metric.window]).cpu().numpy()
-                        check_finite(measured[metric.name], metric.label, id)
-                for name, array in measured.items():
-                    parts[run].setdefault(name, []).append(array)
-                if run is not REFERENCE:
                     bar.update(last - first)
+                for metric in metrics:
+                    measured = self._measure(metric, frames, true_frames, masks)
+                    if measured:
+                        check_finite(measured[VALUES], metric.label, id)
+                        parts[run][metric].append(measured)
         size = np.array(truth.shape[2:0:-1])
         return {
-            run: {"size": size, **{name: np.concatenate(arrays) for name, arrays in by_name.items()}}
-            for run, by_name in parts.items()
+            run: {metric: {**_join(batches), SIZE: size} for metric, batches in by_metric.items()}
+            for run, by_metric in parts.items()
         }
+
+    def _measure(
+        self, metric: Metric, frames: Tensor, true_frames: Tensor, masks: Mapping[PixelKind, Tensor]
+    ) -> Arrays:
+        """Arrays of one batch; none where a metric of sets finds no whole item in it."""
+        if isinstance(metric, SetMetric):
+            whole = len(frames) - len(frames) % metric.window
+            return {VALUES: metric.features(frames[:whole]).cpu().numpy()} if whole else {}
+        assert isinstance(metric, FrameMetric)
+        if not masks or not metric.has_map:
+            return {VALUES: metric.measure(frames, true_frames).double().cpu().numpy()}
+        values, pixels = metric.measure_with_map(frames, true_frames)
+        arrays = {VALUES: values.double().cpu().numpy()}
+        for kind, mask in masks.items():
+            arrays[pixel_count(kind)] = mask.sum(dim=(1, 2)).cpu().numpy()
+            arrays[pixel_sum(kind)] = (pixels.double() * mask).sum(dim=(1, 2)).cpu().numpy()
+        return arrays
 
     def _batches(self) -> Iterator[tuple[int, int]]:
         """Spans of frames that no item of a set metric crosses."""
@@ -132,26 +162,14 @@ class Scoring:
     def _masks(self, id: str, first: int, last: int) -> dict[PixelKind, Tensor]:
         if not self.pixels or self.surfaces is None:
             return {}
-        masks = pixel_masks(self.surfaces.surfaces(id, first, last), self._context_surfaces(id))
-        return {kind: torch.from_numpy(mask).to(self.device) for kind, mask in masks.items()}
-
-    def _context_surfaces(self, id: str) -> np.ndarray:
-        assert self.surfaces is not None
         if self._context is None or self._context[0] != id:
             self._context = (id, np.unique(self.surfaces.surfaces(id, 0, self.start)))
-        return self._context[1]
+        masks = pixel_masks(self.surfaces.surfaces(id, first, last), self._context[1])
+        return {kind: torch.from_numpy(mask).to(self.device) for kind, mask in masks.items()}
 
-    def _compare(self, id: str, generated: Tensor, truth: Tensor, masks: Mapping[PixelKind, Tensor]) -> Arrays:
-        arrays: Arrays = {pixel_count(kind): mask.sum(dim=(1, 2)).cpu().numpy() for kind, mask in masks.items()}
-        for metric in self.frame_metrics:
-            if masks and metric.has_map:
-                values, pixels = metric.measure_with_map(generated, truth)
-                for kind, mask in masks.items():
-                    arrays[pixel_sum(kind, metric)] = (pixels.double() * mask).sum(dim=(1, 2)).cpu().numpy()
-            else:
-                values = metric.measure(generated, truth)
-            arrays[metric.name] = check_finite(values.double().cpu().numpy(), metric.label, id)
-        return arrays
+
+def _join(batches: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def pixel_count(kind: PixelKind) -> str:
@@ -159,6 +177,6 @@ def pixel_count(kind: PixelKind) -> str:
     return f"{kind}: count"
 
 
-def pixel_sum(kind: PixelKind, metric: Metric) -> str:
-    """Name of the array of a metric's sums over such pixels."""
-    return f"{kind}: {metric.name}"
+def pixel_sum(kind: PixelKind) -> str:
+    """Name of the array of sums over such pixels."""
+    return f"{kind}: sum"

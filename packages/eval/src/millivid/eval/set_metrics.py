@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from .errors import EvaluationError
-from .metrics import Metric, check_finite
+from .metrics import Metric, check_finite, check_frames
 from .sets import SetFigure, set_figure
 
 
@@ -34,8 +33,7 @@ class SetMetric(Metric):
     @torch.no_grad()
     def update(self, generated: Tensor, reference: Tensor, *, video: str = "") -> None:
         """Add frames in [0, 1]; batches of one `video` follow each other. Raises EvaluationError, also for NaN."""
-        if len(generated) != len(reference):
-            raise EvaluationError(f"{self.label}: {len(generated)} generated frames for {len(reference)} true ones")
+        check_frames(generated, reference, self, video)
         if video in self._rest:
             earlier = self._rest.pop(video)
             generated, reference = torch.cat((earlier[0], generated)), torch.cat((earlier[1], reference))
@@ -61,8 +59,3 @@ class SetMetric(Metric):
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "frames_per_item": self.window, "dimensions": self.dim}
-
-
-def as_features(array: np.ndarray) -> Tensor:
-    """Stored features as a tensor."""
-    return torch.from_numpy(np.ascontiguousarray(array))

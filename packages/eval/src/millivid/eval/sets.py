@@ -16,6 +16,12 @@ from .figures import SEED, Figure
 REPLICATES = 100
 """Draws of videos for an interval; it is made of their standard deviation, which needs no more (Efron & Tibshirani 1993)."""
 
+FEWEST_VIDEOS = 5
+"""With fewer, draws of videos say too little of how the discrepancy varies."""
+
+CHUNK = 8192
+"""Items that are taken into float64 at once."""
+
 MOST_ITEMS = 10_000
 """Items of a set that the discrepancy compares; of more, evenly spaced ones are taken. Its cost grows with the square."""
 
@@ -27,7 +33,8 @@ class SetFigure(Figure):
     The interval is the value plus and minus 1.96 standard deviations over draws of videos. Percentiles would not do: a draw
     repeats videos, which makes every drawn distance larger than the one of all videos.
     dim: of a feature. The Fréchet distance is biased upwards, the more so the fewer items there are: with fewer than `dim`
-    its covariances are not even of full rank, and only sets of equal size compare. The discrepancy is unbiased.
+    its covariances are not even of full rank, and only sets of equal size compare. The discrepancy is unbiased: it compares
+    items of different videos only.
     """
 
     dim: int
@@ -63,15 +70,27 @@ def frechet_distance(
 
 
 def _mean_and_factor(x: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The mean, and F of min(item, dim) rows with F' F the covariance."""
-    x = x.double()
-    weights = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights.to(x)
-    count = weights.sum()
-    if count < 2:
-        raise EvaluationError(f"a Fréchet distance needs at least 2 items in each set; got {int(count)}")
-    mean = (weights[:, None] * x).sum(dim=0) / count
-    rows = ((x - mean) * (weights / (count - 1)).sqrt()[:, None])[weights > 0]
-    return mean, torch.linalg.qr(rows, mode="r").R if len(rows) > x.shape[1] else rows
+    """The mean, and F of at most min(item, dim) rows with F' F the covariance; in float64."""
+    count, dim = x.shape
+    weights = (
+        torch.ones(count, dtype=torch.float64, device=x.device) if weights is None else weights.to(x.device).double()
+    )
+    total = weights.sum()
+    if total < 2:
+        raise EvaluationError(f"a Fréchet distance needs at least 2 items in each set; got {int(total)}")
+    parts = list(zip(x.split(CHUNK), weights.split(CHUNK), strict=True))
+    mean = torch.stack([weight @ part.double() for part, weight in parts]).sum(dim=0) / total
+    rows = (
+        (part.double() - mean)[weight > 0] * (weight[weight > 0] / (total - 1)).sqrt()[:, None]
+        for part, weight in parts
+    )
+    if count <= dim:
+        return mean, torch.cat(list(rows))
+    covariance = torch.zeros(dim, dim, dtype=torch.float64, device=x.device)
+    for part in rows:  # so that no second copy of the features is ever held
+        covariance += part.T @ part
+    values, vectors = torch.linalg.eigh(covariance)
+    return mean, values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
 def set_figure(
@@ -83,7 +102,7 @@ def set_figure(
 ) -> SetFigure:
     """Both distances between features given video by video, the two sequences in the same order of videos.
 
-    With fewer than two items in all everything is nan; with one video the intervals are.
+    With fewer than two items in all everything is nan; with one video the intervals and the discrepancy are.
     """
     x, y = torch.cat(list(generated)), torch.cat(list(reference))
     videos, items, dim = len(generated), len(x), x.shape[1]
@@ -92,10 +111,9 @@ def set_figure(
         return SetFigure(value=math.nan, videos=videos, items=items, dim=dim, mmd=undefined)
     value = frechet_distance(x, y)
     sums = _KernelSums(_thin(generated), _thin(reference))
-    mmd = sums.discrepancy(np.ones(videos))
+    mmd = sums.discrepancy(np.ones(videos, np.int64))
     if videos < 2:
-        mmd_figure = Figure(value=mmd, videos=videos, items=items)
-        return SetFigure(value=value, videos=videos, items=items, dim=dim, mmd=mmd_figure)
+        return SetFigure(value=value, videos=videos, items=items, dim=dim, mmd=undefined)
     owner_x, owner_y = (np.repeat(np.arange(videos), [len(video) for video in s]) for s in (generated, reference))
     draws = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=replicates)
     distances, discrepancies = [], []
@@ -103,9 +121,10 @@ def set_figure(
         weights_x, weights_y = torch.from_numpy(draw[owner_x]), torch.from_numpy(draw[owner_y])
         if min(weights_x.sum(), weights_y.sum()) >= 2:
             distances.append(frechet_distance(x, y, weights_x, weights_y))
-        if (draw > 0).sum() > 1:
-            discrepancies.append(sums.discrepancy(draw))
-    spread, mmd_spread = (1.96 * float(np.std(values, ddof=1)) for values in (distances, discrepancies))
+        discrepancies.append(sums.discrepancy(draw))
+    if videos < FEWEST_VIDEOS:
+        discrepancies = []
+    spread, mmd_spread = (_spread(values) for values in (distances, discrepancies))
     return SetFigure(
         value=value,
         low=max(value - spread, 0.0),
@@ -117,6 +136,12 @@ def set_figure(
     )
 
 
+def _spread(values: Sequence[float]) -> float:
+    """Half of an interval, from draws of which some are undefined."""
+    defined = [value for value in values if not math.isnan(value)]
+    return 1.96 * float(np.std(defined, ddof=1)) if len(defined) > 1 else math.nan
+
+
 def _thin(features: Sequence[Tensor]) -> list[Tensor]:
     stride = -(-sum(map(len, features)) // MOST_ITEMS)
     return [video[::stride] for video in features]
@@ -126,30 +151,31 @@ class _KernelSums:
     """Sums of the kernel (x.y / dim + 1)^3 over pairs of items, by pair of videos (Binkowski et al. 2018, eq. 4)."""
 
     def __init__(self, generated: Sequence[Tensor], reference: Sequence[Tensor]) -> None:
-        self.counts = tuple(np.array([len(video) for video in s], dtype=np.float64) for s in (generated, reference))
-        self.own = tuple(self._sums(s, s, skip_same=True) for s in (generated, reference))
-        self.cross = self._sums(generated, reference)
+        counts = [np.array([len(video) for video in side], dtype=np.float64) for side in (generated, reference)]
+        sides = ((0, 0, 1.0), (1, 1, 1.0), (0, 1, -2.0))
+        features = (generated, reference)
+        self.terms = [
+            (sign, self._sums(features[a], features[b]), np.outer(counts[a], counts[b])) for a, b, sign in sides
+        ]
 
     @staticmethod
-    def _sums(first: Sequence[Tensor], second: Sequence[Tensor], skip_same: bool = False) -> np.ndarray:
+    def _sums(first: Sequence[Tensor], second: Sequence[Tensor]) -> np.ndarray:
         others = torch.cat(list(second)).double()
+        ends = np.cumsum([0, *(len(video) for video in second)])
         sums: list[np.ndarray] = []
-        ends = np.cumsum([len(video) for video in second])
         for video in first:
             kernel = (video.double() @ others.T / others.shape[1] + 1) ** 3
-            if skip_same:
-                begin = int(ends[len(sums)]) - len(video)
-                kernel[:, begin : begin + len(video)].fill_diagonal_(0)
-            by_other = np.concatenate(([0.0], kernel.sum(dim=0).cumsum(0).cpu().numpy()))
-            sums.append(np.diff(by_other[np.concatenate(([0], ends))]))
+            by_item = np.concatenate(([0.0], kernel.sum(dim=0).cumsum(0).cpu().numpy()))
+            sums.append(np.diff(by_item[ends]))
         return np.stack(sums)
 
     def discrepancy(self, draw: np.ndarray) -> float:
-        """The unbiased estimate with video v counted draw[v] times; copies of a video are not compared with each other."""
-        total = 0.0
-        apart = np.outer(draw, draw) - np.diag(draw * draw) + np.diag(draw)
-        for own, counts in zip(self.own, self.counts, strict=True):
-            pairs = np.outer(counts, counts) - np.diag(counts)
-            total += float((apart * own).sum() / (apart * pairs).sum())
-        pairs = np.outer(*self.counts)
-        return total - 2 * float((np.outer(draw, draw) * self.cross).sum() / (np.outer(draw, draw) * pairs).sum())
+        """The estimate with video v counted draw[v] times; nan where it holds fewer than two different videos.
+
+        Only items of different videos are compared, also across the sets: items of one video resemble each other, and so
+        does a generated video its own true one. That makes the estimate unbiased, with videos as what is drawn.
+        """
+        apart = np.outer(draw, draw) * (1 - np.eye(len(draw)))
+        if not apart.any():
+            return math.nan
+        return sum(sign * float((apart * sums).sum() / (apart * pairs).sum()) for sign, sums, pairs in self.terms)

@@ -37,7 +37,7 @@ def ssim(
     fine. Raises EvaluationError for frames smaller than 11x11 or shapes that differ.
     """
     check_pair(generated, reference, metric="SSIM", min_size=WINDOW)
-    # Few frames at a time, so that what is computed on the way stays in the processor's cache: four times as fast at 256x256.
+    # Few frames at a time, so that what is computed on the way stays in a processor's cache.
     count = max(1, CACHED // max(generated[:1].numel(), 1))
     pairs = zip(generated.split(count), reference.split(count), strict=True)
     return torch.cat([_similarity(a, b) for a, b in pairs])

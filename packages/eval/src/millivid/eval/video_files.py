@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError, name_some
-from .videos import RATE_TOLERANCE, Frames, check_range, file_sha256
+from .videos import Frames, check_range, file_sha256
 
 Decoding = Iterator[tuple[int, Any]]  # frame number and the decoder's frame, in order of presentation
 SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v")
@@ -50,19 +50,17 @@ class FolderOfVideos:
         self._layouts: dict[str, _Layout] = {}
         self._fingerprints: dict[str, str] = {}
         self._next: tuple[str, int, Decoding] | None = None
+        self._last: tuple[tuple[str, int, int], Frames] | None = None
         _import_av()
 
     @property
     def fps(self) -> float:
-        """Average frame rate of the videos. Raises EvaluationError where they have several."""
-        rates = {id: self._layout(id).fps for id in self.ids()}
-        slow, fast = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
-        if rates[fast] > (1 + RATE_TOLERANCE) * rates[slow]:
-            raise EvaluationError(
-                f"{self.path.name} holds videos of different rates: {slow} has {rates[slow]:g} frames per second, {fast} "
-                f"{rates[fast]:g}; bring them to one"
-            )
-        return rates[slow]
+        """Average frame rate of the first video."""
+        return self._layout(self.ids()[0]).fps
+
+    def rate(self, id: str) -> float:
+        """Average frame rate of a video."""
+        return self._layout(id).fps
 
     def ids(self) -> list[str]:
         return list(self._files)
@@ -73,17 +71,26 @@ class FolderOfVideos:
     def read(self, id: str, start: int, stop: int) -> Frames:
         layout = self._layout(id)
         check_range(id, start, stop, len(layout.times))
-        lost: set[int] = set()
+        if self._last is not None and self._last[0] == (id, start, stop):
+            return self._last[1]  # bounds are made of the reference's frames, so they ask for them again
+        problem: EvaluationError | None = None
         for decoding in self._ways_to(id, start):
             frames: dict[int, np.ndarray] = {}
-            for index, frame in decoding:
-                if start <= index < stop:
-                    frames[index] = frame.to_ndarray(format="rgb24")
-                if len(frames) == stop - start:
-                    self._next = (id, stop, decoding)
-                    return np.stack([frames[i] for i in range(start, stop)])
-            lost = set(range(start, stop)) - set(frames)
-        raise EvaluationError(f"{self._files[id].name}: frames {name_some(list(map(str, sorted(lost))))} do not decode")
+            try:
+                for index, frame in decoding:
+                    if start <= index < stop:
+                        frames[index] = frame.to_ndarray(format="rgb24")
+                    if len(frames) == stop - start:
+                        self._next = (id, stop, decoding)
+                        self._last = ((id, start, stop), np.stack([frames[i] for i in range(start, stop)]))
+                        return self._last[1]
+            except EvaluationError as error:  # damage, or frames behind a key frame that need earlier ones
+                problem = error
+                continue
+            lost = [str(index) for index in range(start, stop) if index not in frames]
+            problem = EvaluationError(f"{self._files[id].name}: frames {name_some(lost)} do not decode")
+        assert problem is not None
+        raise problem
 
     def _ways_to(self, id: str, start: int) -> Iterator["Decoding"]:
         # Where the last read ended; from the key frame before; and, since a seek can land late or on a key frame whose
@@ -136,6 +143,7 @@ def _decode(file: Path, layout: _Layout, seek: int | None) -> Decoding:
     try:
         with av.open(str(file)) as container:
             stream = container.streams.video[0]
+            stream.codec_context.options = {"err_detect": "aggressive+explode"}  # or damage would be painted over
             if seek is not None:
                 container.seek(seek, stream=stream, backward=True)
             for frame in container.decode(stream):
@@ -158,7 +166,7 @@ def _read_layout(file: Path) -> _Layout:
             return _Layout(
                 times=tuple(sorted(time for time, _ in packets)),
                 keys=tuple(sorted(time for time, key in packets if key)),
-                fps=float(stream.average_rate or 20),
+                fps=float(stream.average_rate or stream.guessed_rate or 20),
                 codec=stream.codec_context.name,
                 pixel_format=str(stream.codec_context.pix_fmt),
             )

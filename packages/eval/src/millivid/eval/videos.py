@@ -62,7 +62,8 @@ class VideosInMemory:
                     f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3)"
                 )
         self._videos = dict(videos)
-        self._poses = None if poses is None else dict(poses)
+        self._poses = {} if poses is None else dict(poses)
+        self._fingerprints: dict[str, str] = {}
         self.fps = float(fps)
 
     def ids(self) -> list[str]:
@@ -76,11 +77,13 @@ class VideosInMemory:
         return self._videos[id][start:stop]
 
     def poses(self, id: str) -> np.ndarray | None:
-        return None if self._poses is None else self._poses[id]
+        return self._poses.get(id)
 
     def fingerprint(self, id: str) -> str:
-        frames = np.ascontiguousarray(self._videos[id])
-        return hashlib.sha256(repr(frames.shape).encode() + frames.tobytes()).hexdigest()
+        if id not in self._fingerprints:
+            frames = np.ascontiguousarray(self._videos[id])
+            self._fingerprints[id] = hashlib.sha256(repr(frames.shape).encode() + frames.tobytes()).hexdigest()
+        return self._fingerprints[id]
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "arrays in memory"}
@@ -90,6 +93,12 @@ def describe_source(source: VideoSource) -> dict[str, Any]:
     """What a source says of itself (`describe()`), or its class name."""
     describe = getattr(source, "describe", None)
     return dict(describe()) if callable(describe) else {"kind": type(source).__name__}
+
+
+def rate_of(source: VideoSource, id: str) -> float:
+    """Frames per second of one video: what its file says, or what holds for the whole source."""
+    rate = getattr(source, "rate", None)
+    return float(rate(id)) if callable(rate) else float(source.fps)
 
 
 def poses_of(source: VideoSource, id: str) -> np.ndarray | None:

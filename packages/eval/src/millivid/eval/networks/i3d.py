@@ -155,7 +155,7 @@ class I3D(nn.Module):
                 f"I3D: clips have shape {tuple(frames.shape)}; it takes (clip, time, 3, height, width) with at least "
                 f"{MIN_FRAMES} frames"
             )
-        x = 2 * resize_bilinear(frames.flatten(0, 1), SIZE) - 1
+        x = 2 * resize_bilinear(frames.flatten(0, 1).float(), SIZE) - 1
         x = x.unflatten(0, frames.shape[:2]).transpose(1, 2)
         x = max_pool_same(self.conv_1a(x), (1, 3, 3), (1, 2, 2))
         x = max_pool_same(self.conv_2c(self.conv_2b(x)), (1, 3, 3), (1, 2, 2))

@@ -100,7 +100,7 @@ class LPIPS(nn.Module):
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
         """The five feature maps, each of unit length over channels, of images in [0, 1]."""
-        x = ((2 * images - 1) - self.shift) / self.scale
+        x = ((2 * images.float() - 1) - self.shift) / self.scale
         outputs = []
         convolutions = iter(self.convolutions)
         for kind, settings in LAYERS[self.net]:

@@ -37,7 +37,7 @@
     plot.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
     return { metric, plot, values: [...element.querySelectorAll(".legend b")] };
   });
-  const LEFT = 34, RIGHT = 8, TOP = 18, HEIGHT = 170, BOTTOM = 22;
+  const LEFT = 42, RIGHT = 8, TOP = 18, HEIGHT = 170, BOTTOM = 22;
 
   const curve = (run, metric) => (mean ? run.mean[metric.name] : run.videos[metric.name][current]);
 
@@ -150,6 +150,7 @@
     if (was) play();
   }
   function setMean(value) {
+    if (!charts.length) return;
     mean = value;
     byId("one").setAttribute("aria-pressed", String(!mean));
     byId("mean").setAttribute("aria-pressed", String(mean));
@@ -161,8 +162,10 @@
     if (!chip) return;
     if (chip.id === "all") choose(current, true); else choose(+chip.dataset.index, false);
   });
-  byId("one").addEventListener("click", () => (all ? choose(current, false) : setMean(false)));
-  byId("mean").addEventListener("click", () => setMean(true));
+  if (charts.length) {
+    byId("one").addEventListener("click", () => (all ? choose(current, false) : setMean(false)));
+    byId("mean").addEventListener("click", () => setMean(true));
+  }
   byId("play").addEventListener("click", () => (playing ? pause() : play()));
   slider.addEventListener("input", () => { pause(); show(+slider.value, true); });
   document.addEventListener("keydown", (event) => {
@@ -174,7 +177,7 @@
       event.preventDefault(); pause(); show(frame + (event.key === "ArrowRight" ? 1 : -1), true);
     }
   });
-  new ResizeObserver(redraw).observe(byId("charts"));
+  new ResizeObserver(redraw).observe(byId("track"));
   redraw();
   requestAnimationFrame(tick);
   // A page opened at #f=90 stands still at that frame; otherwise it plays, unless the reader prefers less motion.
