@@ -31,7 +31,7 @@ class SetFigure(Figure):
     """A Fréchet distance, with the maximum mean discrepancy of the same features beside it.
 
     The interval is the value plus and minus 1.96 standard deviations over draws of videos. Percentiles would not do: a draw
-    repeats videos, which makes every drawn distance larger than the one of all videos.
+    repeats videos, and the distance grows as there are fewer different items.
     dim: of a feature. The Fréchet distance is biased upwards, the more so the fewer items there are: with fewer than `dim`
     its covariances are not even of full rank, and only sets of equal size compare. The discrepancy is unbiased: it compares
     items of different videos only.
