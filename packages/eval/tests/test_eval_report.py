@@ -26,9 +26,9 @@ for module in ("av", "matplotlib", "PIL", "jinja2"):
 import av  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from millivid.eval.curves import draw_memory  # noqa: E402
-from millivid.eval.palette import LIGHT, looks  # noqa: E402
-from millivid.eval.strip import strip_frames  # noqa: E402
+from millivid.eval.reporting.curves import draw_memory  # noqa: E402
+from millivid.eval.reporting.palette import LIGHT, looks  # noqa: E402
+from millivid.eval.reporting.strip import strip_frames  # noqa: E402
 
 Scored = tuple[Results, dict[str, VideoSource], VideoSource]
 

@@ -113,3 +113,22 @@ def test_an_unknown_experiment_is_named(conf: Path) -> None:
 def test_build_inverts_to_plain() -> None:
     settings = load("model.grids=[[8,6],[4,3]]", "schedule=framepack")
     assert build(Settings, to_plain(settings)) == settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Either:
+    bounds: bool | tuple[Literal["upper", "lower"], ...] | None = None
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("true", True), ("[upper,lower]", ("upper", "lower")), ("[]", ()), ("null", None)]
+)
+def test_a_setting_of_several_kinds(word: str, value: object) -> None:
+    assert load_config(Either, [f"bounds={word}"]).bounds == value
+
+
+def test_what_fits_none_of_several_kinds_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"bounds\[0\] is 'upmost'; use upper or lower"):
+        load_config(Either, ["bounds=[upmost]"])
+    with pytest.raises(ConfigError, match="bounds is 'yes please'; it takes a list"):
+        load_config(Either, ["bounds='yes please'"])

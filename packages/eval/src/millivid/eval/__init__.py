@@ -10,7 +10,7 @@ from .network_metrics import DINOv2Metric, FIDMetric, FVDMetric, SuperPointMatch
 from .networks.lpips import LPIPS
 from .psnr import psnr
 from .registry import METRICS, PAPER_METRICS
-from .report import check_report_folder, write_loops, write_report
+from .reporting.report import check_report_folder, write_loops, write_report
 from .results import Results
 from .revisits import Revisits, last_seen
 from .set_metrics import SetMetric

@@ -87,9 +87,11 @@ class Scoring:
         """Score the videos that are not scored, in this order."""
         frames = self.stop - self.start
         for id in order:
+            wanted: dict[str | None, Sequence[Metric]] = {REFERENCE: self.set_metrics}
+            wanted |= dict.fromkeys(self.runs, self.metrics)
             missing = {
                 run: [m for m in metrics if not self.files.has(self.key(run, id, m), self._lengths(m))]
-                for run, metrics in {**dict.fromkeys(self.runs, self.metrics), REFERENCE: self.set_metrics}.items()
+                for run, metrics in wanted.items()
             }
             bar.update(frames * sum(not missing[run] for run in self.runs))
             if missing := {run: metrics for run, metrics in missing.items() if metrics}:

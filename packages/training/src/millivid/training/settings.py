@@ -163,11 +163,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        kinds = [argument for argument in arguments if argument is not type(None)]
-        for kind in kinds[:-1]:
+        choices = [argument for argument in arguments if argument is not type(None)]
+        for choice in choices[:-1]:
             with contextlib.suppress(ConfigError):
-                return _convert(value, kind, name)
-        return _convert(value, kinds[-1], name)
+                return _convert(value, choice, name)
+        return _convert(value, choices[-1], name)
     if origin is typing.Literal:
         if value not in arguments:
             raise ConfigError(f"{name} is {value!r}; use {_listed(arguments)}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .loop_closure import LoopClosure, LoopFigures
+from ..loop_closure import LoopClosure, LoopFigures
 from .table import format_figure, format_interval
 
 Loops = Mapping[str, Mapping[str, LoopClosure]]

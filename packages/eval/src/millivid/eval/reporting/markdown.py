@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..metrics import Metric
+from ..results import Results
 from .loop_table import LOOPS_TEXT, Loops, loop_metrics, loop_rows
 from .memory_table import MEMORY_TEXT, memory_rows
-from .metrics import Metric
 from .palette import Look
-from .results import Results
 from .table import ARROWS, SET_HEADS, Cell, Row, format_figure, horizon_rows, in_order, set_rows, sizes_text
 
 

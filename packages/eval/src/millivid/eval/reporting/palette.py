@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 
 Role = Literal["run", "bound"]
 

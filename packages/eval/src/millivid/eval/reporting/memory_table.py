@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .horizons import Horizon
-from .memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, Memory, PixelKind
-from .metrics import Metric
+from ..horizons import Horizon
+from ..memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, Memory, PixelKind
+from ..metrics import Metric
+from ..revisits import NEVER
 from .palette import Look
-from .revisits import NEVER
 from .table import Cell, cell
 
 Kind = FrameKind | PixelKind

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..results import Results
+from ..videos import VideoSource
 from .drawing import canvas, factor_for, fit_text, font, upscale
 from .palette import CONTEXT_COLOUR, Look, Theme
-from .results import Results
-from .videos import VideoSource
 
 CANDIDATES = (1, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 TILE = 128

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .figures import Figure
-from .metrics import Metric
+from ..figures import Figure
+from ..metrics import Metric
+from ..results import Results
+from ..sets import SetFigure
 from .palette import Look
-from .results import Results
-from .sets import SetFigure
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 

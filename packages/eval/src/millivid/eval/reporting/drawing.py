@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .videos import Frames
+from ..videos import Frames
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

@@ -10,11 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .memory import FRAME_KINDS, Memory
-from .metrics import Metric
+from ..memory import FRAME_KINDS, Memory
+from ..metrics import Metric
+from ..results import Results
+from ..revisits import NEVER
 from .palette import Look, Theme
-from .results import Results
-from .revisits import NEVER
 from .table import ARROWS
 
 

@@ -9,11 +9,11 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..errors import EvaluationError
+from ..results import Results
+from ..videos import Frames, VideoSource
 from .drawing import canvas, factor_for, fit_text, font, upscale
-from .errors import EvaluationError
 from .palette import CONTEXT_COLOUR, Look
-from .results import Results
-from .videos import Frames, VideoSource
 
 PANEL = 256
 GAP = 8

@@ -10,11 +10,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..metrics import Metric
+from ..results import Results, json_number
 from .loop_table import LOOPS_TEXT, Loops, loop_metrics, loop_rows
 from .memory_table import MEMORY_TEXT, MemoryRow, memory_rows
-from .metrics import Metric
 from .palette import CONTEXT_COLOUR, Look
-from .results import Results, json_number
 from .table import ARROWS, SET_HEADS, horizon_rows, in_order, set_rows, sizes_text
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}

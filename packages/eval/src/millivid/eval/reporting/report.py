@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
+from ..protocol import build_protocol, versions
+from ..results import Results
+from ..scores import ABANDONED_SECONDS
+from ..videos import VideoSource, check_ids
 from .loop_table import Loops
 from .markdown import loops_markdown, markdown
 from .palette import DARK, LIGHT, Look, looks
-from .protocol import build_protocol, versions
-from .results import Results
-from .scores import ABANDONED_SECONDS
-from .videos import VideoSource, check_ids
 
 FORMAT = "millivid.eval.report"
 VERSION = 2
