@@ -84,6 +84,22 @@ def test_several_processes_and_a_second_run_find_the_same(tmp_path: Path, truth:
     assert alone["runs"] == shared["runs"] == again["runs"]
 
 
+def test_commands_of_a_launcher_share_the_work(
+    tmp_path: Path, truth: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = evaluate(tmp_path, truth, made, out="alone")
+    words = [f"generated={made}", f"reference={truth}", f"out={tmp_path / 'shared'}", f"context={CONTEXT}"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert main(["evaluate", *words, "metrics=[psnr]"]) == 0
+    # It took over what the other one, which never began, left; the report is the first one's.
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["scores"]
+    scored = {path: path.stat().st_mtime_ns for path in (tmp_path / "shared" / "scores").iterdir()}
+    monkeypatch.setenv("RANK", "0")
+    assert evaluate(tmp_path, truth, made, out="shared")["runs"] == alone["runs"]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "shared" / "scores").iterdir()} == scored
+
+
 def test_killed_at_any_moment_it_goes_on(tmp_path: Path, truth: Path, made: Path) -> None:
     whole = evaluate(tmp_path, truth, made, out="whole")
     scores = tmp_path / "report" / "scores"

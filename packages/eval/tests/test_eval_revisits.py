@@ -144,6 +144,7 @@ def test_recall_and_invention_are_told_apart() -> None:
     assert memory.find("recall", gap=(0, 0)) is None and not memory.has_pixels
     described = {(g["kind"], g["horizon"], str(g["gap"])) for g in memory.to_dict()["groups"]}
     assert ("invention", None, "never") in described and ("recall", None, "[1, 16]") in described
+    assert memory.to_dict()["frames"]["0"] == {"last_seen": [0, 0, 5, 5, 4, 4], "kind": "cirrri"}
 
 
 def test_pixels_go_by_the_surface_they_show() -> None:

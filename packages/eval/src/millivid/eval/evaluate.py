@@ -257,7 +257,7 @@ def _memory(
             for run in scoring.runs
         }
         groups += pixel_groups(horizons, mapped, sums, counts, seed)
-    return Memory(revisits=revisits, groups=tuple(groups))
+    return Memory(revisits=revisits, seen=dict(zip(scoring.ids, seen, strict=True)), groups=tuple(groups))
 
 
 def _hash(source: VideoSource, ids: Sequence[str]) -> str | None:

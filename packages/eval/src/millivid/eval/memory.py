@@ -57,10 +57,12 @@ class Group:
 class Memory:
     """What a run's figures are where there is something to remember, and where there is not.
 
-    revisits: when two poses count as one view. groups: all kinds, horizons and gaps that occur.
+    revisits: when two poses count as one view. seen: by video, what every generated frame's view has to do with earlier
+    ones. groups: all kinds, horizons and gaps that occur.
     """
 
     revisits: Revisits
+    seen: dict[str, Seen]
     groups: tuple[Group, ...]
 
     def find(
@@ -83,7 +85,8 @@ class Memory:
 
     def to_dict(self) -> dict[str, Any]:
         views = {"distance": self.revisits.distance, "angle": self.revisits.angle}
-        return {"same_view": views, "groups": [group.to_dict() for group in self.groups]}
+        frames = {id: {"last_seen": seen.gap.tolist(), "kind": seen.letters} for id, seen in self.seen.items()}
+        return {"same_view": views, "groups": [group.to_dict() for group in self.groups], "frames": frames}
 
 
 Sums = tuple[Float[np.ndarray, " video"], Float[np.ndarray, " video"]]

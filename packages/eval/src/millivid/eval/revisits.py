@@ -56,6 +56,11 @@ class Seen:
     invention: Bool[np.ndarray, " frame"]
     gap: Int[np.ndarray, " frame"]
 
+    @property
+    def letters(self) -> str:
+        """A letter per frame: c, r or i."""
+        return "".join(np.select([self.continued, self.recall], ["c", "r"], "i"))
+
 
 def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revisits) -> Seen:
     """When the view of every frame from `context` on was last seen, and whether the context shows it.
