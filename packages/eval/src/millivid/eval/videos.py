@@ -22,6 +22,7 @@ class VideoSource(Protocol):
     A source may also have
 
     - `describe() -> dict`, JSON values (kind, codec, ...) that reports copy into their protocol,
+    - `rate(id) -> float`, a video's own frames per second, where they differ,
     - `fingerprint(id) -> str`, another one for other frames, by which stored scores are found again,
     - `poses(id) -> float32 (frame, 5)`: x, y, z, yaw, pitch in degrees, which figures of memory need.
     """
