@@ -7,9 +7,9 @@ import pytest
 
 from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld, draw_actions
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
-from millivid.data_gen.scene import BOX
-from millivid.data_gen.shading import GROUND
-from millivid.data_gen.surfaces import CELL_BITS, surface_id
+from millivid.data_gen.voxel.scene import BOX
+from millivid.data_gen.voxel.shading import GROUND
+from millivid.data_gen.voxel.surfaces import CELL_BITS, surface_id
 
 FLAT = VoxelConfig(hill_height=0.0, ponds=0.0, landmark_spacing=64.0, tree_spacing=64.0)
 FACINGS = 6

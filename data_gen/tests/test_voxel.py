@@ -7,8 +7,8 @@ import pytest
 
 from millivid.data_gen import VoxelConfig, VoxelWorld, World, draw_actions, make_world, world_names
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
-from millivid.data_gen.raycast import render_rays
-from millivid.data_gen.voxel import BODY_RADIUS
+from millivid.data_gen.voxel.raycast import render_rays
+from millivid.data_gen.voxel.world import BODY_RADIUS
 
 
 @pytest.fixture(scope="module")

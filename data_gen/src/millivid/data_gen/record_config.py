@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .agent import draw_actions
 from .trajectory import draw_test_actions
-from .voxel_config import VoxelConfig
+from .voxel import VoxelConfig
 
 SPLITS = ("train", "test")
 GENERATOR = {"generator": "millivid-data-gen", "generator_version": 1, "world": "voxel"}

@@ -1,10 +1,12 @@
 """Worlds by name: found through the entry points "millivid.worlds", so that other packages can add their own."""
 
 import difflib
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any
 
-from .world import World
+from .world import World, WorldConfig
 
 ENTRY_POINTS = "millivid.worlds"
 
@@ -12,6 +14,38 @@ ENTRY_POINTS = "millivid.worlds"
 def world_names() -> list[str]:
     """Names of all worlds that are installed."""
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+
+
+def world_class(name: str) -> type[World]:
+    """The class of a world, by its name.
+
+    Raises:
+        ValueError: no world has this name; the message names the closest one.
+    """
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        found: type[World] = entry.load()
+        return found
+    names = world_names()
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "is its package installed?"
+    raise ValueError(f"there is no world {name!r}; {hint} Known: {', '.join(names) or 'none'}")
+
+
+def make_config(name: str, settings: Mapping[str, Any]) -> WorldConfig:
+    """The config of a world, from its name and its settings.
+
+    Raises:
+        ValueError: no world has this name, or it has no such setting, or a value is out of range; the message names the
+            closest one.
+    """
+    cls = world_class(name).Config
+    known = [field.name for field in fields(cls)]
+    for setting in settings:
+        if setting not in known:
+            close = difflib.get_close_matches(setting, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise ValueError(f"the world {name} has no setting {setting!r}; {hint}")
+    return cls(**settings)
 
 
 def make_world(name: str, **settings: Any) -> World:
@@ -24,24 +58,4 @@ def make_world(name: str, **settings: Any) -> World:
     Raises:
         ValueError: no world has this name, or it has no such setting; the message names the closest one.
     """
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        factory = entry.load()
-        world: World = factory(**settings)
-        return world
-    names = world_names()
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "is its package installed?"
-    raise ValueError(f"there is no world {name!r}; {hint} Known: {', '.join(names) or 'none'}")
-
-
-def check_settings(what: str, settings: dict[str, Any], known: list[str]) -> None:
-    """Refuse settings with unknown names.
-
-    Raises:
-        ValueError: names the unknown setting and the closest known one.
-    """
-    for name in settings:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise ValueError(f"{what} has no setting {name!r}; {hint}")
+    return world_class(name)(make_config(name, settings))

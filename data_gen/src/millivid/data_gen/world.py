@@ -1,7 +1,7 @@
 """What a world is: something that an agent acts in and that shows a frame after every action."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +14,76 @@ class Observation:
     Attributes:
         frame: uint8 RGB, [height, width, 3].
         pose: float32 [5]: x, y (up), z in blocks; yaw and pitch in degrees. Yaw 0 looks along +z and grows to the
-            right, in [0, 360); pitch is positive downward.
+            right (90 looks along -x), in [0, 360); pitch is positive downward.
     """
 
     frame: NDArray[np.uint8]
     pose: NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorldConfig:
+    """The settings that every world has; a world adds its own by subclassing.
+
+    Attributes:
+        size: (height, width) of a frame in pixels.
+        frames_per_action: frames that the agent holds an action; a turning frame turns by 90 / frames_per_action degrees.
+        jump: the agent holds the jump key in all its actions, as in the released LOOPCRAFT data.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    world: ClassVar[str]
+    """The world's name in the registry."""
+    version: ClassVar[int] = 1
+    """Goes up whenever equal settings and an equal seed give another world than before."""
+
+    size: tuple[int, int] = (64, 64)
+    frames_per_action: int = 3
+    jump: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"size must be (height, width) of at least 8 pixels each; got {self.size}")
+        self._require(frames_per_action=(1, 90))
+
+    def _require(self, **ranges: tuple[float, float]) -> None:
+        """Raise ValueError for the first setting that lies outside of its (lowest, highest) value."""
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low} to {high}; got {value}")
+
+
 @runtime_checkable
 class World(Protocol):
     """A world that can be recorded.
 
+    It is made from its config alone, which costs little: what is expensive (a game's process, say) starts with the
+    first `reset`. One that needs a library or a program says what to install in an ImportError.
+
     Attributes:
-        action_names: what action 0, 1, ... are.
-        size: (height, width) of a frame.
+        config: its settings.
+        action_names: what action 0, 1, ... are. The LOOPCRAFT agent does forward, left and right, in this order.
     """
 
+    Config: ClassVar[type[WorldConfig]]
     action_names: tuple[str, ...]
-    size: tuple[int, int]
+
+    def __init__(self, config: Any = None) -> None: ...
+
+    @property
+    def config(self) -> WorldConfig:
+        """The settings."""
+        ...
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``.
 
         Args:
-            seed: another seed is another world; equal arguments give an equal world.
+            seed: at least 0; another seed is another world. Equal arguments give an equal world.
             actions: [frame], what the agent is going to do, where that is known. A world may use it to keep the
                 agent's way free of obstacles, or ignore it.
         """
@@ -45,4 +91,8 @@ class World(Protocol):
 
     def step(self, action: int) -> Observation:
         """Do the action for one frame; the frame and the pose are those *after* it."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the world holds (a game's process, say); it may be called twice, and `reset` starts anew."""
         ...

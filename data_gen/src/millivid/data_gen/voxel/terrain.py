@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .voxel_config import VoxelConfig
+from .config import VoxelConfig
 
 TERRACE = 0.5
 """Height of a step in the ground, in blocks."""

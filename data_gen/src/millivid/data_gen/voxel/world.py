@@ -1,23 +1,21 @@
 """The embedded first-person block world: it runs anywhere and is the same for the same seed and pose."""
 
 import math
-from dataclasses import fields
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
 from .build_scene import build_scene
 from .collision import stands_free
 from .columns import render_columns
 from .raycast import render_rays
-from .registry import check_settings
 from .scene import Scene
 from .surfaces import Surfaces, trace_surfaces
-from .trajectory import flat_path
-from .voxel_config import VoxelConfig
-from .world import Observation
+from ..trajectory import flat_path
+from .config import VoxelConfig
+from ..world import Observation
 
 BODY_RADIUS = 0.35
 """Nothing solid and no water comes nearer to the agent than this, in blocks."""
@@ -32,6 +30,7 @@ class VoxelWorld:
     A frame is a pure function of the seed, the actions given to `reset` and the pose.
     """
 
+    Config: ClassVar[type[VoxelConfig]] = VoxelConfig
     action_names: tuple[str, ...] = ACTION_NAMES
 
     def __init__(self, config: VoxelConfig | None = None) -> None:
@@ -105,6 +104,9 @@ class VoxelWorld:
         trace_surfaces(*self._camera(pose), self.scene, ids, depth)
         return Surfaces(ids=ids, depth=depth)
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     @property
     def scene(self) -> Scene:
         """The current world's arrays.
@@ -162,13 +164,3 @@ class VoxelWorld:
     def _observe(self) -> Observation:
         pose = np.array([self._x, self._eye(self._x, self._z), self._z, self._yaw(), 0.0], np.float32)
         return Observation(frame=self.render(pose), pose=pose)
-
-
-def make_voxel_world(**settings: Any) -> VoxelWorld:
-    """A block world from the settings of `VoxelConfig`: what the registry calls.
-
-    Raises:
-        ValueError: a setting is unknown or out of range.
-    """
-    check_settings("the world voxel", settings, [field.name for field in fields(VoxelConfig)])
-    return VoxelWorld(VoxelConfig(**settings))

@@ -1,15 +1,16 @@
 """Settings of the block world."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from ..world import WorldConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoxelConfig:
-    """Settings of the block world; lengths in blocks, angles in degrees.
+class VoxelConfig(WorldConfig):
+    """Settings of the block world, besides those of every world; lengths in blocks, angles in degrees.
 
     Attributes:
-        size: (height, width) of a frame in pixels.
-        frames_per_action: frames that the agent holds an action; a turning frame turns by 90 / frames_per_action.
         step: blocks that a forward frame moves. Small, so that views come back: see the README for the measurement.
         field_of_view: horizontal angle of view.
         eye_height: height of the camera over the ground.
@@ -27,8 +28,8 @@ class VoxelConfig:
         ValueError: a value is out of range.
     """
 
-    size: tuple[int, int] = (64, 64)
-    frames_per_action: int = 3
+    world: ClassVar[str] = "voxel"
+
     step: float = 0.15
     field_of_view: float = 85.0
     eye_height: float = 1.6
@@ -43,22 +44,16 @@ class VoxelConfig:
     antialias: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
-        if len(self.size) != 2 or min(self.size) < 8:
-            raise ValueError(f"size must be (height, width) of at least 8 pixels each; got {self.size}")
-        for name, low, high in (
-            ("frames_per_action", 1, 90),
-            ("step", 0.01, 1.0),
-            ("field_of_view", 30.0, 120.0),
-            ("eye_height", 0.5, 3.0),
-            ("world_size", 48, 512),
-            ("view_distance", 8.0, 256.0),
-            ("hill_height", 0.0, 6.0),
-            ("landmark_spacing", 3.5, 64.0),
-            ("tree_spacing", 3.0, 64.0),
-            ("ponds", 0.0, 10.0),
-            ("path_clearance", 0.5, 8.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must lie in {low} to {high}; got {value}")
+        super().__post_init__()
+        self._require(
+            step=(0.01, 1.0),
+            field_of_view=(30.0, 120.0),
+            eye_height=(0.5, 3.0),
+            world_size=(48, 512),
+            view_distance=(8.0, 256.0),
+            hill_height=(0.0, 6.0),
+            landmark_spacing=(3.5, 64.0),
+            tree_spacing=(3.0, 64.0),
+            ponds=(0.0, 10.0),
+            path_clearance=(0.5, 8.0),
+        )
