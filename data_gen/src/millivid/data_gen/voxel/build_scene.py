@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .config import VoxelConfig
 from .jit import compiled
 from .landmarks import Solids, add_landmark, add_tree, choose_places
 from .raycast import SHADOW_TEXELS, bake_shadows
 from .scene import Scene
 from .terrain import make_sky, make_skyline, make_terrain
-from .config import VoxelConfig
 
 LANDMARK_REACH = 2.1
 TREE_REACH = 0.8

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..trajectory import flat_path
+from ..world import Observation, WorldConfig
 from .build_scene import build_scene
 from .collision import stands_free
 from .columns import render_columns
+from .config import VoxelConfig
 from .raycast import render_rays
 from .scene import Scene
 from .surfaces import Surfaces, trace_surfaces
-from ..trajectory import flat_path
-from .config import VoxelConfig
-from ..world import Observation
 
 BODY_RADIUS = 0.35
 """Nothing solid and no water comes nearer to the agent than this, in blocks."""
@@ -30,7 +30,7 @@ class VoxelWorld:
     A frame is a pure function of the seed, the actions given to `reset` and the pose.
     """
 
-    Config: ClassVar[type[VoxelConfig]] = VoxelConfig
+    Config: ClassVar[type[WorldConfig]] = VoxelConfig
     action_names: tuple[str, ...] = ACTION_NAMES
 
     def __init__(self, config: VoxelConfig | None = None) -> None:
