@@ -138,7 +138,8 @@ def edit_index(folder: Path, change: Callable[[dict[str, Any]], object]) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(version=2), "is version 2 of millivid-clips; this release .* reads version 1"),
+        (lambda v: v.update(version=3), "is version 3 of millivid-clips; this release .* reads versions 1 to 2"),
+        (lambda v: v.update(action_type="spoken"), "action_type 'spoken' is neither categorical nor continuous"),
         (lambda v: v.update(format="pickles"), "found 'pickles'"),
         (lambda v: v.pop("fps"), "lacks the entry 'fps'"),
         (lambda v: v.update(size=3), "entry of the wrong kind"),
@@ -218,3 +219,118 @@ def test_clips_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Clip(frames=clip.frames, actions=clip.actions[1:], poses=clip.poses)
     with pytest.raises(ValueError, match=r"clip.actions must be int64 \[frame\]; got float64"):
         Clip(frames=clip.frames, actions=clip.actions.astype(float), poses=clip.poses)  # type: ignore[arg-type]
+
+
+def test_continuous_actions_and_missing_poses(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "action_type": "continuous", "pose_names": ()}
+    for names in (["speed", "turn"], []):  # none: nothing is known of the actions
+        folder = tmp_path / f"clips{len(names)}"
+        writer = ClipWriter(folder, **{**settings, "action_names": names})
+        clip, rng = random_clip(0), np.random.default_rng(1)
+        actions = rng.normal(size=(40, len(names))).astype(np.float32)
+        writer.write("a", Clip(frames=clip.frames, actions=actions, poses=np.zeros((40, 0), np.float32)))
+        writer.finish({"train": ["a"]})
+        data = ClipDataset(folder)
+        assert data.index.action_type == "continuous" and data.index.action_names == tuple(names)
+        np.testing.assert_array_equal(data.actions("a", 3, 9), actions[3:9])
+        assert data.read("a", 3, 9).actions.dtype == np.float32 and data.poses("a").shape == (40, 0)
+        assert data.verify().hashes == 1
+
+
+def test_actions_that_do_not_fit_the_dataset_are_refused(tmp_path: Path) -> None:
+    clip, poses = random_clip(0), np.zeros((40, 5), np.float32)
+    writer = ClipWriter(tmp_path / "clips", **{**SETTINGS, "action_names": ["x", "y"], "action_type": "continuous"})
+    for actions, told in (
+        (clip.actions, r"continuous actions are float32 \[40, 2\]; got int64 \[40\]"),
+        (np.zeros((40, 3), np.float32), r"float32 \[40, 2\]; got float32 \[40, 3\]"),
+        (np.full((40, 2), np.nan, np.float32), "hold NaN or infinity"),
+    ):
+        with pytest.raises(DatasetError, match=told):
+            writer.write("a", Clip(frames=clip.frames, actions=actions, poses=poses))
+    categorical = ClipWriter(tmp_path / "other", **SETTINGS)
+    with pytest.raises(DatasetError, match=r"categorical actions are int64 \[40\]; got float32 \[40, 2\]"):
+        categorical.write("a", Clip(frames=clip.frames, actions=np.zeros((40, 2), np.float32), poses=poses))
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
+def to_version_1(folder: Path) -> None:
+    """What an older release wrote: no kind of action, no hashes."""
+    index = folder / "dataset.json"
+    value = json.loads(index.read_text())
+    value["version"] = 1
+    del value["action_type"]
+    for entry in value["videos"].values():
+        del entry["video_sha256"], entry["table_sha256"]
+    index.write_text(json.dumps(value))
+
+
+def test_version_1_is_read(folder: Path) -> None:
+    to_version_1(folder)
+    data = ClipDataset(folder)
+    np.testing.assert_array_equal(data.actions("b"), random_clip(1, 41).actions)
+    found = data.verify()
+    assert (found.videos, found.hashes) == (3, 0)
+    video = folder / "videos" / "b.mp4"
+    video.write_bytes(video.read_bytes()[:-2000])  # without a hash it is decoded from end to end
+    with pytest.raises(DatasetError, match="b.mp4"):
+        ClipDataset(folder).verify()
+
+
+def flip(path: Path, at: int = -100) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def swap(folder: Path) -> None:
+    first, second = folder / "tables" / "a.safetensors", folder / "tables" / "b.safetensors"
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder: flip(folder / "videos" / "b.mp4"), r"b\.mp4: its content has changed since it was written"),
+        (lambda folder: flip(folder / "tables" / "b.safetensors"), r"b\.safetensors: its content has changed"),
+        (lambda folder: (folder / "videos" / "b.mp4").unlink(), r"b\.mp4: no such file"),
+        (lambda folder: (folder / "tables" / "b.safetensors").write_bytes(b""), r"b\.safetensors: cannot be read"),
+        (lambda folder: (folder / "videos" / "x.mp4").write_bytes(b""), r"x\.mp4: dataset\.json lists no such video"),
+        (swap, r"2 of 6 files are missing or damaged: b\.safetensors, a\.safetensors\. The first: .*'actions' has shape"),
+    ],
+)  # fmt: skip
+def test_a_changed_file_is_named(folder: Path, damage: Callable[[Path], None], told: str) -> None:
+    assert ClipDataset(folder).verify().hashes == 3
+    damage(folder)
+    with pytest.raises(DatasetError, match=told):
+        ClipDataset(folder).verify()
+
+
+def test_damage_before_finishing_is_noticed(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path, **SETTINGS)
+    for seed, video in enumerate(("a", "b")):
+        writer.write(video, random_clip(seed))
+    flip(tmp_path / "videos" / "a.mp4")
+    with pytest.raises(DatasetError, match=r"a\.mp4: its content has changed.*delete it and make it again"):
+        writer.finish({"train": ["a", "b"]})
+    (tmp_path / "videos" / "a.mp4").unlink()
+    assert writer.written() == {"b"}
+    writer.write("a", random_clip(0))
+    writer.finish({"train": ["a", "b"]})
+    index = (tmp_path / "dataset.json").read_bytes()
+    writer.finish({"train": ["a", "b"]})  # again: the same
+    assert (tmp_path / "dataset.json").read_bytes() == index
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "a.mp4", "a.safetensors", "b.mp4", "b.safetensors", "dataset.json",
+    ]  # fmt: skip
+
+
+def test_videos_in_no_split_are_left_out(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path, **SETTINGS)
+    for seed, video in enumerate(("a", "b", "c")):
+        writer.write(video, random_clip(seed))
+    assert not writer.complete()
+    writer.finish({"test": ["b"]})
+    assert writer.complete() and writer.written() == {"b"}
+    assert ClipDataset(tmp_path).verify().videos == 1

@@ -81,7 +81,7 @@ def swap(folder: Path) -> None:
         (lambda folder: flip(file(folder, "b"), 10), r"b\.safetensors"),
         (lambda folder: file(folder, "b").unlink(), r"b\.safetensors: no such file"),
         (lambda folder: file(folder, "b").write_bytes(b""), r"b\.safetensors: cannot be read"),
-        (swap, r"2 of 3 videos are missing or damaged: b\.safetensors, c\.safetensors\. The first: .*b\.safetensors: its"),
+        (swap, r"2 of 3 files are missing or damaged: b\.safetensors, c\.safetensors\. The first: .*b\.safetensors: its"),
         (lambda folder: write(make_writer(folder), "b", 29), r"b\.safetensors: 'level_0' has shape \[29, 4, 4, 6\], but"),
     ],
 )  # fmt: skip
@@ -98,7 +98,7 @@ def test_many_bad_files_are_counted(tmp_path: Path) -> None:
     writer.finish({"train": videos})
     for video in videos[:13]:
         flip(file(tmp_path, video))
-    with pytest.raises(DatasetError, match=r"13 of 14 videos .*: a\.safetensors, .*, j\.safetensors and 3 more\. The"):
+    with pytest.raises(DatasetError, match=r"13 of 14 files .*: a\.safetensors, .*, j\.safetensors and 3 more\. The"):
         LatentDataset(tmp_path).verify()
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".writing-"
+MINUTE = 60.0
+"""Longer than an index takes to write, in seconds."""
 
 
 @contextmanager

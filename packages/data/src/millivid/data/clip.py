@@ -1,6 +1,7 @@
 """One video with what was done and where the camera was."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,27 +11,39 @@ POSE_NAMES = ("x", "y", "z", "yaw", "pitch")
 (clockwise seen from above), pitch is positive downward."""
 
 
+ActionType = Literal["categorical", "continuous"]
+
+
+def action_array(action_type: ActionType, num_actions: int, frames: int) -> tuple[type[np.generic], tuple[int, ...]]:
+    """Type and shape of the actions of a video."""
+    if action_type == "categorical":
+        return np.int64, (frames,)
+    return np.float32, (frames, num_actions)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A span of video frames with the action and the pose of each.
 
     Attributes:
         frames: uint8 RGB, [frame, height, width, 3].
-        actions: int64, [frame]: index into the dataset's action names. The action that *led to* the frame.
-        poses: float32, [frame, pose]: the camera when the frame was taken; columns as in `POSE_NAMES`.
+        actions: int64, [frame]: index into the dataset's action names; or float32, [frame, action]: a vector with one
+            column per action name, none at all where nothing is known. The action that *led to* the frame.
+        poses: float32, [frame, pose]: the camera when the frame was taken; columns as in `POSE_NAMES`, or none at all.
 
     Raises:
         ValueError: a dtype, a shape or a length is another one.
     """
 
     frames: NDArray[np.uint8]
-    actions: NDArray[np.int64]
+    actions: NDArray[Any]
     poses: NDArray[np.float32]
 
     def __post_init__(self) -> None:
+        continuous = isinstance(self.actions, np.ndarray) and self.actions.ndim == 2
         for name, dtype, axes in (
             ("frames", np.uint8, ("frame", "height", "width", "3")),
-            ("actions", np.int64, ("frame",)),
+            ("actions", np.float32, ("frame", "action")) if continuous else ("actions", np.int64, ("frame",)),
             ("poses", np.float32, ("frame", "pose")),
         ):
             array = getattr(self, name)

@@ -1,15 +1,15 @@
 """A folder of video clips with per-frame actions and poses: reading and writing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import remove_leftovers, write_json
-from .clip import POSE_NAMES, Clip
+from .atomic import MINUTE, remove_leftovers, write_json
+from .clip import POSE_NAMES, ActionType, Clip, action_array
 from .errors import DatasetError
 from .index_file import (
     INDEX_NAME,
@@ -21,12 +21,25 @@ from .index_file import (
     damaged,
     known_id,
     load_index,
+    parse_action_type,
     parse_videos,
     require_complete,
     split_ids,
 )
-from .table_reader import TableReader
-from .tables import write_table
+from .table_reader import TableFile, TableReader
+from .tables import write_hash, write_table
+from .verification import (
+    Progress,
+    Shapes,
+    Verification,
+    check_file,
+    check_hash,
+    clip_shapes,
+    file_hash,
+    find_strays,
+    raise_for,
+    read_hash,
+)
 from .video import read_frames, read_video, write_video
 
 CLIP_FORMAT = "millivid-clips"
@@ -39,12 +52,14 @@ class ClipIndex:
     Attributes:
         fps: frames per second.
         size: (height, width) in pixels.
-        action_names: what action 0, 1, ... are.
+        action_names: what action 0, 1, ... are, or the columns of continuous actions.
+        action_type: whether an action is one of the names or a vector with a number for each.
         pose_names: what the columns of a pose are.
         lossless: whether decoding gives the bytes that were recorded.
         source: where the clips come from; free form (world and its settings, seed, ...).
         splits: ids per split, such as ``train`` and ``test``.
         frames: number of frames per id, for all videos.
+        sha256: the SHA-256 of each video and of its table; empty where the dataset is from before they were recorded.
     """
 
     fps: float
@@ -55,6 +70,8 @@ class ClipIndex:
     source: Mapping[str, Any]
     splits: Mapping[str, tuple[str, ...]]
     frames: Mapping[str, int]
+    action_type: ActionType = "categorical"
+    sha256: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class ClipDataset:
@@ -85,6 +102,8 @@ class ClipDataset:
                 source=dict(value.get("source", {})),
                 splits=splits,
                 frames=frames,
+                action_type=parse_action_type(value),
+                sha256=_recorded_hashes(value),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(path, error) from error
@@ -127,11 +146,12 @@ class ClipDataset:
         path = self.folder / "videos" / f"{video}.mp4"
         return self._checked(path, read_frames(path, indices))
 
-    def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """Actions of a span of a video, int64 [frame], without decoding frames."""
+    def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Actions of a span of a video, int64 [frame] or float32 [frame, action], without decoding frames."""
         frames = self.num_frames(video)
         stop = check_span(self.folder, video, start, stop, frames)
-        return self._tables.open(str(self._table(video))).read("actions", (frames,), np.int64, [(start, stop)])
+        dtype, shape = action_array(self.index.action_type, len(self.index.action_names), frames)
+        return self._tables.open(str(self._table(video))).read("actions", shape, dtype, [(start, stop)])
 
     def poses(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Poses of a span of a video, float32 [frame, pose], without decoding frames."""
@@ -139,6 +159,36 @@ class ClipDataset:
         stop = check_span(self.folder, video, start, stop, frames)
         shape = (frames, len(self.index.pose_names))
         return self._tables.open(str(self._table(video))).read("poses", shape, np.float32, [(start, stop)])
+
+    def verify(self, progress: Progress = iter) -> Verification:
+        """Read every file and check that it is what was written, and that no video is there that the index does not list.
+
+        A video without a recorded hash is decoded from end to end instead.
+
+        Args:
+            progress: is given the ids and gives them back one by one; `tqdm` will do.
+
+        Raises:
+            DatasetError: files are missing, damaged, or others than were written; it names them.
+        """
+        problems: dict[str, DatasetError] = {}
+        for video in progress(self.ids()):
+            of_video, of_table = self.index.sha256.get(video, (None, None))
+            path, frames = self.folder / "videos" / f"{video}.mp4", self.num_frames(video)
+            shapes = clip_shapes(frames, self.index.action_type, self.index.action_names, self.index.pose_names)
+            try:
+                check_hash(path, of_video)
+                if of_video is None:
+                    self._checked(path, read_video(path, 0, frames))
+            except DatasetError as error:
+                problems[path.name] = error
+            try:
+                check_file(self._table(video), shapes, of_table)
+            except DatasetError as error:
+                problems[self._table(video).name] = error
+        problems |= find_strays(self.folder, {"videos": ".mp4", "tables": ".safetensors"}, self.index.frames)
+        raise_for(self.folder, problems, 2 * len(self))
+        return Verification(videos=len(self), frames=sum(self.index.frames.values()), hashes=len(self.index.sha256))
 
     def _checked(self, path: Path, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if frames.shape[1:3] != self.index.size:
@@ -159,11 +209,13 @@ class ClipWriter:
         folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there.
         fps: frames per second of all videos.
         size: (height, width) of all videos, in pixels.
-        action_names: what action 0, 1, ... are.
+        action_names: what action 0, 1, ... are, or the columns of continuous actions.
         source: where the clips come from (JSON values): world, settings, seed. Two writers with equal sources must
             write equal videos, because a continued dataset mixes theirs.
         lossless: store frames without loss (about five times the size).
-        pose_names: what the columns of a pose are.
+        pose_names: what the columns of a pose are; none where poses are not known.
+        action_type: whether an action is one of the names, or a vector with a number for each (none where actions are
+            not known).
 
     Several processes may write different videos into one folder, each with its own `ClipWriter`; one of them calls
     `finish` when all are done.
@@ -182,6 +234,7 @@ class ClipWriter:
         source: Mapping[str, Any],
         lossless: bool = False,
         pose_names: Sequence[str] = POSE_NAMES,
+        action_type: ActionType = "categorical",
     ) -> None:
         self.folder = Path(folder)
         self.size = (int(size[0]), int(size[1]))
@@ -191,6 +244,7 @@ class ClipWriter:
             "version": VERSION,
             "fps": fps,
             "size": list(self.size),
+            "action_type": action_type,
             "action_names": list(action_names),
             "pose_names": list(pose_names),
             "lossless": lossless,
@@ -211,43 +265,115 @@ class ClipWriter:
                 the id cannot be a file name.
         """
         check_id(video)
-        action_names: list[str] = self._header["action_names"]
-        num_actions, num_poses = len(action_names), len(self._header["pose_names"])
+        header = self._header
         if clip.frames.shape[1:3] != self.size or not len(clip):
             raise DatasetError(
                 f"video {video!r}: a clip of at least one frame of {self.size[0]}x{self.size[1]} pixels is expected; "
                 f"got shape {list(clip.frames.shape)}"
             )
-        if clip.actions.min() < 0 or clip.actions.max() >= num_actions:
-            raise DatasetError(
-                f"video {video!r}: actions must lie in 0..{num_actions - 1} ({', '.join(action_names)}); "
-                f"got {clip.actions.min()}..{clip.actions.max()}"
-            )
+        _check_actions(video, clip.actions, header["action_type"], header["action_names"])
+        num_poses = len(header["pose_names"])
         if clip.poses.shape[1] != num_poses:
             raise DatasetError(f"video {video!r}: poses must have {num_poses} columns; got {clip.poses.shape[1]}")
-        write_video(self._video(video), clip.frames, self._header["fps"], lossless=self.lossless)
-        write_table(self._table(video), {"actions": clip.actions, "poses": clip.poses})
+        write_video(self._video(video), clip.frames, header["fps"], lossless=self.lossless)
+        write_hash(self._video(video).with_suffix(".sha256"), file_hash(self._video(video)), self._video(video).name)
+        table = {"actions": clip.actions, "poses": clip.poses}
+        write_table(self._table(video), table, self._table(video).with_suffix(".sha256"))
 
-    def finish(self, splits: Mapping[str, Sequence[str]]) -> None:
-        """Declare the dataset complete: write the index with these splits (ids in order). No writer may be at work.
+    def written(self) -> set[str]:
+        """Ids of all videos that are written already, by whichever process."""
+        videos, tables = self.folder / "videos", self.folder / "tables"
+        return {path.stem for path in videos.glob("[!.]*.mp4")} & {
+            path.stem for path in tables.glob("[!.]*.safetensors")
+        }
+
+    def complete(self) -> bool:
+        """Whether the dataset is finished already."""
+        return load_index(self.folder, CLIP_FORMAT).get("complete") is True
+
+    def finish(self, splits: Mapping[str, Sequence[str]], progress: Progress = iter) -> Verification:
+        """Compare every file with what was written and declare the dataset complete: write the index with these splits.
+
+        Files of videos that are in no split are deleted. No writer may be at work; several processes may finish at the
+        same time, with the same arguments.
+
+        Args:
+            splits: ids per split, in order.
+            progress: is given the ids and gives them back one by one; `tqdm` will do.
 
         Raises:
-            DatasetError: a split names a video that is not written, or a video is in two splits.
+            DatasetError: a split names a video that is not written, a video is in two splits, or files are damaged or
+                are not what was written; it names them.
         """
         ids = [video for names in splits.values() for video in names]
         for video in ids:
             check_id(video)
         path = self.folder / INDEX_NAME
         check_splits(path, splits, {video for video in ids if self.done(video)})
-        tables = TableReader()
-        videos = {video: {"frames": tables.open(str(self._table(video))).rows("actions")} for video in ids}
-        for folder in (self.folder, self.folder / "videos", self.folder / "tables"):
+        recorded = _recorded_hashes(load_index(self.folder, CLIP_FORMAT))
+        videos: dict[str, dict[str, int | str]] = {}
+        problems: dict[str, DatasetError] = {}
+        for video in progress(ids):
+            try:
+                table, of_video = self._table(video), read_hash(self._video(video).with_suffix(".sha256"))
+                of_table, before = read_hash(table.with_suffix(".sha256")), recorded.get(video, (None, None))
+                rows = TableFile(str(table)).rows("actions")
+                videos[video] = {
+                    "frames": rows,
+                    "video_sha256": check_hash(self._video(video), of_video or before[0]),
+                    "table_sha256": check_file(table, self._shapes(rows), of_table or before[1]),
+                }
+            except DatasetError as error:
+                problems[self._video(video).name] = error
+        raise_for(self.folder, problems, len(ids))
+        for folder in (self.folder / "videos", self.folder / "tables"):
             remove_leftovers(folder)
+        remove_leftovers(self.folder, older_than=MINUTE)  # another process may be writing the same index
         complete = {"complete": True, "splits": {name: list(ids) for name, ids in splits.items()}, "videos": videos}
         write_json(path, {**self._header, **complete})
+        self.tidy()
+        return Verification(
+            videos=len(videos), frames=sum(int(entry["frames"]) for entry in videos.values()), hashes=len(videos)
+        )
+
+    def tidy(self) -> None:
+        """Delete what a finished dataset does not need: files of videos that are in no split, and hashes in files."""
+        listed = load_index(self.folder, CLIP_FORMAT)["videos"]
+        for path in [*(self.folder / "tables").glob("[!.]*"), *(self.folder / "videos").glob("[!.]*")]:
+            if path.suffix == ".sha256" or path.stem not in listed:
+                path.unlink(missing_ok=True)
+
+    def _shapes(self, frames: int) -> Shapes:
+        header = self._header
+        return clip_shapes(frames, header["action_type"], header["action_names"], header["pose_names"])
 
     def _video(self, video: str) -> Path:
         return self.folder / "videos" / f"{video}.mp4"
 
     def _table(self, video: str) -> Path:
         return self.folder / "tables" / f"{video}.safetensors"
+
+
+def _recorded_hashes(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The hashes in ``dataset.json`` of videos and of tables; datasets from before there were any have none."""
+    entries = index.get("videos", {}).items()
+    return {
+        id: (str(entry["video_sha256"]), str(entry["table_sha256"])) for id, entry in entries if "video_sha256" in entry
+    }
+
+
+def _check_actions(video: str, actions: NDArray[Any], action_type: ActionType, names: Sequence[str]) -> None:
+    dtype, shape = action_array(action_type, len(names), len(actions))
+    if actions.dtype != dtype or actions.shape != shape:
+        raise DatasetError(
+            f"video {video!r}: {action_type} actions are {np.dtype(dtype)} {list(shape)}; got {actions.dtype} "
+            f"{list(actions.shape)}"
+        )
+    if action_type == "continuous":
+        if not np.isfinite(actions).all():
+            raise DatasetError(f"video {video!r}: actions hold NaN or infinity; give finite numbers")
+    elif actions.min() < 0 or actions.max() >= len(names):
+        raise DatasetError(
+            f"video {video!r}: actions must lie in 0..{len(names) - 1} ({', '.join(names)}); "
+            f"got {actions.min()}..{actions.max()}"
+        )

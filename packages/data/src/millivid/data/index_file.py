@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .clip import ActionType
 from .errors import DatasetError
 
 INDEX_NAME = "dataset.json"
-VERSION = 1
+VERSION = 2
+"""What is written."""
+READABLE = (1, 2)
+"""Version 1 knew neither continuous actions nor, for clips, hashes."""
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -35,10 +39,10 @@ def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
             "millivid-latents": "it is a dataset of latents, not of clips",
         }.get(str(found), "give a dataset made by MilliVid")
         raise DatasetError(f'{path}: expected "format": "{expected_format}", found {found!r}; {hint}.')
-    if value.get("version") != VERSION:
+    if value.get("version") not in READABLE:
         raise DatasetError(
             f"{path}: is version {value.get('version')!r} of {expected_format}; this release of millivid-data reads "
-            f"version {VERSION}. Install a matching millivid-data or make the dataset again."
+            f"versions {READABLE[0]} to {READABLE[-1]}. Install a matching millivid-data or make the dataset again."
         )
     return dict(value)
 
@@ -61,6 +65,14 @@ def parse_videos(path: Path, value: Mapping[str, Any]) -> tuple[dict[str, int], 
         raise damaged(path, error) from error
     check_splits(path, splits, frames)
     return frames, splits
+
+
+def parse_action_type(value: Mapping[str, Any]) -> ActionType:
+    """What kind of actions a dataset has; one of version 1 has categorical ones."""
+    found: ActionType = value["action_type"] if value["version"] > 1 else "categorical"
+    if found not in ("categorical", "continuous"):
+        raise ValueError(f"action_type {found!r} is neither categorical nor continuous")
+    return found
 
 
 def check_splits(path: Path, splits: Mapping[str, Sequence[str]], known: Mapping[str, int] | set[str]) -> None:

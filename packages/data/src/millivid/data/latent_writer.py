@@ -7,19 +7,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import remove_leftovers, write_json
-from .clip import POSE_NAMES
+from .atomic import MINUTE, remove_leftovers, write_json
+from .clip import POSE_NAMES, ActionType, action_array
 from .errors import DatasetError
 from .index_file import INDEX_NAME, VERSION, check_id, check_splits, continue_or_refuse, load_index
 from .latent_statistics import LatentStatistics, StatisticsSum
 from .latents import LATENT_FORMAT, recorded_hashes
 from .table_reader import REMAKE, TableFile
 from .tables import Pieces, write_table
-from .verification import Progress, Shapes, Verification, check_file, latent_shapes, raise_for
+from .verification import Progress, Shapes, Verification, check_file, latent_shapes, raise_for, read_hash
 
 BLOCK = 256
 """Frames that are read at a time."""
-MINUTE = 60.0
 
 
 class FrameSlices(Protocol):
@@ -40,7 +39,7 @@ class LatentWriter:
 
     Args:
         folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there.
-        fps, action_names, pose_names: as in the clip dataset that is encoded.
+        fps, action_names, action_type, pose_names: as in the clip dataset that is encoded.
         grids: (height, width) of each level's token grid, finest level first.
         channels: channels of a latent.
         tokenizer: what encodes the frames (JSON values), with a ``fingerprint`` that tells its weights apart.
@@ -64,6 +63,7 @@ class LatentWriter:
         tokenizer: Mapping[str, Any],
         source: Mapping[str, Any] | None = None,
         pose_names: Sequence[str] = POSE_NAMES,
+        action_type: ActionType = "categorical",
     ) -> None:
         if "fingerprint" not in tokenizer:
             raise DatasetError(
@@ -76,6 +76,7 @@ class LatentWriter:
             "format": LATENT_FORMAT,
             "version": VERSION,
             "fps": fps,
+            "action_type": action_type,
             "action_names": list(action_names),
             "pose_names": list(pose_names),
             "grids": [list(grid) for grid in self.grids],
@@ -96,7 +97,7 @@ class LatentWriter:
         return {path.stem for path in (self.folder / "latents").glob("*.safetensors") if path.name[0] != "."}
 
     def write(
-        self, video: str, levels: Sequence[FrameSlices], actions: NDArray[np.int64], poses: NDArray[np.float32]
+        self, video: str, levels: Sequence[FrameSlices], actions: NDArray[Any], poses: NDArray[np.float32]
     ) -> None:
         """Write one video's latents; the file appears whole or not at all.
 
@@ -107,7 +108,7 @@ class LatentWriter:
             levels: the pyramid, finest level first, each [frame, height, width, channel]; stored as float16. Whatever has
                 that shape and gives arrays for slices of frames will do (a memory map, a `PyramidFile`'s levels), and is
                 never read whole.
-            actions: integers, [frame].
+            actions: integers, [frame]; continuous ones: numbers, [frame, action].
             poses: [frame, pose].
 
         Raises:
@@ -119,11 +120,12 @@ class LatentWriter:
         frames = levels[0].shape[0]
         table: dict[str, NDArray[Any] | Pieces] = {}
         for level, (latents, grid) in enumerate(zip(levels, self.grids, strict=True)):
-            what, shape = f"video {video!r}, level {level}", (frames, *grid, self.channels)
-            _check_shape(what, latents.shape, shape)
-            table[f"level_{level}"] = Pieces(shape, np.dtype(np.float16), _half_precision(what, latents))
-        num_poses = len(self._header["pose_names"])
-        table["actions"] = _checked(f"video {video!r}, actions", actions, (frames,), np.int64)
+            what, whole = f"video {video!r}, level {level}", (frames, *grid, self.channels)
+            _check_shape(what, latents.shape, whole)
+            table[f"level_{level}"] = Pieces(whole, np.dtype(np.float16), _half_precision(what, latents))
+        num_actions, num_poses = len(self._header["action_names"]), len(self._header["pose_names"])
+        dtype, shape = action_array(self._header["action_type"], num_actions, frames)
+        table["actions"] = _checked(f"video {video!r}, actions", actions, shape, dtype)
         table["poses"] = _checked(f"video {video!r}, poses", poses, (frames, num_poses), np.float32)
         write_table(self._path(video), table, self._path(video).with_suffix(".sha256"))
 
@@ -160,7 +162,7 @@ class LatentWriter:
         problems: dict[str, DatasetError] = {}
         for video in progress(ids):
             try:
-                expected = self._hash_beside(video) or recorded.get(video)
+                expected = read_hash(self._path(video).with_suffix(".sha256")) or recorded.get(video)
                 file = TableFile(str(self._path(video)))
                 rows = file.rows("actions")
                 if frames is not None and frames.get(video) != rows:
@@ -173,7 +175,7 @@ class LatentWriter:
                     for start in range(0, rows, BLOCK):
                         total.add(self._block(file, start, rows))
             except DatasetError as error:
-                problems[video] = error
+                problems[self._path(video).name] = error
         raise_for(self.folder, problems, len(ids))
         remove_leftovers(self.folder / "latents")
         remove_leftovers(self.folder, older_than=MINUTE)  # another process may be writing the same index
@@ -190,15 +192,10 @@ class LatentWriter:
             videos=len(videos), frames=sum(int(entry["frames"]) for entry in videos.values()), hashes=len(videos)
         )
 
-    def _hash_beside(self, video: str) -> str | None:
-        """The hash that `write` left beside a video, until the dataset is finished."""
-        try:
-            return self._path(video).with_suffix(".sha256").read_text().split(maxsplit=1)[0]
-        except (FileNotFoundError, IndexError, UnicodeDecodeError):
-            return None
-
     def _shapes(self, frames: int) -> Shapes:
-        return latent_shapes(frames, self.grids, self.channels, len(self._header["pose_names"]))
+        header = self._header
+        actions = action_array(header["action_type"], len(header["action_names"]), frames)
+        return latent_shapes(frames, self.grids, self.channels, actions, len(header["pose_names"]))
 
     def _block(self, file: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
         """Some frames of each level in turn."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip import ActionType, action_array
 from .errors import DatasetError
 from .index_file import (
     INDEX_NAME,
@@ -15,13 +16,14 @@ from .index_file import (
     damaged,
     known_id,
     load_index,
+    parse_action_type,
     parse_videos,
     require_complete,
     split_ids,
 )
 from .latent_statistics import LatentStatistics
 from .table_reader import TableFile, TableReader
-from .verification import Progress, Verification, check_file, latent_shapes, raise_for
+from .verification import Progress, Verification, check_file, find_strays, latent_shapes, raise_for
 
 LATENT_FORMAT = "millivid-latents"
 
@@ -32,7 +34,8 @@ class LatentIndex:
 
     Attributes:
         fps: frames per second.
-        action_names: what action 0, 1, ... are.
+        action_names: what action 0, 1, ... are, or the columns of continuous actions.
+        action_type: whether an action is one of the names or a vector with a number for each.
         pose_names: what the columns of a pose are.
         grids: (height, width) of each level's token grid, finest level first.
         channels: channels of a latent.
@@ -55,6 +58,7 @@ class LatentIndex:
     splits: Mapping[str, tuple[str, ...]]
     frames: Mapping[str, int]
     sha256: Mapping[str, str] = field(default_factory=dict)
+    action_type: ActionType = "categorical"
 
 
 class LatentDataset:
@@ -87,6 +91,7 @@ class LatentDataset:
                 splits=splits,
                 frames=frames,
                 sha256=recorded_hashes(value),
+                action_type=parse_action_type(value),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(path, error) from error
@@ -143,10 +148,11 @@ class LatentDataset:
         """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""
         return tuple(self.read(video, level) for level in range(len(self.index.grids)))
 
-    def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """Actions of a span of a video, int64 [frame]."""
+    def actions(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Actions of a span of a video, int64 [frame] or float32 [frame, action]."""
         parts = [(start, self._stop(video, start, stop))]
-        return self._open(video).read("actions", (self.num_frames(video),), np.int64, parts)
+        dtype, shape = self._actions(video)
+        return self._open(video).read("actions", shape, dtype, parts)
 
     def poses(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Poses of a span of a video, float32 [frame, pose]."""
@@ -165,15 +171,20 @@ class LatentDataset:
         """
         problems: dict[str, DatasetError] = {}
         for video in progress(self.ids()):
+            num_poses, path = len(self.index.pose_names), self.folder / "latents" / f"{video}.safetensors"
             shapes = latent_shapes(
-                self.num_frames(video), self.index.grids, self.index.channels, len(self.index.pose_names)
+                self.num_frames(video), self.index.grids, self.index.channels, self._actions(video), num_poses
             )
             try:
-                check_file(self.folder / "latents" / f"{video}.safetensors", shapes, self.index.sha256.get(video))
+                check_file(path, shapes, self.index.sha256.get(video))
             except DatasetError as error:
-                problems[video] = error
+                problems[path.name] = error
+        problems |= find_strays(self.folder, {"latents": ".safetensors"}, self.index.frames)
         raise_for(self.folder, problems, len(self))
         return Verification(videos=len(self), frames=sum(self.index.frames.values()), hashes=len(self.index.sha256))
+
+    def _actions(self, video: str) -> tuple[type[np.generic], tuple[int, ...]]:
+        return action_array(self.index.action_type, len(self.index.action_names), self.num_frames(video))
 
     def _stop(self, video: str, start: int, stop: int | None) -> int:
         return check_span(self.folder, video, start, stop, self.num_frames(video))

@@ -57,8 +57,13 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces], hash_pa
                 digest.update(block)
                 file.write(block)
         if hash_path is not None:
-            with replacing(hash_path) as temporary_hash:
-                temporary_hash.write_text(f"{digest.hexdigest()}  {path.name}\n")
+            write_hash(hash_path, digest.hexdigest(), path.name)
+
+
+def write_hash(path: Path, digest: str, name: str) -> None:
+    """Write a file's SHA-256 as `sha256sum` does, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(f"{digest}  {name}\n")
 
 
 def _blocks(path: Path, header: bytes, parts: Mapping[str, Pieces]) -> Iterator[bytes | memoryview]:

@@ -1,12 +1,13 @@
 """Whether the files of a latent dataset are those that were written: their number, their shapes, their hashes."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .clip import ActionType, action_array
 from .errors import DatasetError
 from .table_reader import REMAKE, TableFile
 
@@ -26,10 +27,22 @@ class Verification:
     hashes: int
 
 
-def latent_shapes(frames: int, grids: Sequence[tuple[int, int]], channels: int, num_poses: int) -> Shapes:
+def clip_shapes(frames: int, action_type: ActionType, action_names: Sequence[str], pose_names: Sequence[str]) -> Shapes:
+    """Type and shape of every array of a clip's table."""
+    actions = action_array(action_type, len(action_names), frames)
+    return {"actions": actions, "poses": (np.float32, (frames, len(pose_names)))}
+
+
+def latent_shapes(
+    frames: int,
+    grids: Sequence[tuple[int, int]],
+    channels: int,
+    actions: tuple[type[np.generic], tuple[int, ...]],
+    num_poses: int,
+) -> Shapes:
     """Type and shape of every array of a video's file of latents."""
     levels = {f"level_{level}": (np.float16, (frames, *grid, channels)) for level, grid in enumerate(grids)}
-    return {**levels, "actions": (np.int64, (frames,)), "poses": (np.float32, (frames, num_poses))}
+    return {**levels, "actions": actions, "poses": (np.float32, (frames, num_poses))}
 
 
 def file_hash(path: Path) -> str:
@@ -39,6 +52,31 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error}); {REMAKE}.") from error
+
+
+def read_hash(path: Path) -> str | None:
+    """The hash in a file such as `sha256sum` writes; None where there is none."""
+    try:
+        return path.read_text().split(maxsplit=1)[0]
+    except (FileNotFoundError, IndexError, UnicodeDecodeError):
+        return None
+
+
+def check_hash(path: Path, expected: str | None) -> str:
+    """A file's SHA-256, once it is the expected one, if there is one.
+
+    Raises:
+        DatasetError: the file is missing, or another one.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file. Make the dataset again.")
+    found = file_hash(path)
+    if expected is not None and found != expected:
+        raise DatasetError(
+            f"{path}: its content has changed since it was written (its SHA-256 begins with {found[:12]}, and "
+            f"{expected[:12]} was recorded); {REMAKE}."
+        )
+    return found
 
 
 def check_file(path: Path, shapes: Shapes, expected: str | None) -> str:
@@ -52,25 +90,29 @@ def check_file(path: Path, shapes: Shapes, expected: str | None) -> str:
     file = TableFile(str(path))
     for name, (dtype, shape) in shapes.items():
         file.check(name, shape, dtype)
-    found = file_hash(path)
-    if expected is not None and found != expected:
-        raise DatasetError(
-            f"{path}: its content has changed since it was written (its SHA-256 begins with {found[:12]}, and "
-            f"{expected[:12]} was recorded); {REMAKE}."
-        )
-    return found
+    return check_hash(path, expected)
 
 
-def raise_for(folder: Path, problems: Mapping[str, DatasetError], videos: int) -> None:
-    """Raise one error that names the files of all videos that have a problem, or of the first few."""
+def find_strays(folder: Path, kinds: Mapping[str, str], listed: Container[str]) -> dict[str, DatasetError]:
+    """Files of videos that the index does not list. kinds: the ending of the files in each folder."""
+    return {
+        path.name: DatasetError(f"{path}: dataset.json lists no such video; delete it, or make the dataset again.")
+        for kind, suffix in kinds.items()
+        for path in sorted((folder / kind).glob(f"[!.]*{suffix}"))
+        if path.stem not in listed
+    }
+
+
+def raise_for(folder: Path, problems: Mapping[str, DatasetError], files: int) -> None:
+    """Raise one error that names all files that have a problem, or the first few. files: how many there should be."""
     if not problems:
         return
     first = next(iter(problems.values()))
     if len(problems) == 1:
         raise first
-    names = [f"{video}.safetensors" for video in problems]
+    names = list(problems)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     raise DatasetError(
-        f"{folder}: {len(names)} of {videos} videos are missing or damaged: {', '.join(names[:NAMED])}{more}. "
+        f"{folder}: {len(names)} of {files} files are missing or damaged: {', '.join(names[:NAMED])}{more}. "
         f"The first: {first}"
     )
