@@ -1,5 +1,6 @@
 """Recording: the same bytes whatever happens on the way."""
 
+import dataclasses
 import hashlib
 import os
 import signal
@@ -7,16 +8,34 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from millivid.data import ClipDataset, DatasetError
-from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld, chamfer_distance, flat_path, record
+from millivid.data_gen import (
+    ACTION_NAMES,
+    Observation,
+    RecordConfig,
+    VoxelConfig,
+    VoxelWorld,
+    WorldConfig,
+    chamfer_distance,
+    flat_path,
+    record,
+    recorder,
+)
 from millivid.data_gen.record_config import video_actions, world_seed
 
 CONFIG = RecordConfig(
-    world=VoxelConfig(size=(32, 32), world_size=48), train_videos=12, test_videos=2, frames=40, context=16, seed=3
+    world=VoxelConfig(size=(32, 32), world_size=48),
+    train_videos=12,
+    test_videos=2,
+    test_candidates=2,
+    frames=40,
+    context=16,
+    seed=3,
 )
 
 
@@ -43,7 +62,7 @@ def test_two_processes_give_the_same_bytes_as_one(reference: Path, tmp_path: Pat
 def test_the_dataset_is_what_was_asked_for(reference: Path) -> None:
     data = ClipDataset(reference)
     assert data.ids("train") == [f"train_{index:05d}" for index in range(12)]
-    assert data.ids("test") == ["test_00000", "test_00001"]
+    assert len(data.ids("test")) == 2
     assert data.index.action_names == ("forward", "left", "right")
     assert data.index.source["world_settings"]["step"] == CONFIG.world.step
     clip = data.read("train_00003")
@@ -79,7 +98,8 @@ def test_after_a_kill_the_same_call_finishes_with_the_same_bytes(reference: Path
         "from millivid.data_gen import *\n"
         "if __name__ == '__main__':\n"
         "    world = VoxelConfig(size=(32, 32), world_size=48)\n"
-        "    config = RecordConfig(world=world, train_videos=12, test_videos=2, frames=40, context=16, seed=3)\n"
+        "    config = RecordConfig(world=world, train_videos=12, test_videos=2, test_candidates=2, frames=40, context=16, "
+        "seed=3)\n"
         f"    record(config, {str(out)!r}, processes=2, progress=False)\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
@@ -99,7 +119,7 @@ def test_after_a_kill_the_same_call_finishes_with_the_same_bytes(reference: Path
         time.sleep(0.02)
     assert not _group_lives(process.pid)
     done = {path: path.stat().st_mtime_ns for path in out.glob("tables/*.safetensors")}
-    assert 0 < len(done) < 14
+    assert 0 < len(done) < 16
     record(CONFIG, out, processes=1, progress=False)
     assert digests(out) == digests(reference)
     for path, modified in done.items():  # recorded once, not again
@@ -132,14 +152,16 @@ def test_control_c_keeps_what_is_recorded(reference: Path, tmp_path: Path, monke
     monkeypatch.setattr(VoxelWorld, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         record(CONFIG, out, processes=1, progress=False)
-    assert sorted(path.name for path in (out / "videos").iterdir()) == ["train_00000.mp4", "train_00001.mp4"]
+    assert sorted(path.name for path in (out / "videos").glob("*.mp4")) == ["train_00000.mp4", "train_00001.mp4"]
     record(CONFIG, out, processes=1, progress=False)
     assert digests(out) == digests(reference)
 
 
 def test_another_recording_is_not_mixed_in(reference: Path) -> None:
     before = digests(reference)
-    other = RecordConfig(world=CONFIG.world, train_videos=12, test_videos=2, frames=40, context=16, seed=4)
+    other = RecordConfig(
+        world=CONFIG.world, train_videos=12, test_videos=2, test_candidates=2, frames=40, context=16, seed=4
+    )
     with pytest.raises(DatasetError, match=r"something else.*source\.seed = 3 where 4"):
         record(other, reference, processes=1, progress=False)
     record(CONFIG, reference, processes=1, progress=False)  # complete already: nothing changes
@@ -151,3 +173,122 @@ def test_bad_settings_are_explained() -> None:
         RecordConfig(context=300)
     with pytest.raises(ValueError, match="nothing to record"):
         RecordConfig(train_videos=0, test_videos=0)
+
+
+class Corridor:
+    """A world whose frames are grey; how far its agent moves depends on the seed."""
+
+    Config = WorldConfig
+    action_names = ACTION_NAMES
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
+
+    def reset(self, seed: int, actions: Any = None) -> Observation:
+        self._z, self._step = 0.0, float(seed % 7)
+        return self._observe()
+
+    def step(self, action: int) -> Observation:
+        self._z += self._step
+        return self._observe()
+
+    def plan_actions(self, rng: np.random.Generator, num_frames: int) -> Any:
+        return np.full(num_frames, int(self._step) % 3, np.int64)  # known only after a reset
+
+    def close(self) -> None: ...
+
+    def _observe(self) -> Observation:
+        pose = np.array([0, 0, self._z, 0, 0], np.float32)
+        return Observation(frame=np.full((*self.config.size, 3), 99, np.uint8), pose=pose)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorridorConfig(WorldConfig):
+    world = "corridor"
+
+
+@pytest.fixture
+def corridor(monkeypatch: pytest.MonkeyPatch) -> RecordConfig:
+    monkeypatch.setattr("millivid.data_gen.recorder.world_class", lambda name: {"corridor": Corridor}[name])
+    world = CorridorConfig(size=(16, 16))
+    return RecordConfig(world=world, train_videos=3, test_videos=2, test_candidates=5, frames=12, context=4)
+
+
+def test_the_candidates_that_go_farthest_are_the_test(corridor: RecordConfig, tmp_path: Path) -> None:
+    assert record(corridor, tmp_path, processes=1, progress=False) == 0
+    data = ClipDataset(tmp_path)
+    steps = {index: world_seed(0, "test", index) % 7 for index in range(10)}
+    best = sorted(sorted(steps, key=lambda index: (steps[index], index))[-2:])
+    assert data.ids("test") == [f"test_{index:05d}" for index in best]
+    assert data.ids("train") == [f"train_{index:05d}" for index in range(3)]
+    assert data.verify().videos == 5  # and nothing is left of the other candidates
+    assert len(list(tmp_path.rglob("*.*"))) == 5 * 2 + 1
+
+
+def test_a_world_may_plan_the_agents_actions(corridor: RecordConfig, tmp_path: Path) -> None:
+    record(corridor, tmp_path, processes=1, progress=False)
+    for index in range(3):
+        expected = world_seed(0, "train", index) % 7 % 3
+        assert (ClipDataset(tmp_path).actions(f"train_{index:05d}") == expected).all()
+
+
+def test_shards_record_the_same_dataset(corridor: RecordConfig, tmp_path: Path) -> None:
+    record(corridor, tmp_path / "one", processes=1, progress=False)
+    shards = tmp_path / "shards"
+    missing = [record(corridor, shards, processes=1, progress=False, shard=(number, 3)) for number in (2, 0)]
+    assert missing == [9, 4]  # of 13
+    with pytest.raises(DatasetError, match="unfinished"):
+        ClipDataset(shards)
+    assert record(corridor, shards, processes=1, progress=False, shard=(1, 3)) == 0
+    assert digests(shards) == digests(tmp_path / "one")
+    for number in range(3):  # again: nothing to do
+        assert record(corridor, shards, processes=1, progress=False, shard=(number, 3)) == 0
+    assert digests(shards) == digests(tmp_path / "one")
+    with pytest.raises(ValueError, match="shard 3 of 3 does not exist; they are numbered 0 to 2"):
+        record(corridor, shards, progress=False, shard=(3, 3))
+
+
+def test_a_shard_that_finds_the_dataset_finished_meanwhile(
+    corridor: RecordConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(corridor, tmp_path / "one", processes=1, progress=False)
+    choose, shards = recorder._choose, tmp_path / "shards"
+
+    def late(*arguments: Any) -> Any:
+        monkeypatch.setattr(recorder, "_choose", choose)
+        assert record(corridor, shards, processes=1, progress=False, shard=(0, 2)) == 0
+        return choose(*arguments)  # of candidates that are deleted by now
+
+    record(corridor, shards, processes=1, progress=False, shard=(0, 2))
+    monkeypatch.setattr(recorder, "_choose", late)
+    assert record(corridor, shards, processes=1, progress=False, shard=(1, 2)) == 0
+    assert digests(shards) == digests(tmp_path / "one")
+
+
+def test_killed_while_candidates_are_deleted(
+    corridor: RecordConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(corridor, tmp_path / "one", processes=1, progress=False)
+    unlink, out = Path.unlink, tmp_path / "out"
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "test_00000.mp4":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        record(corridor, out, processes=1, progress=False)
+    monkeypatch.undo()
+    monkeypatch.setattr("millivid.data_gen.recorder.world_class", lambda name: {"corridor": Corridor}[name])
+    assert (out / "videos" / "test_00000.mp4").is_file()
+    record(corridor, out, processes=1, progress=False)
+    assert digests(out) == digests(tmp_path / "one")
+
+
+def test_a_video_that_was_deleted_is_made_again(corridor: RecordConfig, tmp_path: Path) -> None:
+    record(corridor, tmp_path, processes=1, progress=False)
+    before = digests(tmp_path)
+    (tmp_path / "videos" / "train_00001.mp4").unlink()
+    record(corridor, tmp_path, processes=1, progress=False)
+    assert digests(tmp_path) == before

@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed(given: Path, tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    with pytest.raises(ChildProcessError, match="an encoding process ended unexpectedly.*run the same command again"):
+    with pytest.raises(ChildProcessError, match="a process ended unexpectedly.*run the same command again"):
         encode(given, out, processes=2)
     killer.join()
     assert not multiprocessing.active_children()

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .agent import draw_actions
-from .trajectory import draw_test_actions
+from .registry import make_config
+from .trajectory import Plan, draw_test_actions
 from .voxel import VoxelConfig
+from .world import WorldConfig
 
 SPLITS = ("train", "test")
-GENERATOR = {"generator": "millivid-data-gen", "generator_version": 1, "world": "voxel"}
-"""What the source of every recording says; another version makes other worlds of the same settings."""
+GENERATOR = "millivid-data-gen"
+"""What the source of every recording says."""
+MOST_VIDEOS = 99_999
+"""Numbers of a world that one dataset and split can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +26,28 @@ class RecordConfig:
     """Settings of a recording.
 
     Attributes:
-        world: settings of the world.
+        world: the world's settings; their class says which world.
         train_videos: number of training videos, each in a world of its own.
         test_videos: number of test videos, in worlds that no training video has.
+        test_candidates: for each test video that is kept so many are recorded; the test split is those in which the agent
+            covers the greatest distance. 10 in the paper.
         frames: frames per video.
-        context: in test videos, frames from ``context`` on stay near the places of the frames before it.
+        context: in test videos, frames from ``context`` on stay near the places of the frames before it (the least Chamfer
+            distances of 100 walks; see `draw_test_actions`).
         seed: of the whole dataset; another seed gives other worlds and other actions.
         fps: frames per second, written into the files.
-        clear_path: keep obstacles off each agent's way, so that every forward frame moves it. Otherwise it is
-            stopped by things now and then.
+        clear_path: tell the world each agent's way, so that the block world keeps obstacles off it and every forward
+            frame moves it. Otherwise it is stopped by things now and then.
         lossless: store frames without loss.
 
     Raises:
         ValueError: a value is out of range.
     """
 
-    world: VoxelConfig = field(default_factory=VoxelConfig)
+    world: WorldConfig = field(default_factory=VoxelConfig)
     train_videos: int = 1000
     test_videos: int = 32
+    test_candidates: int = 10
     frames: int = 256
     context: int = 84
     seed: int = 0
@@ -47,15 +56,19 @@ class RecordConfig:
     lossless: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.world, dict):
-            object.__setattr__(self, "world", VoxelConfig(**self.world))
         for name in ("train_videos", "test_videos", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0; got {getattr(self, name)}")
         if self.train_videos + self.test_videos == 0:
             raise ValueError("train_videos and test_videos are both 0: there is nothing to record; set one of them")
-        if self.train_videos + self.test_videos > 99_999:
-            raise ValueError("at most 99,999 videos fit the numbering; record several datasets with different seeds")
+        if self.test_candidates < 1:
+            raise ValueError(f"test_candidates must be at least 1; got {self.test_candidates}")
+        if max(self.train_videos, self.test_videos * self.test_candidates) > MOST_VIDEOS:
+            raise ValueError(
+                f"at most {MOST_VIDEOS:,} training videos and as many candidates for the test fit the numbering; got "
+                f"{self.train_videos:,} and {self.test_videos * self.test_candidates:,}: record several datasets with "
+                "different seeds"
+            )
         if self.frames < 2 or not 0 < self.context < self.frames:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
         if self.seed >= 2**31:
@@ -64,8 +77,8 @@ class RecordConfig:
             raise ValueError(f"fps must be at least 1; got {self.fps}")
 
     def ids(self) -> dict[str, list[str]]:
-        """Ids per split: ``train_00000``, ..., ``test_00000``, ..."""
-        counts = {"train": self.train_videos, "test": self.test_videos}
+        """Ids of what is recorded per split: ``train_00000``, ..., ``test_00000``, ... (all candidates)."""
+        counts = {"train": self.train_videos, "test": self.test_videos * self.test_candidates}
         return {split: [self.video_id(split, index) for index in range(counts[split])] for split in SPLITS}
 
     @staticmethod
@@ -88,8 +101,7 @@ class RecordConfig:
     def source(self) -> dict[str, Any]:
         """What ``dataset.json`` says about where the videos come from: enough to make them again."""
         settings = asdict(self)
-        world = settings.pop("world")
-        return {**GENERATOR, "world_settings": world, **settings}
+        return {**_generator(self.world), "world_settings": settings.pop("world"), **settings}
 
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> Self:
@@ -98,13 +110,18 @@ class RecordConfig:
         Raises:
             ValueError: it is that of another generator, or its settings are no settings of this version.
         """
-        if (found := {key: source.get(key) for key in GENERATOR}) != GENERATOR:
-            raise ValueError(f"the clips are from {found}; only those of {GENERATOR} can be made again")
-        settings = {key: value for key, value in source.items() if key not in GENERATOR}
+        settings = dict(source)
+        found = {key: settings.pop(key, None) for key in ("generator", "generator_version", "world")}
+        if found["generator"] != GENERATOR:
+            raise ValueError(f"the clips are no recording of {GENERATOR}, so they cannot be made again; record them")
         try:
-            return cls(world=VoxelConfig(**settings.pop("world_settings")), **settings)
+            world = make_config(str(found["world"]), settings.pop("world_settings"))
+            known = _generator(world)
+            if found == known:
+                return cls(world=world, **settings)
         except (KeyError, TypeError) as error:
             raise ValueError(f"the settings of the recording are damaged ({error}); restore dataset.json") from error
+        raise ValueError(f"the clips are from {found}; only those of {known} can be made again")
 
 
 def world_seed(seed: int, split: str, index: int) -> int:
@@ -112,10 +129,18 @@ def world_seed(seed: int, split: str, index: int) -> int:
     return (seed * 100_000 + index) * len(SPLITS) + SPLITS.index(split)
 
 
-def video_actions(config: RecordConfig, split: str, index: int) -> NDArray[np.int64]:
-    """The actions of a video, int64 [frame]; those of test videos come back to where they were."""
+def _generator(world: WorldConfig) -> dict[str, Any]:
+    return {"generator": GENERATOR, "generator_version": world.version, "world": world.world}
+
+
+def video_actions(config: RecordConfig, split: str, index: int, plan: Plan | None = None) -> NDArray[np.int64]:
+    """The actions of a video, int64 [frame]; those of test videos come back to where they were.
+
+    plan: draws an agent's actions, given a generator and a number of frames; None for the LOOPCRAFT agent.
+    """
     rng = np.random.default_rng([config.seed, SPLITS.index(split), index, 7])
     hold = config.world.frames_per_action
+    plan = plan or partial(draw_actions, frames_per_action=hold)
     if split == "test":
-        return draw_test_actions(rng, config.frames, hold, config.context)
-    return draw_actions(rng, config.frames, hold)
+        return draw_test_actions(rng, config.frames, hold, config.context, plan=plan)
+    return plan(rng, config.frames)

@@ -1,9 +1,16 @@
 """Flat-plane paths of action sequences, and the choice of test sequences that come back to where they were."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .agent import FORWARD, LEFT, RIGHT, draw_actions
+
+Plan = Callable[[np.random.Generator, int], NDArray[np.int64]]
+"""Draws an agent's actions for so many frames."""
 
 
 def flat_path(actions: NDArray[np.int64], frames_per_action: int) -> NDArray[np.float64]:
@@ -40,6 +47,11 @@ def chamfer_distance(first: NDArray[np.float64], second: NDArray[np.float64]) ->
     return float(np.sqrt(squared.min(axis=1)).mean() + np.sqrt(squared.min(axis=0)).mean())
 
 
+def distance_covered(positions: NDArray[np.floating[Any]]) -> float:
+    """Length of the way over the ground: the sum of the steps between positions, [frame, axis]."""
+    return float(np.linalg.norm(np.diff(positions.astype(np.float64), axis=0), axis=1).sum())
+
+
 def draw_test_actions(
     rng: np.random.Generator,
     num_frames: int,
@@ -47,10 +59,12 @@ def draw_test_actions(
     context: int,
     candidates: int = 100,
     keep: int = 10,
+    plan: Plan | None = None,
 ) -> NDArray[np.int64]:
     """Actions whose second part stays near the first: one of the ``keep`` best of ``candidates`` drawn sequences.
 
     A sequence's score is the Chamfer distance between its flat path in frames [:context] and [context:]; low is good.
+    plan: draws a sequence of so many frames; None for the LOOPCRAFT agent.
 
     Returns:
         int64 [num_frames].
@@ -62,7 +76,8 @@ def draw_test_actions(
         raise ValueError(f"context must lie in 1..{num_frames - 1} for {num_frames} frames; got {context}")
     if not 1 <= keep <= candidates:
         raise ValueError(f"need 1 <= keep <= candidates; got keep {keep}, candidates {candidates}")
-    drawn = [draw_actions(rng, num_frames, frames_per_action) for _ in range(candidates)]
+    plan = plan or partial(draw_actions, frames_per_action=frames_per_action)
+    drawn = [plan(rng, num_frames) for _ in range(candidates)]
     paths = [flat_path(actions, frames_per_action)[:, :2] for actions in drawn]
     scores = [chamfer_distance(path[:context], path[context:]) for path in paths]
     best = np.argsort(scores, kind="stable")[:keep]

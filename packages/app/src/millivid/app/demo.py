@@ -53,6 +53,7 @@ def run_demo(config: DemoConfig) -> Path | None:
     recording = RecordConfig(
         train_videos=config.train_videos if config.train else 0,
         test_videos=config.test_videos,
+        test_candidates=1,  # quick
         frames=config.context + config.frames,
         context=config.context,
         seed=config.seed,

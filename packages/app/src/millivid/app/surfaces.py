@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from millivid.data import ClipDataset, DatasetError
-from millivid.data_gen import RecordConfig, VoxelWorld
+from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld
 from millivid.data_gen.record_config import GENERATOR
 from millivid.data_gen.recorder import enter_world
 
@@ -20,6 +20,7 @@ class VoxelSurfaces:
     def __init__(self, dataset: ClipDataset) -> None:
         self._dataset = dataset
         self._config = RecordConfig.from_source(dataset.index.source)
+        assert isinstance(self._config.world, VoxelConfig)
         self._world = VoxelWorld(self._config.world)
         self._video: str | None = None
 
@@ -56,7 +57,9 @@ class VoxelSurfaces:
 def surfaces_of(dataset: ClipDataset) -> VoxelSurfaces | None:
     """The surfaces of a dataset's videos; None for clips that this version's block world did not make, or not like that."""
     source = dataset.index.source
-    if any(source.get(key) != value for key, value in GENERATOR.items()):
+    if source.get("generator") != GENERATOR or source.get("world") != VoxelConfig.world:
+        return None
+    if source.get("generator_version") != VoxelConfig.version:
         return None
     recorded = RecordConfig.from_source(source)
     ids = {id for split in recorded.ids().values() for id in split}

@@ -7,6 +7,7 @@ from .import_released import import_released_clips, import_released_latents, rel
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
+from .processes import work_in_processes
 from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
@@ -33,5 +34,6 @@ __all__ = [
     "read_frames_file",
     "read_video",
     "released_splits",
+    "work_in_processes",
     "write_video",
 ]

@@ -287,9 +287,20 @@ class ClipWriter:
             path.stem for path in tables.glob("[!.]*.safetensors")
         }
 
+    def poses(self, video: str) -> NDArray[np.float32]:
+        """Poses of a video that is written, float32 [frame, pose]."""
+        table = TableFile(str(self._table(video)))
+        frames = table.rows("actions")
+        return table.read("poses", (frames, len(self._header["pose_names"])), np.float32, [(0, frames)])
+
+    def splits(self) -> dict[str, list[str]] | None:
+        """Ids per split of a dataset that is finished already, in order; None for one that is not."""
+        value = load_index(self.folder, CLIP_FORMAT)
+        return dict(value["splits"]) if value.get("complete") is True else None
+
     def complete(self) -> bool:
         """Whether the dataset is finished already."""
-        return load_index(self.folder, CLIP_FORMAT).get("complete") is True
+        return self.splits() is not None
 
     def finish(self, splits: Mapping[str, Sequence[str]], progress: Progress = iter) -> Verification:
         """Compare every file with what was written and declare the dataset complete: write the index with these splits.

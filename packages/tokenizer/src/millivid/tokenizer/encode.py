@@ -1,23 +1,17 @@
 """Encode a clip dataset into a latent dataset, on one or many processes; a stopped run goes on where it was."""
 
-import multiprocessing
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.data import ClipDataset, LatentWriter
+from millivid.data import ClipDataset, LatentWriter, work_in_processes
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
 from millivid.training import REQUIRED, ConfigError, check_device, launched_share
@@ -78,6 +72,7 @@ class Encoder:
             tokenizer={"fingerprint": fingerprint(self.tokenizer)},
             source=self.dataset.index.source,
             pose_names=self.dataset.index.pose_names,
+            action_type=self.dataset.index.action_type,
         )
 
     @torch.no_grad()
@@ -120,12 +115,9 @@ def encode_dataset(config: EncodeConfig) -> Path:
                 bar.update(len(encoder.writer.written().intersection(ids)) - bar.n)
                 looked = time.monotonic()
 
-        if processes > 1:
-            _encode_in_processes(config, todo, processes, advance)
-        else:
-            for id in todo:
-                encoder.encode(id)
-                advance()
+        # Here, the encoder at hand will do.
+        prepare = partial(_prepare, config) if processes > 1 else lambda: encoder.encode
+        work_in_processes(prepare, todo, processes, advance)
     missing = len(set(ids) - encoder.writer.written())
     if missing:
         print(
@@ -141,66 +133,6 @@ def encode_dataset(config: EncodeConfig) -> Path:
     return config.out
 
 
-_encoder: Encoder | None = None
-
-
-def _encode_in_processes(config: EncodeConfig, ids: Sequence[str], processes: int, advance: Callable[[], None]) -> None:
-    context = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
-    before = set(multiprocessing.active_children())
-    theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(theirs,))
-    try:
-        with _interrupts_held_back():
-            futures = [pool.submit(_work, config, id) for id in ids]
-        for future in as_completed(futures):
-            future.result()
-            advance()
-        pool.shutdown(wait=True)
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            "an encoding process ended unexpectedly, perhaps for lack of memory. What is encoded is kept: run the same "
-            "command again, with fewer processes if it happens again."
-        ) from error
-    finally:
-        # After an error or Ctrl-C, in the middle of a video: files are whole or not there.
-        for worker in set(multiprocessing.active_children()) - before:
-            worker.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-        ours.close()
-        theirs.close()
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes that are started here never see Ctrl-C, not even while they import; this one sees it afterwards."""
-    in_main = threading.current_thread() is threading.main_thread()
-    interrupts: list[int] = []
-    # The mask is what the new processes inherit; it is the handler that holds this one's interrupts back, since a
-    # signal may come in by any other thread.
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number)) if in_main else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if in_main:
-            signal.signal(signal.SIGINT, before)
-    if interrupts:
-        raise KeyboardInterrupt
-
-
-def _start_worker(parent: Connection) -> None:
+def _prepare(config: EncodeConfig) -> Callable[[str], None]:
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Connection) -> None:
-    parent.poll(None)  # until the other end is closed, by the parent or by its death
-    os._exit(1)
-
-
-def _work(config: EncodeConfig, id: str) -> None:
-    global _encoder
-    if _encoder is None:  # not in the initializer, whose errors are not told to the parent
-        _encoder = Encoder(config)
-    _encoder.encode(id)
+    return Encoder(config).encode
