@@ -2,5 +2,16 @@
 
 from jaxtyping import install_import_hook
 
-MODULES = ("attention", "embedding", "model", "motion", "noise", "objective", "per_token", "tokens", "transformer")
+MODULES = (
+    "actions",
+    "attention",
+    "embedding",
+    "model",
+    "motion",
+    "noise",
+    "objective",
+    "per_token",
+    "tokens",
+    "transformer",
+)
 install_import_hook([f"millivid.diffusion.{name}" for name in MODULES], "beartype.beartype")

@@ -66,12 +66,19 @@ def generate_videos(config: GenerateConfig) -> Path:
             f"context={config.context} is shorter than the {pipeline.num_context_frames} frames that schedule "
             f"{pipeline.schedule.name} reads; use context={pipeline.num_context_frames} or more"
         )
+    model, names = pipeline.model.config, dataset.index.action_names
+    if model.num_actions and (model.action_type, model.num_actions) != (dataset.index.action_type, len(names)):
+        raise ConfigError(
+            f"{config.data} has {len(names)} {dataset.index.action_type} actions, but {config.model} was trained with "
+            f"{model.num_actions} {model.action_type} ones; give clips with those"
+        )
     ways = _ways(config, dataset, ids)
     writer = ClipWriter(
         config.out,
         fps=dataset.index.fps,
         size=dataset.index.size,
         action_names=dataset.index.action_names,
+        action_type=dataset.index.action_type,
         pose_names=dataset.index.pose_names,
         lossless=True,
         source={

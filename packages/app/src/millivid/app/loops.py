@@ -86,6 +86,8 @@ def _motions(dataset: ClipDataset) -> NDArray[np.float64]:
         raise ConfigError(
             f"{dataset.folder} has poses of {list(dataset.index.pose_names)}; loops need {list(POSE_NAMES)}"
         )
+    if dataset.index.action_type != "categorical":
+        raise ConfigError(f"{dataset.folder} has continuous actions; loops need categorical ones, each with its motion")
     ids = dataset.ids()[:MEASURED_VIDEOS]
     actions, poses = [dataset.actions(id) for id in ids], [dataset.poses(id) for id in ids]
     return measure_motions(actions, poses, len(dataset.index.action_names))

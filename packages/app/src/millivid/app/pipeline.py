@@ -60,7 +60,7 @@ class VideoPipeline:
     def generate(
         self,
         frames: Float[Tensor, "batch context 3 h w"],
-        actions: Int[Tensor, "batch frame"],
+        actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"],
         *,
         steps: int = 50,
         guidance: float = 1.0,
@@ -83,7 +83,7 @@ class VideoPipeline:
             store[:, :start] = latent
             stores.append(store)
         missing = planned.buffer_end - end
-        padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing))], dim=1)
+        padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing), *actions.shape[2:])], dim=1)
         sampler = SamplerConfig(steps=steps, guidance=guidance, shift=self.shift)
         for progress in rollout(self.model, stores, planned, padded, sampler, generator):
             if on_step is not None:

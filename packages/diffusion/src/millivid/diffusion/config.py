@@ -11,7 +11,8 @@ class VideoDiTConfig:
     """Sizes and inputs of a level-conditioned video diffusion transformer.
 
     grids: latent grid (height, width) per level, finest first; latent_channels: channels of every latent.
-    num_actions: how many categorical actions condition a frame, 0 for none.
+    num_actions: how many categories an action can be, or how many numbers a continuous one has; 0 for no actions.
+    action_type: whether an action is one of so many categories or a vector.
     odometry: per action the (distance, turn in degrees) of one frame; when given, the pose that follows from the
     actions is an input too (`motion.py`). normalize_latents: standardise latents per level and channel with statistics
     kept beside the weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack"
@@ -25,6 +26,7 @@ class VideoDiTConfig:
     depth: int = 12
     num_heads: int = 12
     num_actions: int = 3
+    action_type: Literal["categorical", "continuous"] = "categorical"
     odometry: tuple[tuple[float, float], ...] | None = None
     normalize_latents: bool = False
     patchify: Literal["linear", "framepack"] = "linear"
@@ -46,6 +48,10 @@ class VideoDiTConfig:
                 f"width {self.width} must be at least 12 and a multiple of num_heads {self.num_heads}; "
                 f"{max(1, round(self.width / self.num_heads)) * self.num_heads} is"
             )
+        if self.action_type not in ("categorical", "continuous"):
+            raise ValueError(f"action_type is {self.action_type!r}; use categorical or continuous")
+        if self.odometry is not None and self.action_type == "continuous":
+            raise ValueError("odometry goes with categorical actions only; leave it out for continuous ones")
         if self.odometry is not None and len(self.odometry) != self.num_actions:
             raise ValueError(
                 f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each"

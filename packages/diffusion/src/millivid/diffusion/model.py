@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from millivid.diffusion.actions import Actions, VectorEmbedding, is_given
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
 from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
@@ -36,7 +37,10 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
             )
         self.time_embedding = TimeEmbedding(width)
         self.level_embedding = nn.Embedding(config.num_levels, width)
-        self.action_embedding = nn.Embedding(config.num_actions, width) if config.num_actions else None
+        self.action_embedding: nn.Embedding | VectorEmbedding | None = None
+        if config.num_actions:
+            embedding = nn.Embedding if config.action_type == "categorical" else VectorEmbedding
+            self.action_embedding = embedding(config.num_actions, width)
         self.pose_embedding = PoseEmbedding(width) if config.odometry is not None else None
         self.blocks = nn.ModuleList(Block(width, config.num_heads) for _ in range(config.depth))
         self.head = Head(width, config.latent_channels)
@@ -59,13 +63,14 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         x: Float[Tensor, "batch token c"],
         t: Float[Tensor, "batch cell"],
         tokens: TokenBatch,
-        action: Int[Tensor, "batch cell"] | None = None,
+        action: Actions | None = None,
         pose: Float[Tensor, "batch cell 3"] | None = None,
     ) -> Float[Tensor, "batch token c"]:
         """Velocity of every token; with FramePack's patchify of the level-0 cells' tokens, and zero at the others.
 
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
-        cell, -1 where there is none; pose: (x, y, heading) per cell, for a model with odometry, read where there is an action.
+        cell, -1 where there is none, or vector per cell, nan where there is none; pose: (x, y, heading) per cell, for a model
+        with odometry, read where there is an action.
         """
         c = self.conditioning(t, tokens.cell_level, action)
         if isinstance(self.patchify, FramePackPatchify):
@@ -74,12 +79,13 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         return self._body(self.patchify(x), c, tokens, action, pose)
 
     def conditioning(
-        self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Int[Tensor, "batch cell"] | None
+        self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Actions | None
     ) -> Float[Tensor, "batch cell width"]:
         """What modulates the tokens of a cell: time, level, and action where there is one."""
         c = self.time_embedding(t) + self.level_embedding(level)
         if self.action_embedding is not None and action is not None:
-            c = c + self.action_embedding(action.clamp(min=0)) * (action >= 0).unsqueeze(-1)
+            known = action.nan_to_num() if action.is_floating_point() else action.clamp(min=0)
+            c = c + self.action_embedding(known) * is_given(action).unsqueeze(-1)
         return c
 
     def _body(
@@ -93,7 +99,7 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         row = tokens.cell_row
         h = h + place
         if self.pose_embedding is not None and pose is not None and action is not None:
-            seen = self.pose_embedding(self._seen_from_targets(pose, tokens)) * (action >= 0).unsqueeze(-1)
+            seen = self.pose_embedding(self._seen_from_targets(pose, tokens)) * is_given(action).unsqueeze(-1)
             h = h + rows_of(seen, row)
         for block in self.blocks:
             h = block(h, c, row, tokens.key_mask)

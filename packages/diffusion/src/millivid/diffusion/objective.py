@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from millivid.diffusion.actions import Actions, withhold
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma, velocity
 from millivid.diffusion.tokens import TokenBatch
@@ -34,7 +35,7 @@ def diffusion_loss(
     model: VideoDiT,
     x: Float[Tensor, "batch token c"],
     tokens: TokenBatch,
-    action: Int[Tensor, "batch cell"] | None,
+    action: Actions | None,
     draws: Draws,
     pose: Float[Tensor, "batch cell 3"] | None = None,
     shift: float = 1.0,
@@ -48,7 +49,7 @@ def diffusion_loss(
     dropped = draws.dropped.unsqueeze(1)
     t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.float())
     if action is not None and drop_actions:
-        action = torch.where(dropped, -1, action)
+        action = withhold(action, dropped)
     alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(t, shift))
     v_hat = model(add_noise(x, draws.eps, alpha, sigma), t, tokens, action, pose)
     squared = (v_hat.float() - velocity(x, draws.eps, alpha, sigma)).square().mean(dim=-1)

@@ -39,8 +39,9 @@ def draw_rollout(
         store[:, :start] = latents[:, :start]
         true.append(latents)
         stores.append(store)
-    actions = torch.zeros(1, planned.buffer_end, dtype=torch.int64, device=device)
-    actions[0, :kept] = torch.from_numpy(dataset.actions(id, 0, kept))
+    known = torch.from_numpy(dataset.actions(id, 0, kept)).to(device)
+    actions = known.new_zeros(1, planned.buffer_end, *known.shape[1:])
+    actions[0, :kept] = known
     sampler = SamplerConfig(steps=STEPS, shift=shift)
     for progress in rollout(model, stores, planned, actions, sampler, torch.Generator(device).manual_seed(0)):
         if progress.finished[1] >= start + FRAMES:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from millivid.diffusion.actions import Actions
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.motion import dead_reckon
 from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
@@ -40,7 +41,7 @@ def denoise(
     eps: Float[Tensor, "batch token c"],
     t: float,
     tokens: TokenBatch,
-    action: Int[Tensor, "batch cell"] | None = None,
+    action: Actions | None = None,
     pose: Float[Tensor, "batch cell 3"] | None = None,
     guidance: float = 1.0,
     shift: float = 1.0,
@@ -71,7 +72,7 @@ def sample_step(
     x: Float[Tensor, "batch token c"],
     eps: Float[Tensor, "batch token c"],
     tokens: TokenBatch,
-    action: Int[Tensor, "batch cell"] | None = None,
+    action: Actions | None = None,
     pose: Float[Tensor, "batch cell 3"] | None = None,
     config: SamplerConfig | None = None,
 ) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
@@ -98,7 +99,7 @@ def rollout(
     model: VideoDiT,
     stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
     plan: Plan,
-    actions: Int[Tensor, "batch frame"] | None = None,
+    actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"] | None = None,
     config: SamplerConfig | None = None,
     generator: torch.Generator | None = None,
     noise: Callable[[int, tuple[int, ...]], Tensor] | None = None,
@@ -107,10 +108,10 @@ def rollout(
     """Run a plan, writing into `stores`, and yield after every step.
 
     stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
-    `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category of
-    every frame up to `plan.buffer_end`, -1 for none. Fresh noise per step comes from `generator`, or from `noise(index,
-    shape)`; or, as in FramePack's released rollout, it lies in `kept_noise` like the latents in `stores`, and a step's
-    targets leave their last estimate there. Raises ValueError for stores or actions that are too short.
+    `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category or
+    vector of every frame up to `plan.buffer_end`, -1 or nan for none. Fresh noise per step comes from `generator`, or from
+    `noise(index, shape)`; or, as in FramePack's released rollout, it lies in `kept_noise` like the latents in `stores`, and a
+    step's targets leave their last estimate there. Raises ValueError for stores or actions that are too short.
     """
     config = config or SamplerConfig()
     short = min(store.shape[1] for store in stores)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from millivid.data import LatentDataset
+from millivid.diffusion.actions import VectorEmbedding
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.objective import Draws, diffusion_loss
@@ -38,7 +40,7 @@ VIDEO_MODEL_FILE = "video_model.json"
 class TrainDiffusionConfig:
     """A video model's training run.
 
-    data: a latent dataset, whose grids and channels the model takes over; out: the run's folder, where `model/` ends
+    data: a latent dataset, whose grids, channels and actions the model takes over; out: the run's folder, where `model/` ends
     up. schedule: the rollout schedule to train for, by name and settings. context_dropout: how often an example sees no
     context and no actions, or still the actions with drop_actions=false. shift: of the noise schedule. tokenizer: a saved
     one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. dry_run: only
@@ -139,12 +141,19 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     ):
         if (asked := getattr(config.model, name)) not in (given, default):
             raise ConfigError(f"model.{name} is {asked}, but the latents in {config.data} have {given}; leave it out")
-    if config.model.num_actions and config.model.num_actions != len(dataset.index.action_names):
+    names, action_type = dataset.index.action_names, dataset.index.action_type
+    if config.model.num_actions not in (0, len(names), VideoDiTConfig.num_actions):
         raise ConfigError(
-            f"model.num_actions is {config.model.num_actions}, but {config.data} has the "
-            f"{len(dataset.index.action_names)} actions {', '.join(dataset.index.action_names)}"
+            f"model.num_actions is {config.model.num_actions}, but {config.data} has the {len(names)} {action_type} "
+            f"actions {', '.join(names)}; leave it out, or set it to 0 for a model without actions"
         )
-    model_config = replace(config.model, grids=dataset.index.grids, latent_channels=dataset.index.channels)
+    model_config = replace(
+        config.model,
+        grids=dataset.index.grids,
+        latent_channels=dataset.index.channels,
+        num_actions=config.model.num_actions and len(names),
+        action_type=action_type,
+    )
     schedule = make_schedule(**config.schedule)  # type: ignore[arg-type]
     chunk = schedule.chunk(model_config.tokens_per_level)
     if not long_enough(dataset, chunk):
@@ -162,6 +171,9 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     if model_config.normalize_latents:
         model.latent_mean.copy_(torch.from_numpy(dataset.index.statistics.mean))
         model.latent_std.copy_(torch.from_numpy(dataset.index.statistics.std))
+    if isinstance(model.action_embedding, VectorEmbedding):
+        of_training = [dataset.actions(id) for id in dataset.ids("train" if "train" in dataset.index.splits else None)]
+        model.action_embedding.measure(torch.from_numpy(np.concatenate(of_training)))
     task = DiffusionTask(model.to(processes.device), dataset, chunk, config, tokenizer)
     if config.dry_run:
         told = describe_run(config, task, config.training, processes)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from millivid.data import LatentDataset
+from millivid.diffusion.actions import Actions
 from millivid.diffusion.motion import dead_reckon
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 from millivid.rollout import Chunk, StepTokens
@@ -25,7 +26,7 @@ class Window:
 
     x: Float[Tensor, "token c"]
     step: int
-    actions: Int[Tensor, " frame"]
+    actions: Int[Tensor, " frame"] | Float[Tensor, "frame action"]
     t: float
     dropped: bool
     seed: int
@@ -41,7 +42,7 @@ class WindowBatch:
     x: Float[Tensor, "batch token c"]
     tokens: TokenBatch
     group: Int[Tensor, " batch"]
-    action: Int[Tensor, "batch cell"]
+    action: Actions
     pose: Float[Tensor, "batch cell 3"] | None
     t: Float[Tensor, " batch"]
     dropped: Bool[Tensor, " batch"]
@@ -110,7 +111,7 @@ class WindowExamples:
             x=torch.stack(x) if tokens.key_mask is None else torch.nn.utils.rnn.pad_sequence(x, batch_first=True),
             tokens=tokens,
             group=torch.tensor([self.chunk.steps[example.step].group for example in examples]),
-            action=actions.gather(1, tokens.cell_frame),
+            action=actions[torch.arange(len(actions)).unsqueeze(1), tokens.cell_frame],
             pose=pose,
             t=torch.tensor([example.t for example in examples], dtype=torch.float32),
             dropped=torch.tensor([example.dropped for example in examples]),
