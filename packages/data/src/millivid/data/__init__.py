@@ -3,6 +3,8 @@
 from .clip import POSE_NAMES, Clip
 from .clips import ClipDataset, ClipIndex, ClipWriter
 from .errors import DatasetError
+from .export import export_webdataset
+from .images import encode_image
 from .import_released import import_released_clips, import_released_latents, released_splits
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latent_writer import LatentWriter
@@ -27,6 +29,8 @@ __all__ = [
     "PyramidFile",
     "Verification",
     "VideoInfo",
+    "encode_image",
+    "export_webdataset",
     "import_released_clips",
     "import_released_latents",
     "measure_statistics",

@@ -37,6 +37,7 @@ def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
         hint = {
             "millivid-clips": "it is a dataset of clips, not of latents",
             "millivid-latents": "it is a dataset of latents, not of clips",
+            "millivid-webdataset": "it is an export of frames for other software",
         }.get(str(found), "give a dataset made by MilliVid")
         raise DatasetError(f'{path}: expected "format": "{expected_format}", found {found!r}; {hint}.')
     if value.get("version") not in READABLE:

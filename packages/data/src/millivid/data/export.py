@@ -1,0 +1,122 @@
+"""Export of single frames as WebDataset tar shards, for people who train elsewhere."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from .atomic import remove_leftovers, replacing, write_json
+from .clips import ClipDataset
+from .errors import DatasetError
+from .images import encode_image
+from .index_file import INDEX_NAME, VERSION, continue_or_refuse
+
+EXPORT_FORMAT = "millivid-webdataset"
+DECODED = 64
+"""Frames that are decoded at a time."""
+
+
+class Progress(Protocol):
+    """Gives the numbers of the shards that it is given, one after the other, and may show how far that is."""
+
+    def __call__(self, shards: Sequence[int], /) -> Iterable[int]:
+        """The numbers themselves."""
+        ...
+
+
+def export_webdataset(
+    dataset: ClipDataset,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    frames_per_shard: int = 10_000,
+    image: Literal["png", "jpg"] = "png",
+    progress: Progress = iter,
+) -> list[Path]:
+    """Write every frame as a sample of tar shards in the WebDataset layout; returns the shards.
+
+    A sample is ``<video>-<frame>.png`` and ``<video>-<frame>.json`` with video, frame, action and pose. Frames come in
+    order, so a training loader has to shuffle. The same dataset gives the same bytes; a stopped export goes on with the
+    shards that are missing.
+
+    Args:
+        dataset: clips.
+        out: the folder of the shards, new, empty, or begun earlier with the same arguments.
+        split: which videos; None for all.
+        frames_per_shard: at most; the last shard may have fewer.
+        image: ``png`` keeps the decoded frames exactly, ``jpg`` takes about a quarter of the space.
+        progress: is given the shards' numbers and gives them back one by one; `tqdm` will do.
+
+    Raises:
+        DatasetError: the folder holds something else, or a video cannot be read.
+        ValueError: frames_per_shard is not positive, or image neither png nor jpg.
+    """
+    if frames_per_shard < 1:
+        raise ValueError(f"frames_per_shard must be at least 1; got {frames_per_shard}")
+    if image not in ("png", "jpg"):
+        raise ValueError(f"image must be png or jpg; got {image!r}")
+    folder, index, name = Path(out), dataset.index, split or "all"
+    videos = {video: dataset.num_frames(video) for video in dataset.ids(split)}
+    if not any(videos.values()):
+        raise DatasetError(f"{dataset.folder} has no frames in split {split!r}; choose one of {sorted(index.splits)}.")
+    header = {
+        "format": EXPORT_FORMAT,
+        "version": VERSION,
+        "split": name,
+        "fps": index.fps,
+        "size": list(index.size),
+        "image": image,
+        "frames_per_shard": frames_per_shard,
+        "action_type": index.action_type,
+        "action_names": list(index.action_names),
+        "pose_names": list(index.pose_names),
+        "videos": videos,
+        "source": dict(index.source),
+    }
+    if continue_or_refuse(folder, header) is None:
+        write_json(folder / INDEX_NAME, {**header, "complete": False, "shards": {}})
+    total = sum(videos.values())
+    starts = range(0, total, frames_per_shard)
+    shards = {folder / f"{name}-{number:06d}.tar": start for number, start in enumerate(starts)}
+    paths = list(shards)
+    for number in progress(range(len(paths))):
+        if not paths[number].is_file():
+            spans = _spans(videos, shards[paths[number]], min(shards[paths[number]] + frames_per_shard, total))
+            _write_shard(paths[number], dataset, spans, image)
+    remove_leftovers(folder)
+    sizes = {path.name: min(frames_per_shard, total - start) for path, start in shards.items()}
+    write_json(folder / INDEX_NAME, {**header, "complete": True, "shards": sizes})
+    return paths
+
+
+def _spans(videos: dict[str, int], start: int, stop: int) -> Iterator[tuple[str, int, int]]:
+    """Frames ``start`` to ``stop`` of all videos after each other: which of which video, some at a time."""
+    for video, frames in videos.items():
+        for first in range(max(start, 0), min(stop, frames), DECODED):
+            yield video, first, min(first + DECODED, stop, frames)
+        start, stop = start - frames, stop - frames
+
+
+def _write_shard(path: Path, dataset: ClipDataset, spans: Iterable[tuple[str, int, int]], image: str) -> None:
+    with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for video, start, stop in spans:
+            clip = dataset.read(video, start, stop)
+            for place, pixels in enumerate(clip.frames):
+                # A sample's name ends at the first dot.
+                key = f"{video.replace('.', '_')}-{start + place:06d}"
+                about = {
+                    "video": video,
+                    "frame": start + place,
+                    "action": clip.actions[place].tolist(),
+                    "pose": clip.poses[place].tolist(),
+                }
+                _add(tar, f"{key}.{image}", encode_image(pixels, image))
+                _add(tar, f"{key}.json", json.dumps(about).encode())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry: Any = tarfile.TarInfo(name)  # owner and time are zero: the same content gives the same bytes
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
