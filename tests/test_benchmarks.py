@@ -100,11 +100,21 @@ def test_the_benchmark_of_training(load: Callable[[str], ModuleType]) -> None:
     assert "| ZeRO 3 | " in zero.table(steps)
 
 
+def test_the_benchmark_of_worlds(load: Callable[[str], ModuleType]) -> None:
+    worlds = load("worlds")
+    results = worlds.run(("voxel",), (32,), frames=6, slow_frames=6, rounds=2)
+    assert [(row["world"], row["size"], row["times_voxel"]) for row in results] == [("voxel", 32, 1.0)]
+    assert results[0]["seconds_per_recorded_frame"] >= results[0]["seconds_per_frame"] > 0
+    assert results[0]["bytes_per_frame"] > 100
+    assert worlds.table(results).count("\n") == 2
+
+
 TABLES = {
     "dit": "packages/diffusion/README.md",
     "kernels": "csrc/README.md",
     "loader": "packages/data/README.md",
     "metrics": "packages/eval/README.md",
+    "worlds": "data_gen/README.md",
     "zero": "packages/training/README.md",
 }
 

@@ -3,12 +3,12 @@
 from .agent import ACTION_NAMES, draw_actions
 from .record_config import RecordConfig
 from .recorder import record
-from .registry import make_world, world_names
+from .registry import make_world, world_class, world_names
 from .trajectory import chamfer_distance, draw_test_actions, flat_path
 from .voxel import Surfaces, VoxelConfig, VoxelWorld
 from .world import Observation, World, WorldConfig
 
 __all__ = [
     "ACTION_NAMES", "Observation", "RecordConfig", "Surfaces", "VoxelConfig", "VoxelWorld", "World", "WorldConfig",
-    "chamfer_distance", "draw_actions", "draw_test_actions", "flat_path", "make_world", "record", "world_names",
+    "chamfer_distance", "draw_actions", "draw_test_actions", "flat_path", "make_world", "record", "world_class", "world_names",
 ]  # fmt: skip

@@ -10,9 +10,11 @@ USAGE = """\
 usage: millivid COMMAND [key=value ...]
 
   demo                 go on from held-out videos, compare: outputs/demo/index.html
-  data generate        record first-person videos of generated worlds
-  data import          the paper's released data   source=DIR out=CLIPS
-  data verify          check a dataset of latents   data=LATENTS
+  data generate        record first-person videos   world=voxel out=CLIPS
+  data import          your own videos as clips     source=DIR out=CLIPS
+  data inspect         what is in it, what is wrong data=CLIPS out=PAGE
+  data verify          is every file as recorded?   data=CLIPS
+  data export          frames as WebDataset shards  data=CLIPS out=SHARDS
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS
   train diffusion      the video model              experiment=tiny_millivid data=LATENTS out=RUN
@@ -26,63 +28,6 @@ With --multirun and hydra/launcher=submitit_slurm a command runs as a job of a c
 """
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataGenerateConfig:
-    """world: name and settings of the world; out: the folder of clips; processes: 0 for one per core.
-
-    The rest is as in `millivid.data_gen.RecordConfig`.
-    """
-
-    out: Path = "???"  # type: ignore[assignment]
-    world: dict[str, Any] = dataclasses.field(default_factory=lambda: {"name": "voxel"})
-    train_videos: int = 400
-    test_videos: int = 16
-    frames: int = 212
-    context: int = 84
-    seed: int = 0
-    fps: int = 20
-    lossless: bool = False
-    processes: int = 0
-
-    def __post_init__(self) -> None:
-        if self.processes < 0:
-            raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
-
-
-def _data_generate(config: DataGenerateConfig) -> Path:
-    from millivid.data_gen import RecordConfig, VoxelConfig, record
-    from millivid.training import ConfigError, build
-
-    world = dict(config.world)
-    if (name := world.pop("name", "voxel")) != "voxel":
-        raise ConfigError(f"there is no world {name!r} that can be recorded; use world=voxel")
-    settings = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    for key in ("out", "processes", "world"):
-        settings.pop(key)
-    recording = RecordConfig(world=build(VoxelConfig, world, "world."), **settings)
-    record(recording, config.out, processes=config.processes or None)
-    return config.out
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataVerifyConfig:
-    """data: a dataset of latents, whose files are counted, measured and hashed."""
-
-    data: Path = "???"  # type: ignore[assignment]
-
-
-def _data_verify(config: DataVerifyConfig) -> None:
-    from functools import partial
-
-    from tqdm import tqdm
-
-    from millivid.data import LatentDataset
-
-    found = LatentDataset(config.data).verify(progress=partial(tqdm, desc="verify", unit="video"))
-    hashed = f"{found.hashes} of them hashed" if found.hashes < found.videos else "all hashed"
-    print(f"{found.videos} videos, {found.frames} frames, {hashed}: as recorded")
-
-
 def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], Any], int]:
     """The config class, the folder of its experiments, what runs it, and how many words name it."""
     match list(words):
@@ -91,13 +36,22 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
 
             return DemoConfig, None, run_demo, 1
         case ["data", "generate", *_]:
-            return DataGenerateConfig, None, _data_generate, 2
+            from millivid.app.generate_data import DataGenerateConfig, generate_data
+
+            return DataGenerateConfig, None, generate_data, 2
         case ["data", "import", *_]:
             from millivid.app.import_data import ImportDataConfig, import_data
 
             return ImportDataConfig, None, import_data, 2
-        case ["data", "verify", *_]:
-            return DataVerifyConfig, None, _data_verify, 2
+        case ["data", "verify" | "inspect" | "export" as verb, *_]:
+            from millivid.app import check_data as check
+
+            config, run = {
+                "verify": (check.DataVerifyConfig, check.verify_data),
+                "inspect": (check.DataInspectConfig, check.inspect_data),
+                "export": (check.DataExportConfig, check.export_data),
+            }[verb]
+            return config, None, run, 2
         case ["train", "tokenizer", *_]:
             from millivid.tokenizer import train as tokenizer_train
 

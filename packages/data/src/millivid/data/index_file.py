@@ -48,6 +48,20 @@ def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
     return dict(value)
 
 
+def dataset_format(folder: str | Path) -> str:
+    """What a dataset folder holds: ``millivid-clips`` or ``millivid-latents``.
+
+    Raises:
+        DatasetError: it holds no dataset, or one of another format.
+    """
+    try:
+        found = json.loads((Path(folder) / INDEX_NAME).read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    value = load_index(Path(folder), found if found in ("millivid-clips", "millivid-latents") else "millivid-clips")
+    return str(value["format"])
+
+
 def require_complete(folder: Path, value: Mapping[str, Any]) -> None:
     """Refuse a dataset that is still being written."""
     if value.get("complete") is not True:
