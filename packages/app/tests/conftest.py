@@ -9,7 +9,7 @@ from millivid.app.cli import main
 
 README = Path(__file__).parents[1] / "README.md"
 SMALLER = {
-    "data": ("train_videos=3", "test_videos=2", "processes=1"),
+    "data": ("train_videos=3", "test_videos=2", "test_candidates=1", "processes=1"),
     "train": ("training.steps=2",),
     "generate": ("steps=2",),
 }

@@ -46,11 +46,12 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
         case ["data", "verify" | "inspect" | "export" as verb, *_]:
             from millivid.app import check_data as check
 
-            config, run = {
+            commands: dict[str, tuple[type, Callable[[Any], Any]]] = {
                 "verify": (check.DataVerifyConfig, check.verify_data),
                 "inspect": (check.DataInspectConfig, check.inspect_data),
                 "export": (check.DataExportConfig, check.export_data),
-            }[verb]
+            }
+            config, run = commands[verb]
             return config, None, run, 2
         case ["train", "tokenizer", *_]:
             from millivid.tokenizer import train as tokenizer_train

@@ -48,6 +48,8 @@ def generate_data(config: DataGenerateConfig) -> Path | None:
     shard = parse_shard(config.shard)
     missing = record(recording, config.out, processes=config.processes or None, shard=shard)
     if missing:
-        print(f"shard {config.shard} is done; {missing} videos are other shards', and who ends last finishes the dataset")
+        print(
+            f"shard {config.shard} is done; {missing} videos are other shards', and who ends last finishes the dataset"
+        )
         return None
     return config.out

@@ -1,11 +1,20 @@
-"""Clips and latents on disk: reading, writing, splits."""
+"""Clips and latents on disk: reading, writing, splits, importing, inspecting, exporting."""
 
-from .clip import POSE_NAMES, Clip
-from .clips import ClipDataset, ClipIndex, ClipWriter
+from .clip import POSE_NAMES, ActionType, Clip
+from .clip_writer import ClipWriter
+from .clips import ClipDataset, ClipIndex
 from .errors import DatasetError
 from .export import export_webdataset
 from .images import encode_image
-from .import_released import import_released_clips, import_released_latents, released_splits
+from .importing import (
+    ImportReport,
+    import_released_clips,
+    import_released_latents,
+    import_videos,
+    released_splits,
+)
+from .index_file import dataset_format
+from .inspection import Inspection, inspect_clips, inspection_text, write_inspection
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
@@ -15,29 +24,9 @@ from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
 
 __all__ = [
-    "POSE_NAMES",
-    "RELEASED_COLUMNS",
-    "Clip",
-    "ClipDataset",
-    "ClipIndex",
-    "ClipWriter",
-    "DatasetError",
-    "LatentDataset",
-    "LatentIndex",
-    "LatentStatistics",
-    "LatentWriter",
-    "PyramidFile",
-    "Verification",
-    "VideoInfo",
-    "encode_image",
-    "export_webdataset",
-    "import_released_clips",
-    "import_released_latents",
-    "measure_statistics",
-    "probe_video",
-    "read_frames_file",
-    "read_video",
-    "released_splits",
-    "work_in_processes",
-    "write_video",
-]
+    "POSE_NAMES", "RELEASED_COLUMNS", "ActionType", "Clip", "ClipDataset", "ClipIndex", "ClipWriter", "DatasetError",
+    "ImportReport", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter", "PyramidFile",
+    "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset", "import_released_clips",
+    "import_released_latents", "import_videos", "inspect_clips", "inspection_text", "measure_statistics", "probe_video",
+    "read_frames_file", "read_video", "released_splits", "work_in_processes", "write_inspection", "write_video",
+]  # fmt: skip

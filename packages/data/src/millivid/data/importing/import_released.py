@@ -15,12 +15,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .clip import Clip
-from .clips import ClipWriter
-from .errors import DatasetError
-from .latent_writer import LatentWriter
-from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
-from .video import probe_video, read_video
+from ..clip import Clip
+from ..clip_writer import ClipWriter
+from ..errors import DatasetError
+from ..latent_writer import LatentWriter
+from ..released import RELEASED_COLUMNS, PyramidFile, read_frames_file
+from ..video import probe_video, read_video
 
 ACTIONS = ("forward", "left", "right")
 Errors = Literal["raise", "skip"]

@@ -1,0 +1,85 @@
+"""The engine's screen: it has fixed sizes, so a frame is cut out of the middle of a larger one and averaged."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCREENS = (
+    (160, 120),
+    (200, 150),
+    (256, 192),
+    (320, 240),
+    (400, 300),
+    (512, 384),
+    (640, 480),
+    (800, 600),
+    (1024, 768),
+    (1280, 960),
+    (1400, 1050),
+    (1600, 1200),
+)
+"""Width and height of the engine's screens with sides of 4 : 3, the proportion whose pixels are known to be square."""
+
+WIDEST_VIEW = 165.0
+"""Greatest angle of view, in degrees, that the engine is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screen:
+    """How a frame is got from the engine.
+
+    Attributes:
+        width, height: the engine's screen in pixels.
+        field_of_view: the engine's horizontal angle of view in degrees.
+        size: (height, width) of the frame.
+        samples: pixels of the screen along each side of a pixel of the frame.
+    """
+
+    width: int
+    height: int
+    field_of_view: float
+    size: tuple[int, int]
+    samples: int
+
+    def frame(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frame, uint8 [height, width, 3], out of the engine's ``picture``: the middle, averaged over boxes."""
+        (rows, columns), k = self.size, self.samples
+        top, left = (self.height - rows * k) // 2, (self.width - columns * k) // 2
+        middle = picture[top : top + rows * k, left : left + columns * k]
+        if k == 1:
+            return middle.copy()
+        lines = np.zeros((rows, columns * k, 3), np.uint16)
+        for row in range(k):
+            lines += middle[row::k]
+        boxes = lines.reshape(rows, columns, k, 3)
+        total = boxes[:, :, 0] + k * k // 2  # rounds to nearest
+        for column in range(1, k):
+            total += boxes[:, :, column]
+        return (total // (k * k)).astype(np.uint8)
+
+
+def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> Screen:
+    """The smallest screen that a frame of ``size`` (height, width), rendered ``samples`` times as large, fits into.
+
+    Raises:
+        ValueError: there is none, or the screen's view would be too wide.
+    """
+    height, width = size
+    for screen_width, screen_height in SCREENS:
+        if width * samples <= screen_width and height * samples <= screen_height:
+            break
+    else:
+        raise ValueError(
+            f"size {size} with samples {samples} needs a screen of {width * samples} x {height * samples} pixels; the "
+            f"engine's largest is {SCREENS[-1][0]} x {SCREENS[-1][1]}: take fewer samples or smaller frames"
+        )
+    tangent = math.tan(math.radians(field_of_view / 2)) * screen_width / (width * samples)
+    view = 2 * math.degrees(math.atan(tangent))
+    if view > WIDEST_VIEW:
+        raise ValueError(
+            f"field_of_view {field_of_view} of frames of size {size} needs a view of {view:.0f} degrees on the "
+            f"engine's screen, which ends at {WIDEST_VIEW:.0f}: take a smaller field of view, wider frames or more samples"
+        )
+    return Screen(width=screen_width, height=screen_height, field_of_view=view, size=size, samples=samples)

@@ -1,0 +1,46 @@
+"""The commands of docs/data.md run as they stand, on fewer videos; the job's settings exist."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from millivid.app.cli import _command, main
+from millivid.app.multirun import expand
+from millivid.data import ClipDataset, write_video
+from millivid.training import load_config
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+FEWER = [
+    "train_videos=2",
+    "test_videos=1",
+    "test_candidates=2",
+    "frames=20",
+    "context=8",
+    "world.size=[64,64]",
+    "processes=1",
+]
+
+
+def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        write_video(tmp_path / "videos" / f"{name}.mp4", np.full((9, 90, 160, 3), len(name) * 40, np.uint8), fps=30)
+    for command in COMMANDS:
+        program, *words = command.split()
+        assert program == "millivid"
+        if "--multirun" in words:
+            jobs = expand([word for word in words if not word.startswith(("--", "hydra"))])
+            assert [job[-1] for job in jobs] == ["shard=0/4", "shard=1/4", "shard=2/4", "shard=3/4"]
+            for job in jobs:
+                cls, conf, _, used = _command(job)
+                assert load_config(cls, job[used:], conf).out == Path("clips")
+            continue
+        if words[:2] == ["data", "generate"]:
+            words = [word for word in words if not word.startswith(("train_videos", "test_videos"))] + FEWER
+        assert main(words) == 0, command
+    assert ClipDataset(tmp_path / "mine").index.size == (64, 64)
+    assert (tmp_path / "page" / "index.html").is_file()

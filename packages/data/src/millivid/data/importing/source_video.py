@@ -1,0 +1,224 @@
+"""Videos from anywhere: which stream, how fast, whether anything is missing; frames one by one, and on an even grid."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from ..errors import DatasetError
+
+SAME_RATE = Fraction(1, 100)
+"""Rates that differ by no more are the same one."""
+JITTER = Fraction(1, 4)
+"""By how much of a frame's duration a frame may be late and still count for the time it was meant for."""
+LONGEST_STILL = 600
+"""A frame shown for more seconds than this is a broken clock, not a still picture."""
+WITH_DURATION = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
+"""Containers that say how long they are; for the others ffmpeg's number is a guess from what is there."""
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceVideo:
+    """What can be known of a video without decoding it.
+
+    Attributes:
+        path: the file.
+        stream: index of the stream that is the video.
+        rate: frames per second, on average.
+        even: frame i is shown at i / rate, whatever the times in the file are: it has none, or is an AVI.
+        aspect: width of a pixel by its height.
+        notes: what was not taken as it is.
+    """
+
+    path: Path
+    stream: int
+    rate: Fraction
+    even: bool
+    aspect: Fraction
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SourceFrame:
+    """A decoded frame: which one it is, counted from 0, and its time in seconds after the first."""
+
+    index: int
+    time: Fraction
+    picture: av.VideoFrame
+
+
+def probe_source(path: Path) -> SourceVideo:
+    """Read a file from end to end without decoding it.
+
+    Raises:
+        DatasetError: no video, a cut-off or damaged file, or no frame rate.
+    """
+    with _opened(path) as container:
+        stream = _choose(container, path)
+        times: list[Fraction] = []
+        count, end = 0, Fraction(0)
+        for packet in container.demux():
+            time = packet.pts if packet.pts is not None else packet.dts
+            if not packet.size:
+                continue
+            if packet.is_corrupt and packet.stream_index == stream.index:
+                raise DatasetError(f"{path}: is damaged or cut off (packet {count} of the video is broken)")
+            if time is not None and packet.time_base:
+                end = max(end, (time + (packet.duration or 0)) * packet.time_base)
+            if packet.stream_index == stream.index:
+                count += 1
+                if time is not None and packet.time_base:
+                    times.append(time * packet.time_base)
+        rate = _rate(path, stream.average_rate or stream.guessed_rate, times, count)
+        if container.duration and container.format.name.split(",")[0] in WITH_DURATION:
+            expected = Fraction((container.start_time or 0) + container.duration, av.time_base)
+            if end < expected - max(Fraction(1, 4), 3 / rate):
+                raise DatasetError(
+                    f"{path}: is cut off: it ends after {float(end):.2f} s, but its header says {float(expected):.2f} s"
+                )
+        notes = []
+        if not container.format.name.startswith("avi") and len(times) < count:
+            notes.append(f"has no times; read as {float(rate):g} frames per second")
+        if container.streams.audio:
+            notes.append("sound left out")
+        others = sum(_is_video(other) for other in container.streams.video) - 1
+        if others:
+            notes.append(
+                f"has {others + 1} video streams; number {stream.index} ({stream.width}x{stream.height}) taken"
+            )
+        return SourceVideo(
+            path=path,
+            stream=stream.index,
+            rate=rate,
+            even=container.format.name == "avi" or len(times) < count,
+            aspect=stream.sample_aspect_ratio or Fraction(1),
+            notes=tuple(notes),
+        )
+
+
+def decode_source(video: SourceVideo) -> Iterator[SourceFrame]:
+    """All frames, one after the other.
+
+    Raises:
+        DatasetError: the file is damaged, holds no frame, or its clock jumps.
+    """
+    index, origin, before = 0, Fraction(0), Fraction(-1)
+    with _opened(video.path) as container:
+        stream = next(stream for stream in container.streams.video if stream.index == video.stream)
+        _prepare(stream)
+        try:
+            for picture in container.decode(stream):
+                if picture.is_corrupt:
+                    raise DatasetError(f"{video.path}: is damaged at frame {index}")
+                shown = index / video.rate
+                if not video.even:
+                    if picture.pts is None or picture.time_base is None:
+                        raise DatasetError(
+                            f"{video.path}: frame {index} has no time; re-encode it, as an MP4 for example"
+                        )
+                    origin = picture.pts * picture.time_base if index == 0 else origin
+                    shown = picture.pts * picture.time_base - origin
+                if shown < before or (index and shown - before > LONGEST_STILL):
+                    raise DatasetError(
+                        f"{video.path}: its clock jumps from {float(before):.2f} s to {float(shown):.2f} s at frame {index}; "
+                        f"re-encode it, as an MP4 for example"
+                    )
+                yield SourceFrame(index=index, time=shown, picture=picture)
+                index, before = index + 1, shown
+        except av.FFmpegError as error:
+            raise DatasetError(
+                f"{video.path}: is damaged at frame {index}, or was cut off there ({error.strerror or error})"
+            ) from error
+    if not index:
+        raise DatasetError(f"{video.path}: holds no frame that can be decoded")
+
+
+def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
+    """The first frame and the shape of its pixels, width by height."""
+    with _opened(path) as container:
+        stream = _choose(container, path)
+        for picture in container.decode(stream):
+            return picture, stream.sample_aspect_ratio or Fraction(1)
+    raise DatasetError(f"{path}: holds no frame that can be decoded")
+
+
+def on_grid(frames: Iterator[tuple[Fraction, Item]], rate: Fraction, fps: Fraction) -> Iterator[tuple[Item, int]]:
+    """How often each frame is shown when pictures are taken ``fps`` times a second: the last one shown at each tick.
+
+    Args:
+        frames: times in seconds, from 0 on and never falling, and what is shown from then on.
+        rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken for it: such a video plays
+            faster or slower by that much, and none of its frames is lost or repeated if they come at an even pace.
+        fps: ticks per second.
+    """
+    scale = rate if abs(rate / fps - 1) <= SAME_RATE else fps
+    slack = JITTER * min(Fraction(1), scale / rate)
+    tick, before, end = 0, None, Fraction(0)
+    pending: list[Item] = []
+    for time, item in frames:
+        first = max(tick, math.ceil(time * scale - slack))
+        for held in pending:
+            yield held, first - tick
+        # How long the last frame is shown, few files say: as long as the one before it, and not longer than most.
+        still = 1 / rate if before is None else min(1 / rate, time - before)
+        tick, pending, before, end = first, [item], time, (time + still) * scale
+    for held in pending:
+        yield held, max(0, math.ceil(end - slack) - tick)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    try:
+        # An absolute path, so that "a:b.mp4" is a file and not a protocol.
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
+            yield container
+    except (
+        av.FFmpegError,
+        UnicodeError,
+        IndexError,
+    ) as error:  # IndexError: PyAV, on streams that only damage brings up
+        why = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: cannot be read as a video ({why}); it is damaged, cut off or no video") from error
+
+
+def _is_video(stream: VideoStream) -> bool:
+    context: VideoCodecContext | None = stream.codec_context
+    return context is not None and not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+
+
+def _choose(container: InputContainer, path: Path) -> VideoStream:
+    streams = [stream for stream in container.streams.video if _is_video(stream)]
+    if not streams:
+        found = "only a cover picture" if container.streams.video else "no video stream"
+        raise DatasetError(f"{path}: holds {found} that can be read")
+    stream = max(
+        streams, key=lambda one: (bool(one.disposition & Disposition.default), one.width * one.height, -one.index)
+    )
+    _prepare(stream)
+    return stream
+
+
+def _prepare(stream: VideoStream) -> None:
+    stream.codec_context.thread_count = 1  # several files at once (shards) bring more than several threads on one
+    stream.codec_context.options = {"err_detect": "explode"}  # else damage is painted over without a word
+
+
+def _rate(path: Path, stated: Fraction | None, times: list[Fraction], count: int) -> Fraction:
+    """Frames per second as the times say; as the header says where some packets seem to hold no frame to show."""
+    span = max(times) - min(times) if len(times) == count and times else Fraction(0)
+    measured = (count - 1) / span if span else None
+    if measured and stated and not SAME_RATE < abs(measured / stated - 1) < Fraction(1, 5):
+        return measured
+    if not (stated or measured):
+        raise DatasetError(f"{path}: has no frame rate; re-encode it, as an MP4 for example")
+    return stated or measured or Fraction(0)

@@ -1,0 +1,127 @@
+"""One source video becomes one clip, or several of equal length, frame by frame."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clip import Clip
+from ..clip_writer import ClipWriter
+from ..errors import DatasetError
+from .frame_fitting import Fit, FrameFitter, picture_notes
+from .side_agreement import Columns, encode_actions, encode_poses
+from .side_tracks import SideData
+from .source_video import SourceFrame, decode_source, on_grid, probe_source
+
+LEAST_FRAMES = 2
+LONG_STILL = 1
+"""Seconds without a new frame that are worth a note, if frames come more often otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What a video became: ids of its clips, how many frames they have, and what was not taken as it was."""
+
+    videos: tuple[str, ...]
+    frames: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """Where clips go and what they are like; as for `import_videos`. scaling: whether a size was asked for."""
+
+    writer: ClipWriter
+    size: tuple[int, int]
+    fit: Fit
+    scaling: bool
+    fps: Fraction
+    frames: int
+    columns: Columns
+
+
+class _Piece:
+    """Frames of a clip to be, in memory once: the array grows in place."""
+
+    def __init__(self, size: tuple[int, int], frames: int) -> None:
+        self.pixels = np.empty((frames or 64, *size, 3), np.uint8)
+        self.indices: list[int] = []
+        self.times: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def append(self, pixels: NDArray[np.uint8], frame: SourceFrame) -> None:
+        if len(self) == len(self.pixels):
+            self.pixels.resize((2 * len(self), *self.pixels.shape[1:]), refcheck=False)
+        self.pixels[len(self)] = pixels
+        self.indices.append(frame.index)
+        self.times.append(float(frame.time))
+
+
+def cut_video(id: str, path: Path, side: SideData, cutting: Cutting) -> Cut:
+    """Write a video's clips.
+
+    Raises:
+        DatasetError: the video is damaged, too short, or does not fit its tables. Pieces may have been written then; they
+            are in no split, and so are deleted when the dataset is finished.
+    """
+    video = probe_source(path)
+    fitter = FrameFitter(path, cutting.size, cutting.fit, scaling=cutting.scaling, aspect=video.aspect)
+    notes, written = list(video.notes), list[str]()
+    piece = _Piece(cutting.size, cutting.frames)
+    total = dropped = repeated = 0
+    last: SourceFrame | None = None
+    still, since = Fraction(0), Fraction(0)
+
+    def write() -> None:
+        rows = [
+            track.rows(np.array(piece.indices), np.array(piece.times)) if track else np.arange(len(piece))
+            for track in (side.actions, side.poses)
+        ]
+        clip = Clip(
+            frames=piece.pixels[: len(piece)],
+            actions=encode_actions(side.actions, cutting.columns, rows[0]),
+            poses=encode_poses(side.poses, cutting.columns, rows[1]),
+        )
+        written.append(f"{id}_{len(written):03d}" if cutting.frames else id)
+        cutting.writer.write(written[-1], clip)
+
+    timed = ((frame.time, frame) for frame in decode_source(video))
+    for frame, ticks in on_grid(timed, video.rate, cutting.fps):
+        if last is None:
+            notes += picture_notes(frame.picture, video.aspect)
+        elif frame.time - last.time > still:
+            still, since = frame.time - last.time, last.time
+        last = frame
+        dropped, repeated = dropped + (ticks == 0), repeated + max(0, ticks - 1)
+        pixels = fitter(frame.picture) if ticks else None
+        for _ in range(ticks):
+            assert pixels is not None
+            if cutting.frames and len(piece) == cutting.frames:
+                write()
+                total, piece = total + len(piece), _Piece(cutting.size, cutting.frames)
+            piece.append(pixels, frame)
+    assert last is not None, "a source without frames is an error of its own"
+    for track in (side.actions, side.poses):
+        if track:
+            track.check_end(last.index + 1, float(last.time), float(1 / video.rate))
+    if total + len(piece) < LEAST_FRAMES:
+        raise DatasetError(f"{path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed")
+    if len(piece) >= LEAST_FRAMES:
+        write()
+        total += len(piece)
+    elif len(piece):
+        notes.append(f"its last frame is left out: a piece has at least {LEAST_FRAMES}")
+    if dropped or repeated:
+        notes.append(
+            f"{float(video.rate):.4g} frames per second on average, shown at {float(cutting.fps):g}: of {last.index + 1} "
+            f"frames {dropped} were dropped, and there are {repeated} repetitions"
+        )
+    if still > max(Fraction(LONG_STILL), 3 / video.rate):
+        notes.append(
+            f"no new frame for {float(still):.2f} s after {float(since):.2f} s: a still picture, or a hole in the file"
+        )
+    return Cut(videos=tuple(written), frames=total, notes=tuple(notes))

@@ -1,0 +1,163 @@
+"""The videos in a folder: which there are, what they are called in a dataset, their splits, and what they have in common."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DatasetError
+from .frame_fitting import display_size
+from .import_released import released_splits
+from .side_tables import TABLE_SUFFIXES
+from .source_video import SAME_RATE, first_frame, probe_source
+
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for line in (
+        "mp4 m4v mov qt mkv mk3d webm avi divx wmv asf flv f4v mpg mpeg mpe mpv m1v m2v vob ts mts m2ts 3gp 3g2 ogv ogm",
+        "mxf dv nut rm rmvb gif apng y4m ivf obu h264 264 h265 265 hevc mjpg mjpeg mj2",
+    )
+    for ending in line.split()
+)
+SPLIT_FOLDERS = frozenset({"train", "test", "val", "valid", "validation"})
+LONGEST_ID = 120
+"""Characters; file systems allow 255 bytes, some of which temporary names and endings take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderVideo:
+    """A video file in a folder.
+
+    Attributes:
+        name: its path in the folder, with "/" on every system.
+        path: where it is.
+        id: what it is called in the dataset.
+        split: the split whose folder it is in, or None if folders are no splits.
+        renamed: why the id is not just the path, or None.
+    """
+
+    name: str
+    path: Path
+    id: str
+    split: str | None
+    renamed: str | None
+
+
+def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path]]:
+    """All videos below a folder, by name, and all tables, by their path in it as it is and in lower case.
+
+    Hidden files and folders are left out; links to folders are followed, but never in a circle.
+
+    Raises:
+        DatasetError: there is no such folder, or no video in it.
+    """
+    if not source.is_dir():
+        what = "is a file; a folder of videos is expected" if source.is_file() else "does not exist; check the path"
+        raise DatasetError(f"{source} {what}")
+    files = sorted(_walk(source), key=lambda path: path.relative_to(source).as_posix())
+    videos = {_name(path, source): path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
+    if not videos:
+        raise DatasetError(
+            f"{source} holds no videos (files that end in .mp4, .mov, .mkv, .webm, .avi, .gif and the like); check the path"
+        )
+    tables = {_name(path, source): path for path in files if path.suffix.lower() in TABLE_SUFFIXES}
+    return _named(videos), {name.casefold(): path for name, path in tables.items()} | tables
+
+
+def video_splits(videos: Sequence[FolderVideo], test_fraction: float) -> dict[str, list[str]]:
+    """Ids per split: the folders', if all videos lie in folders named so, else chosen at random as the release's are."""
+    if videos[0].split is None:
+        return released_splits([video.id for video in videos], test_fraction)
+    splits: dict[str, list[str]] = {"train": [], "test": []}
+    for video in videos:
+        splits.setdefault(str(video.split), []).append(video.id)
+    return {name: sorted(ids) for name, ids in splits.items()}
+
+
+def common_size(videos: Sequence[FolderVideo]) -> tuple[int, int]:
+    """(height, width) of all videos that can be read.
+
+    Raises:
+        DatasetError: two have different ones; it names them.
+    """
+    first: tuple[tuple[int, int], str] | None = None
+    why = ""
+    for video in videos:
+        try:
+            shown = display_size(*first_frame(video.path))
+        except DatasetError as error:  # it is reported when its turn comes
+            why = why or str(error)
+            continue
+        first = first or (shown, video.name)
+        if shown != first[0]:
+            raise DatasetError(
+                f"{first[1]} has frames of {first[0][0]}x{first[0][1]} pixels (height x width), {video.name} of "
+                f"{shown[0]}x{shown[1]}; give size=, and all are made that size"
+            )
+    if first is None:
+        raise DatasetError(f"none of the {len(videos)} videos can be read; the first: {why}")
+    return first[0]
+
+
+def first_rate(videos: Sequence[FolderVideo]) -> tuple[float, str]:
+    """Frames per second of the first video that can be read, a whole number if one is near; and that video."""
+    why = ""
+    for video in videos:
+        try:
+            rate = probe_source(video.path).rate
+        except DatasetError as error:
+            why = why or str(error)
+            continue
+        whole = max(1, round(rate))
+        return float(whole) if abs(rate / whole - 1) <= SAME_RATE else round(float(rate), 3), video.name
+    raise DatasetError(f"none of the {len(videos)} videos can be read; the first: {why}")
+
+
+def _walk(source: Path) -> list[Path]:
+    found: list[Path] = []
+    above: dict[str, frozenset[str]] = {}
+    for folder, folders, files in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        around = above.pop(folder, frozenset())
+        if real in around:  # a link to a folder that it is in
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        above |= {os.path.join(folder, name): around | {real} for name in folders}
+        paths = (Path(folder, name) for name in files if not name.startswith("."))
+        # A link to nothing is reported as a video that cannot be read; pipes and devices are no videos.
+        found += [path for path in paths if path.is_file() or path.is_symlink()]
+    return found
+
+
+def _name(path: Path, source: Path) -> str:
+    # Names that are not UTF-8 would not go into JSON.
+    return os.fsencode(path.relative_to(source).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _named(videos: dict[str, Path]) -> list[FolderVideo]:
+    heads = {name: name.split("/", 1)[0].lower() for name in videos}
+    by_folder = all("/" in name and head in SPLIT_FOLDERS for name, head in heads.items())
+    plain = {name: _plain_id(name.split("/", 1)[1] if by_folder else name) for name in videos}
+    # Case does not count: some file systems know none.
+    taken = Counter(id.casefold() for id in plain.values())
+    named = []
+    for name, path in videos.items():
+        id, renamed = plain[name], None
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+        if taken[id.casefold()] > 1:
+            id, renamed = f"{id[:LONGEST_ID]}-{digest[:8]}", "other videos would have the same name"
+        elif len(id) > LONGEST_ID:
+            id, renamed = f"{id[:LONGEST_ID]}-{digest[:8]}", "the name is too long"
+        named.append(
+            FolderVideo(name=name, path=path, id=id, split=heads[name] if by_folder else None, renamed=renamed)
+        )
+    return named
+
+
+def _plain_id(name: str) -> str:
+    id = re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition(".")[0])
+    return f"_{id[1:]}" if id[0] in ".-" else id
