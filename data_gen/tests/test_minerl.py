@@ -11,8 +11,8 @@ import pytest
 
 from millivid.data_gen import World
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
+from millivid.data_gen.boxes import average_boxes
 from millivid.data_gen.minerl import MinerlConfig, MinerlWorld
-from millivid.data_gen.minerl.world import average_boxes
 from millivid.data_gen.registry import make_config
 
 STEP = 0.2

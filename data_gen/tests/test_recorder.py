@@ -104,7 +104,7 @@ def test_after_a_kill_the_same_call_finishes_with_the_same_bytes(reference: Path
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300  # it may have to compile first
         while not list(out.glob("tables/*.safetensors")) and time.monotonic() < deadline:
             assert process.poll() is None
             time.sleep(0.005)

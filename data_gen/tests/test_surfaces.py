@@ -7,11 +7,11 @@ import pytest
 
 from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld, draw_actions
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
-from millivid.data_gen.voxel.scene import BOX
+from millivid.data_gen.voxel.scene import BOX, FACADE, RIDGE_X, RIDGE_Z
 from millivid.data_gen.voxel.shading import GROUND
 from millivid.data_gen.voxel.surfaces import CELL_BITS, surface_id
 
-FLAT = VoxelConfig(hill_height=0.0, ponds=0.0, landmark_spacing=64.0, tree_spacing=64.0)
+FLAT = VoxelConfig(hill_height=0.0, ponds=0.0, landmark_spacing=64.0, tree_spacing=64.0, building_spacing=0)
 FACINGS = 6
 
 
@@ -140,6 +140,40 @@ def test_front_and_back_of_a_landmark_are_different_surfaces(world: VoxelWorld) 
     assert not ids[0] & ids[1]
 
 
+def test_the_slopes_of_a_roof_are_surfaces_of_their_own(world: VoxelWorld) -> None:
+    """Seen from straight above: each slope at its depth, and no piece of one is a piece of the other."""
+    seen = set()
+    for seed in range(4):
+        world.reset(seed)
+        scene = world.scene
+        for solid in np.flatnonzero((scene.kinds == RIDGE_X) | (scene.kinds == RIDGE_Z))[:6]:
+            x, z, bottom, top, half_x, half_z = (float(value) for value in scene.shapes[solid])
+            along_x = scene.kinds[solid] == RIDGE_X
+            seen.add(along_x)
+            ids = []
+            for side in (-1, 1):
+                eye_x, eye_z = (x + 0.2, z + side * half_z / 2) if along_x else (x + side * half_x / 2, z + 0.2)
+                pose = np.array([eye_x, top + 8, eye_z, 0, 90], np.float32)  # over towers and chimneys
+                middle = world.surfaces(pose)
+                if (middle.ids[31:33, 31:33] // FACINGS >> 3 * CELL_BITS != solid + 1).any():
+                    continue  # a tower is in the way
+                np.testing.assert_allclose(middle.depth[31:33, 31:33], 8 + (top - bottom) / 2, atol=0.15)
+                ids.append(set(middle.ids[31:33, 31:33].ravel().tolist()))
+            assert len(ids) < 2 or not ids[0] & ids[1]
+    assert seen == {True, False}
+
+
+def test_doors_and_windows_are_pieces_of_the_wall(world: VoxelWorld) -> None:
+    world.reset(4)
+    scene = world.scene
+    solid = int(np.flatnonzero(scene.paints >= FACADE)[0])
+    x, z, low, _, _, half_z = (float(value) for value in scene.shapes[solid])
+    surfaces = world.surfaces(np.array([x, low + 2.5, z - half_z - 1, 0, 0], np.float32))
+    middle = surfaces.ids[20:44, 20:44]
+    np.testing.assert_array_equal(middle // FACINGS >> 3 * CELL_BITS, solid + 1)
+    np.testing.assert_array_equal(middle % FACINGS, 4)  # it faces -z
+
+
 @pytest.mark.parametrize("normal", [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)])
 def test_rounding_at_a_cells_border_changes_no_id(normal: tuple[int, int, int]) -> None:
     point = np.where(np.array(normal) == 0, 20.5, 20.0)
@@ -161,7 +195,7 @@ def test_ids_name_one_piece_each() -> None:
 
 def test_the_middle_rays_are_the_renderers() -> None:
     """In a frame without antialiasing, a plain landmark's pixels have its colours and nothing else does."""
-    config = VoxelConfig(antialias=False, shadows=False, ponds=0.0)
+    config = VoxelConfig(antialias=False, shadows=False, ponds=0.0, building_spacing=0)
     plain = VoxelWorld(config)
     pose = plain.reset(6, np.array([FORWARD] * 3)).pose
     before, surfaces = plain.render(pose).astype(int), plain.surfaces(pose)
@@ -177,7 +211,7 @@ def test_a_recordings_source_gives_its_config_again() -> None:
     config = RecordConfig(world=VoxelConfig(size=(32, 32), step=0.2), train_videos=3, test_videos=1, seed=5, frames=90)
     assert RecordConfig.from_source(config.source()) == config
     with pytest.raises(ValueError, match="only those of"):
-        RecordConfig.from_source({**config.source(), "generator_version": 2})
+        RecordConfig.from_source({**config.source(), "generator_version": 99})
     with pytest.raises(ValueError, match="damaged"):
         RecordConfig.from_source({**config.source(), "weather": "rain"})
     assert RecordConfig.split_and_index("test_00017") == ("test", 17)

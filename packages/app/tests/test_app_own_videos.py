@@ -61,6 +61,8 @@ def test_the_whole_way(drives: Path, walk: Path, tmp_path: Path, capsys: pytest.
     assert "loops need" in capsys.readouterr().err
     assert main([*generate.split(), f"data={walk}/clips"]) == 2
     assert "3 categorical actions, but" in capsys.readouterr().err
-    words = f"evaluate generated={tmp_path}/made reference={clips} out={tmp_path}/report metrics=[psnr] context=84 frames=4"
+    words = (
+        f"evaluate generated={tmp_path}/made reference={clips} out={tmp_path}/report metrics=[psnr] context=84 frames=4"
+    )
     assert main([*words.split(), "bounds=[]"]) == 0
     assert "says nothing of the camera's poses" in (tmp_path / "report" / "metrics.md").read_text()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..boxes import average_boxes
 from ..world import Observation
 from .config import MinerlConfig
 from .task import import_minerl, make_environment
@@ -102,11 +103,3 @@ class MinerlWorld:
         pose = np.array([*place, float(stats["yaw"]) % 360.0, float(stats["pitch"])], np.float32)
         pose[3] %= 360  # just below 360 may be 360 in float32
         return Observation(frame=average_boxes(observed["pov"], self.config.factor), pose=pose)
-
-
-def average_boxes(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """The mean over boxes of ``factor`` x ``factor`` pixels, rounded: uint8 [height, width, 3] to a smaller one."""
-    height, width, channels = picture.shape
-    boxes = picture.reshape(height // factor, factor, width // factor, factor, channels)
-    total = boxes.sum((1, 3), dtype=np.uint32)
-    return ((total + factor * factor // 2) // (factor * factor)).astype(np.uint8)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..boxes import average_boxes
+
 SCREENS = (
     (160, 120),
     (200, 150),
@@ -45,19 +47,9 @@ class Screen:
 
     def frame(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The frame, uint8 [height, width, 3], out of the engine's ``picture``: the middle, averaged over boxes."""
-        (rows, columns), k = self.size, self.samples
-        top, left = (self.height - rows * k) // 2, (self.width - columns * k) // 2
-        middle = picture[top : top + rows * k, left : left + columns * k]
-        if k == 1:
-            return middle.copy()
-        lines = np.zeros((rows, columns * k, 3), np.uint16)
-        for row in range(k):
-            lines += middle[row::k]
-        boxes = lines.reshape(rows, columns, k, 3)
-        total = boxes[:, :, 0] + k * k // 2  # rounds to nearest
-        for column in range(1, k):
-            total += boxes[:, :, column]
-        return (total // (k * k)).astype(np.uint8)
+        height, width = (side * self.samples for side in self.size)
+        top, left = (self.height - height) // 2, (self.width - width) // 2
+        return average_boxes(picture[top : top + height, left : left + width], self.samples)
 
 
 def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> Screen:

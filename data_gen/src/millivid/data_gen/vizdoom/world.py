@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..hop import hop_heights
 from ..world import Observation
 from .config import VizdoomConfig
 from .engine import Engine, import_vizdoom
@@ -15,9 +16,7 @@ from .planner import plan_decisions
 from .screen import choose_screen
 from .wad import maze_wad
 
-HOP = (0.0, 0.42, 0.7532, 1.0013, 1.1661, 1.2492, 1.2492, 1.1707, 1.0156, 0.7850, 0.4807, 0.1045)
-"""Height over the floor of an agent that holds the jump key, in blocks, frame by frame: Minecraft's jump at 20 frames
-per second, with a start of 0.42 blocks per frame, 0.08 less each frame, times 0.98."""
+HOP = hop_heights()
 
 LONGEST_MOVE = 0.2
 """Longer moves are checked for walls at places in between, this far apart in blocks at most."""

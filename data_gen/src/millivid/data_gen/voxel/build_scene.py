@@ -1,17 +1,25 @@
-"""From a seed to a world: terrain, then landmarks, then trees, then the lists that the ray caster walks through."""
+"""From a seed to a world: houses, terrain, landmarks, trees, light, and the lists that the ray caster walks through."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .biomes import make_biomes
+from .climates import CLIMATES
 from .config import VoxelConfig
+from .daylight import draw_hour, make_daylight, make_fixed_daylight, make_skyline
+from .houses import add_house, draw_houses
 from .jit import compiled
-from .landmarks import Solids, add_landmark, add_tree, choose_places
+from .landmarks import add_landmark
+from .plants import add_plant, add_tree
 from .raycast import SHADOW_TEXELS, bake_shadows
 from .scene import Scene
-from .terrain import make_sky, make_skyline, make_terrain
+from .solids import Solids, choose_places
+from .terrain import make_terrain
 
 LANDMARK_REACH = 2.1
 TREE_REACH = 0.8
+JUMP_REACH = 1.5
+"""Added for an agent who jumps: its head comes up to the crowns."""
 
 
 def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Scene:
@@ -22,30 +30,54 @@ def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Sc
         config: settings.
         path: [point, 2], x and z of places that have to stay free; at least one point.
     """
-    rng = np.random.default_rng([seed, 1])
-    terrain = make_terrain(rng, config, path)
+    # Streams of their own, so that what one setting adds leaves the rest of the world as it was.
+    rng, biome_rng, house_rng, plant_rng, hour_rng = (np.random.default_rng([seed, stream]) for stream in range(1, 6))
     size = config.world_size
+    biomes = make_biomes(biome_rng, size, config.biome_size) if config.biome_size else None
+    houses = draw_houses(house_rng, config, path)
+    terrain = make_terrain(rng, config, path, biomes, houses)
     solids = Solids()
-    num_landmarks = int(size**2 / config.landmark_spacing**2)
-    num_trees = int(size**2 / config.tree_spacing**2)
-    taken = np.zeros((num_landmarks + num_trees, 3))
-    count = 0
-    for most, reach, spacing, add in (
-        (num_landmarks, LANDMARK_REACH, 0.8 * config.landmark_spacing, add_landmark),
-        (num_trees, TREE_REACH, 0.5 * config.tree_spacing, add_tree),
-    ):
-        places = rng.uniform(0, size, (4 * most, 2))
-        begun = count
-        count = choose_places(places, reach, spacing, path, config.path_clearance, terrain.water, taken, begun, most)
+    for house in houses:
+        i, j = int(house.x), int(house.z)
+        add_house(solids, house_rng, house, float(terrain.ground[i, j]), CLIMATES[terrain.climate[i, j]])
+    num_landmarks, num_trees = (int(size**2 / spacing**2) for spacing in (config.landmark_spacing, config.tree_spacing))
+    taken = np.zeros((len(houses) + num_landmarks + 2 * num_trees, 3))
+    taken[: len(houses)] = [(house.x, house.z, house.reach) for house in houses] if houses else 0.0
+
+    def place(places: NDArray[np.float64], reach: float, spacing: float, begun: int, most: int) -> int:
+        return choose_places(places, reach, spacing, path, config.path_clearance, terrain.water, taken, begun, most)
+
+    places = rng.uniform(0, size, (4 * num_landmarks, 2))
+    count = place(places, LANDMARK_REACH, 0.8 * config.landmark_spacing, len(houses), num_landmarks)
+    for x, z, _ in taken[len(houses) : count]:
+        add_landmark(solids, rng, float(x), float(z), float(terrain.ground[int(x), int(z)]))
+    reach, begun = TREE_REACH + (JUMP_REACH if config.jump else 0.0), count
+    places = rng.uniform(0, size, (4 * num_trees, 2))
+    if biomes is None:
+        count = place(places, reach, 0.5 * config.tree_spacing, begun, num_trees)
         for x, z, _ in taken[begun:count]:
-            add(solids, rng, float(x), float(z), float(terrain.ground[int(x), int(z)]))
+            add_tree(solids, rng, float(x), float(z), float(terrain.ground[int(x), int(z)]))
+    else:
+        places = plant_rng.uniform(0, size, (12 * num_trees, 2))
+        growth = np.array([climate.growth for climate in CLIMATES])[terrain.climate]
+        places = places[plant_rng.random(len(places)) < growth[places[:, 0].astype(int), places[:, 1].astype(int)]]
+        count = place(places, reach, 0.4 * config.tree_spacing, begun, 2 * num_trees)
+        for x, z, _ in taken[begun:count]:
+            i, j = int(x), int(z)
+            climate = CLIMATES[terrain.climate[i, j]]
+            add_plant(solids, plant_rng, float(x), float(z), float(terrain.ground[i, j]), climate)
     shapes = np.asarray(solids.shapes, np.float32).reshape(-1, 6)
     cell_start, cell_solids = list_cells(shapes, size)
     highest = max(float(terrain.ground.max()), float(shapes[:, 3].max(initial=0.0)))
     kinds = np.asarray(solids.kinds, np.int32)
     ceiling = highest + 0.01
+    skyline = make_skyline(rng)
+    if config.fixed_sun:
+        daylight = make_fixed_daylight(rng)
+    else:
+        daylight = make_daylight(draw_hour(hour_rng) if config.time_of_day is None else config.time_of_day)
     if config.shadows:
-        lit = bake_shadows(ceiling, terrain.ground, kinds, shapes, cell_start, cell_solids)
+        lit = bake_shadows(daylight.light[0], ceiling, terrain.ground, kinds, shapes, cell_start, cell_solids)
     else:
         lit = np.ones((SHADOW_TEXELS * size, SHADOW_TEXELS * size), np.float32)
     return Scene(
@@ -62,8 +94,9 @@ def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Sc
         cell_start=cell_start,
         cell_solids=cell_solids,
         ceiling=np.asarray([ceiling], np.float32),
-        skyline=make_skyline(rng),
-        sky=make_sky(rng),
+        skyline=skyline,
+        sky=daylight.sky,
+        light=daylight.light,
     )
 
 

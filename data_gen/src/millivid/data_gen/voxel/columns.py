@@ -5,10 +5,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .intersect import intersect
+from .column_hits import CELL_BITS, SKY_KEY, SOLID_KEY, TOP_KEY, list_solids, meet_ground, meet_solid
 from .jit import compiled
-from .scene import Scene
-from .shading import GROUND, NOTHING, ground_colour, sky_colour, skyline_crest, solid_colour
+from .scene import ABOVE, PLAIN, Scene
+from .shading import ground_colour, paint_at, sky_colour, skyline_crest, solid_colour
+
+MOUNTAIN_KEY = SKY_KEY - 2
+"""A key besides those of `column_hits`: the far mountains."""
 
 
 @compiled
@@ -25,137 +28,95 @@ def render_columns(
 ) -> None:
     """Fill ``frame``, uint8 [height, width, 3], with the level view from (x, y, z); angles in radians.
 
-    Gives what `render_rays` gives with pitch 0, about ten times as fast: the grid is walked once per column of rays,
-    and a solid is tried once per column, for the rows only that its height can reach.
+    Gives what `render_rays` gives with pitch 0, many times as fast: the grid is walked once per column of rays, a solid
+    is tried once per column, and samples of a pixel that show the same thing are shaded once, at their mean.
     """
+    # Taken apart once: reading a named tuple inside the loops would count references to its arrays.
     ground, colour, water, lit = scene.ground, scene.colour, scene.water, scene.lit
     kinds, shapes, paints, colours, period = scene.kinds, scene.shapes, scene.paints, scene.colours, scene.period
-    cell_start, cell_solids, skyline, sky = scene.cell_start, scene.cell_solids, scene.skyline, scene.sky
+    skyline, sky, light = scene.skyline, scene.sky, scene.light
     size = ground.shape[0]
     height, width = frame.shape[0], frame.shape[1]
-    rows = height * samples
+    rows, area = height * samples, samples * samples
     scale = math.tan(field_of_view / 2) / (width / 2)
-    rise = np.empty(rows)  # dy of each row, from the bottom up
-    for row in range(rows):
-        rise[row] = ((row + 0.5) / samples - height / 2) * scale
-    tried = np.full(kinds.shape[0], -1, np.int32)
-    depth = np.empty(rows)
-    found = np.empty(rows, np.int32)
-    normals = np.empty((rows, 3))
-    sums = np.zeros((height, width, 3))
-    for column in range(width * samples):
-        right = ((column + 0.5) / samples - width / 2) * scale
-        # Ahead at yaw 0 is +z, right is -x; yaw grows to the right.
-        dx = -math.sin(yaw) - right * math.cos(yaw)
-        dz = math.cos(yaw) - right * math.sin(yaw)
-        flat = math.sqrt(dx * dx + dz * dz)
-        limit = far / flat
+    rise = (np.arange(rows) + 0.5) * (scale / samples) - height / 2 * scale  # dy of each row, from the bottom up
+    inverse = 1.0 / rise
+    spans = np.empty((kinds.shape[0], 3), np.int64)
+    num_solids = list_solids(x, z, yaw, scale * width / 2, far, width * samples, kinds, shapes, spans)
+    depth, keys = np.empty((rows, samples)), np.empty((rows, samples), np.int64)
+    shares = 1.0 / np.arange(area + 1)
+    pixel_depth, pixel_keys = depth.ravel(), keys.ravel()  # views: a pixel's samples lie together
+    for pixel in range(width):
+        for sub in range(samples):
+            dx, dz, flat = _way(pixel + (sub + 0.5) / samples, yaw, width, scale)
+            crest = skyline_crest(dx, dz, skyline) * flat
+            meet_ground(x, y, z, dx, dz, far / flat, rise, inverse, ground, sub, depth, keys)
+            column = pixel * samples + sub
+            for item in range(num_solids):
+                solid = spans[item, 0]
+                if spans[item, 1] <= column <= spans[item, 2]:
+                    meet_solid(solid, x, y, z, dx, dz, rise, inverse, kinds[solid], shapes, sub, depth, keys)
+            # Say more exactly what is seen, so that equal keys mean an equal colour, but for light and fog.
+            for row in range(rows):
+                key, t = keys[row, sub], depth[row, sub]
+                if key == SKY_KEY:
+                    if max(rise[row], 0.0) < crest:
+                        keys[row, sub] = MOUNTAIN_KEY
+                elif key == TOP_KEY:
+                    i, j = math.floor(x + t * dx), math.floor(z + t * dz)
+                    i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
+                    keys[row, sub] = ((i << CELL_BITS) + j) * 8 + ABOVE
+                elif key >= SOLID_KEY:
+                    solid, face = (key - SOLID_KEY) >> 5, (key >> 2) & 7
+                    if paints[solid] != PLAIN:
+                        hit_x, hit_y, hit_z = x + t * dx, y + t * rise[row], z + t * dz
+                        keys[row, sub] += paint_at(paints[solid], face, hit_x, hit_y, hit_z, solid, shapes, period)
+        dx, dz, flat = _way(pixel + 0.5, yaw, width, scale)
         crest = skyline_crest(dx, dz, skyline)
-        depth[:] = limit
-        found[:] = NOTHING
-        i, j = math.floor(x), math.floor(z)
-        step_i, step_j = (1 if dx > 0 else -1), (1 if dz > 0 else -1)
-        delta_i = abs(1.0 / dx) if dx != 0.0 else 1e30
-        delta_j = abs(1.0 / dz) if dz != 0.0 else 1e30
-        next_i = ((i + 1 - x) if dx > 0 else (x - i)) * delta_i if dx != 0.0 else 1e30
-        next_j = ((j + 1 - z) if dz > 0 else (z - j)) * delta_j if dz != 0.0 else 1e30
-        entry, across_i = 0.0, False
-        open_row = 0  # rows below it have met the ground
-        while entry < limit and open_row < rows:
-            leave = min(next_i, next_j)
-            ci, cj = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
-            if ci == i and cj == j:
-                cell = i * size + j
-                for item in range(cell_start[cell], cell_start[cell + 1]):
-                    solid = cell_solids[item]
-                    if tried[solid] == column:
-                        continue
-                    tried[solid] = column
-                    first, last = row_span(shapes, solid, x, y, z, dx, dz, rise, scale, samples)
-                    for row in range(first, last):
-                        t, nx, ny, nz = intersect(kinds[solid], shapes, solid, x, y, z, dx, rise[row], dz)
-                        if t < depth[row]:
-                            depth[row], found[row] = t, solid
-                            normals[row, 0], normals[row, 1], normals[row, 2] = nx, ny, nz
-            drop = ground[ci, cj] - y
-            while open_row < rows and entry > 0.0 and entry * rise[open_row] < drop:
-                if entry < depth[open_row]:
-                    depth[open_row], found[open_row] = entry, GROUND
-                    normals[open_row, 0] = -float(step_i) if across_i else 0.0
-                    normals[open_row, 1] = 0.0
-                    normals[open_row, 2] = 0.0 if across_i else -float(step_j)
-                open_row += 1
-            while open_row < rows and rise[open_row] < 0.0 and leave * rise[open_row] < drop:
-                t = drop / rise[open_row]
-                if t < depth[open_row]:
-                    depth[open_row], found[open_row] = t, GROUND
-                    normals[open_row, 0], normals[open_row, 1], normals[open_row, 2] = 0.0, 1.0, 0.0
-                open_row += 1
-            across_i = next_i < next_j
-            entry = leave
-            if across_i:
-                i += step_i
-                next_i += delta_i
-            else:
-                j += step_j
-                next_j += delta_j
-        pixel = column // samples
-        for row in range(rows):
-            t, up = depth[row], rise[row]
-            nx, ny, nz = normals[row, 0], normals[row, 1], normals[row, 2]
-            part = t * flat / far
-            if found[row] == NOTHING:
-                r, g, b = sky_colour(up / flat, crest, sky)
-            elif found[row] == GROUND:
-                r, g, b = ground_colour(
-                    x + t * dx, z + t * dz, nx, ny, nz, up / flat, part, ground, colour, water, lit, sky
-                )
-            else:
-                r, g, b = solid_colour(found[row], y + t * up, nx, ny, nz, part, shapes, paints, colours, period, sky)
-            line = height - 1 - row // samples
-            sums[line, pixel, 0] += r
-            sums[line, pixel, 1] += g
-            sums[line, pixel, 2] += b
-    weight = 255.0 / (samples * samples)
-    for line in range(height):
-        for pixel in range(width):
-            for channel in range(3):
-                frame[line, pixel, channel] = int(min(max(weight * sums[line, pixel, channel], 0.0), 255.0) + 0.5)
+        per_flat, per_far = 1.0 / flat, flat / far
+        for line in range(height):
+            start = (height - 1 - line) * area
+            up = (height / 2 - line - 0.5) * scale
+            red, green, blue = 0.0, 0.0, 0.0
+            sample, done, left = 0, 0, area  # done has a bit for each of the pixel's samples
+            while left > 0:
+                while (done >> sample) & 1:
+                    sample += 1
+                key, t, count = pixel_keys[start + sample], 0.0, 0
+                for other in range(area):
+                    same = pixel_keys[start + other] == key
+                    done |= same << other
+                    t += pixel_depth[start + other] if same else 0.0
+                    count += same
+                left -= count
+                t *= shares[count]
+                hit_x, hit_y, hit_z, part = x + t * dx, y + t * up, z + t * dz, t * per_far
+                if key < 0:
+                    r, g, b = sky_colour(
+                        dx * per_flat, up * per_flat, dz * per_flat, key == MOUNTAIN_KEY, crest, sky, light
+                    )
+                elif key < SOLID_KEY:
+                    i, j = key >> (CELL_BITS + 3), (key >> 3) & ((1 << CELL_BITS) - 1)
+                    r, g, b = ground_colour(
+                        i, j, hit_x, hit_z, key & 7, up * per_flat, part, colour, water, lit, sky, light
+                    )
+                else:
+                    solid, face = (key - SOLID_KEY) >> 5, (key >> 2) & 7
+                    r, g, b = solid_colour(
+                        solid, key & 3, face, hit_x, hit_y, hit_z, part, kinds, shapes, colours, sky, light
+                    )
+                red, green, blue = red + count * r, green + count * g, blue + count * b
+            weight = 255.0 / area
+            frame[line, pixel, 0] = int(min(max(weight * red, 0.0), 255.0) + 0.5)
+            frame[line, pixel, 1] = int(min(max(weight * green, 0.0), 255.0) + 0.5)
+            frame[line, pixel, 2] = int(min(max(weight * blue, 0.0), 255.0) + 0.5)
 
 
 @compiled
-def row_span(
-    shapes: NDArray[np.float32],
-    solid: int,
-    x: float,
-    y: float,
-    z: float,
-    dx: float,
-    dz: float,
-    rise: NDArray[np.float64],
-    scale: float,
-    samples: int,
-) -> tuple[int, int]:
-    """Rows [first, last) of a column of rays that can meet the solid's bounding box; empty if the column misses it."""
-    near, far = 0.0, 1e30
-    for axis in range(2):
-        offset, direction = (shapes[solid, 0] - x, dx) if axis == 0 else (shapes[solid, 1] - z, dz)
-        half = shapes[solid, 4 + axis]
-        if direction == 0.0:
-            if abs(offset) > half:
-                return 0, 0
-            continue
-        first, second = (offset - half) / direction, (offset + half) / direction
-        near, far = max(near, min(first, second)), min(far, max(first, second))
-    if near >= far:
-        return 0, 0
-    near = max(near, 1e-6)
-    low, high = shapes[solid, 2] - y, shapes[solid, 3] - y
-    lowest = low / (near if low < 0 else far)
-    highest = high / (near if high > 0 else far)
-    rows = rise.shape[0]
-    # Row of a rise: rise = ((row + 0.5) / samples - height / 2) * scale; one more on both sides against rounding.
-    per_row = scale / samples
-    first_row = math.floor((lowest - rise[0]) / per_row)
-    last_row = math.ceil((highest - rise[0]) / per_row) + 1
-    return int(max(min(first_row, rows), 0)), int(max(min(last_row, rows), 0))
+def _way(across: float, yaw: float, width: int, scale: float) -> tuple[float, float, float]:
+    """Horizontal direction of the rays ``across`` pixels from the left, and its length."""
+    right = (across - width / 2) * scale
+    # Ahead at yaw 0 is +z, right is -x; yaw grows to the right.
+    dx, dz = -math.sin(yaw) - right * math.cos(yaw), math.cos(yaw) - right * math.sin(yaw)
+    dx, dz = dx or 1e-12, dz or 1e-12  # so that there is no division by zero
+    return dx, dz, math.sqrt(dx * dx + dz * dz)

@@ -1,4 +1,4 @@
-"""Where a ray enters a solid, and the surface normal there."""
+"""Where a ray enters a solid, through which face, and the surface normal there."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .jit import compiled
-from .scene import BOX, CONE, CYLINDER, SPHERE
+from .scene import ABOVE, BELOW, BOX, CONE, CYLINDER, EAST, NORTH, PYRAMID, RIDGE_X, RIDGE_Z, ROUND, SOUTH, SPHERE, WEST
 
 MISS = 1e30
 
@@ -22,41 +22,87 @@ def intersect(
     dx: float,
     dy: float,
     dz: float,
-) -> tuple[float, float, float, float]:
-    """Distance along the ray from the origin o in direction d to a solid (`MISS`: none), and the normal."""
+) -> tuple[float, int]:
+    """Distance along the ray from the origin o in direction d to a solid (`MISS`: none), and the face."""
     px, pz = ox - shapes[solid, 0], oz - shapes[solid, 1]
     bottom, top, half_x, half_z = shapes[solid, 2], shapes[solid, 3], shapes[solid, 4], shapes[solid, 5]
     if kind == BOX:
         return _box(px, oy, pz, dx, dy, dz, bottom, top, half_x, half_z)
+    if kind == CYLINDER:
+        return _cylinder(px, oy, pz, dx, dy, dz, bottom, top, half_x)
+    return intersect_slanting(kind, px, oy, pz, dx, dy, dz, bottom, top, half_x, half_z)
+
+
+@compiled
+def intersect_slanting(
+    kind: int,
+    px: float,
+    py: float,
+    pz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    bottom: float,
+    top: float,
+    half_x: float,
+    half_z: float,
+) -> tuple[float, int]:
+    """`intersect` for kinds whose outline changes with height; p is the origin less the centre's x and z."""
     if kind == SPHERE:
         # Squash the ray so that the ellipsoid becomes a ball.
         centre, half_y = (bottom + top) / 2, (top - bottom) / 2
-        ax, ay, az = px / half_x, (oy - centre) / half_y, pz / half_z
+        ax, ay, az = px / half_x, (py - centre) / half_y, pz / half_z
         bx, by, bz = dx / half_x, dy / half_y, dz / half_z
         a, b, c = bx * bx + by * by + bz * bz, ax * bx + ay * by + az * bz, ax * ax + ay * ay + az * az - 1
         root = b * b - a * c
         if root <= 0 or c < 0:
-            return MISS, 0.0, 0.0, 0.0
+            return MISS, ROUND
         t = (-b - math.sqrt(root)) / a
-        if t <= 0:
-            return MISS, 0.0, 0.0, 0.0
-        nx, ny, nz = (ax + t * bx) / half_x, (ay + t * by) / half_y, (az + t * bz) / half_z
-        norm = 1 / math.sqrt(nx * nx + ny * ny + nz * nz)
-        return t, nx * norm, ny * norm, nz * norm
-    if kind == CYLINDER:
-        return _cylinder(px, oy, pz, dx, dy, dz, bottom, top, half_x)
+        return (t if t > 0 else MISS), ROUND
     if kind == CONE:
-        return _cone(px, oy, pz, dx, dy, dz, bottom, top, half_x)
-    return _pyramid(px, oy, pz, dx, dy, dz, bottom, top, half_x, half_z)
+        return _cone(px, py, pz, dx, dy, dz, bottom, top, half_x)
+    return _roof(px, py, pz, dx, dy, dz, bottom, top, half_x, half_z, kind != RIDGE_X, kind != RIDGE_Z)
+
+
+@compiled
+def normal(
+    kind: int, shapes: NDArray[np.float32], solid: int, face: int, x: float, y: float, z: float
+) -> tuple[float, float, float]:
+    """The outward unit normal of a solid's face at a point of it."""
+    bottom, top, half_x, half_z = shapes[solid, 2], shapes[solid, 3], shapes[solid, 4], shapes[solid, 5]
+    height = top - bottom
+    if face == ROUND:
+        nx, ny, nz = x - shapes[solid, 0], 0.0, z - shapes[solid, 1]
+        if kind == SPHERE:
+            half_y = height / 2
+            nx, ny, nz = nx / half_x**2, (y - bottom - half_y) / half_y**2, nz / half_z**2
+        elif kind == CONE:
+            ny = math.sqrt(nx * nx + nz * nz) * half_x / height
+        norm = 1 / math.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
+        return nx * norm, ny * norm, nz * norm
+    nx, ny, nz = axis(face)
+    if (face <= EAST and kind in (PYRAMID, RIDGE_Z)) or (face >= SOUTH and kind in (PYRAMID, RIDGE_X)):
+        half = half_x if face <= EAST else half_z
+        norm = 1 / math.sqrt(height * height + half * half)
+        return nx * height * norm, half * norm, nz * height * norm
+    return nx, ny, nz
+
+
+@compiled
+def axis(face: int) -> tuple[float, float, float]:
+    """The direction that a face's name means; up for `ROUND`."""
+    if face <= EAST:
+        return 2.0 * face - 1.0, 0.0, 0.0
+    if face in (SOUTH, NORTH):
+        return 0.0, 0.0, 2.0 * face - 9.0
+    return 0.0, (-1.0 if face == BELOW else 1.0), 0.0
 
 
 @compiled
 def _box(
     px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, hx: float, hz: float
-) -> tuple[float, float, float, float]:
-    # Division by zero gives infinities, which compare as they should (error_model="numpy").
-    near, far = -MISS, MISS
-    axis = 0
+) -> tuple[float, int]:
+    near, far, face = -MISS, MISS, ROUND
     for index in range(3):
         if index == 0:
             low, high, direction = -hx - px, hx - px, dx
@@ -66,48 +112,44 @@ def _box(
             low, high, direction = -hz - pz, hz - pz, dz
         if direction == 0.0:
             if low > 0 or high < 0:
-                return MISS, 0.0, 0.0, 0.0
+                return MISS, face
             continue
         first, second = low / direction, high / direction
         if first > second:
             first, second = second, first
         if first > near:
-            near, axis = first, index
+            near, face = first, 2 * index + (0 if direction > 0 else 1)
         far = min(far, second)
     if near > far or near <= 0:
-        return MISS, 0.0, 0.0, 0.0
-    if axis == 0:
-        return near, -math.copysign(1.0, dx), 0.0, 0.0
-    if axis == 1:
-        return near, 0.0, -math.copysign(1.0, dy), 0.0
-    return near, 0.0, 0.0, -math.copysign(1.0, dz)
+        return MISS, face
+    return near, face
 
 
 @compiled
 def _cylinder(
     px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, radius: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, int]:
     a, b, c = dx * dx + dz * dz, px * dx + pz * dz, px * px + pz * pz - radius * radius
     root = b * b - a * c
     if root <= 0:
-        return MISS, 0.0, 0.0, 0.0
+        return MISS, ROUND
     t = (-b - math.sqrt(root)) / a
     y = py + t * dy
     if t > 0 and bottom <= y <= top:
-        return t, (px + t * dx) / radius, 0.0, (pz + t * dz) / radius
+        return t, ROUND
     if dy != 0.0:
         cap = top if dy < 0 else bottom
         t = (cap - py) / dy
         x, z = px + t * dx, pz + t * dz
         if t > 0 and x * x + z * z <= radius * radius:
-            return t, 0.0, -math.copysign(1.0, dy), 0.0
-    return MISS, 0.0, 0.0, 0.0
+            return t, (ABOVE if dy < 0 else BELOW)
+    return MISS, ROUND
 
 
 @compiled
 def _cone(
     px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, radius: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, int]:
     slope = radius / (top - bottom)
     wide = (top - py) * slope  # radius of the (double) cone at the ray's origin
     narrow = -dy * slope  # and how it changes along the ray
@@ -127,43 +169,49 @@ def _cone(
         t = (bottom - py) / dy
         x, z = px + t * dx, pz + t * dz
         if 0 < t < best and x * x + z * z <= radius * radius:
-            return t, 0.0, -1.0, 0.0
-    if best == MISS:
-        return MISS, 0.0, 0.0, 0.0
-    x, z = px + best * dx, pz + best * dz
-    norm = 1 / math.sqrt((x * x + z * z) * (1 + slope * slope) + 1e-12)
-    return best, x * norm, math.sqrt(x * x + z * z) * slope * norm, z * norm
+            return t, BELOW
+    return best, ROUND
 
 
 @compiled
-def _pyramid(
-    px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, hx: float, hz: float
-) -> tuple[float, float, float, float]:
-    # Clip the ray by five half spaces n.p <= offset (origin: middle of the base).
+def _roof(
+    px: float,
+    py: float,
+    pz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    bottom: float,
+    top: float,
+    hx: float,
+    hz: float,
+    slant_x: bool,
+    slant_z: bool,
+) -> tuple[float, int]:
+    """Pyramids and gable roofs: the sides towards x, towards z or both lean inwards up to the top."""
+    # Clip the ray by five half spaces (origin: middle of the base).
     height = top - bottom
     qy = py - bottom
-    near, far = 0.0, MISS
-    best_x, best_y, best_z = 0.0, 0.0, 0.0
+    near, far, face = 0.0, MISS, BELOW
     for side in range(5):
-        nx, ny, nz, offset = 0.0, -1.0, 0.0, 0.0
         if side < 2:
-            norm = 1 / math.sqrt(height * height + hx * hx)
-            nx, ny, offset = (2.0 * side - 1) * height * norm, hx * norm, hx * height * norm
+            sign, lean, name = (2.0 * side - 1) * height, (hx if slant_x else 0.0), WEST + side
+            outside, along = sign * px + lean * qy - hx * height, sign * dx + lean * dy
         elif side < 4:
-            norm = 1 / math.sqrt(height * height + hz * hz)
-            nz, ny, offset = (2.0 * side - 5) * height * norm, hz * norm, hz * height * norm
-        outside = nx * px + ny * qy + nz * pz - offset
-        along = nx * dx + ny * dy + nz * dz
+            sign, lean, name = (2.0 * side - 5) * height, (hz if slant_z else 0.0), SOUTH - 2 + side
+            outside, along = sign * pz + lean * qy - hz * height, sign * dz + lean * dy
+        else:
+            name, outside, along = BELOW, -qy, -dy
         if along == 0.0:
             if outside > 0:
-                return MISS, 0.0, 0.0, 0.0
+                return MISS, face
             continue
         t = -outside / along
         if along < 0:
             if t > near:
-                near, best_x, best_y, best_z = t, nx, ny, nz
+                near, face = t, name
         else:
             far = min(far, t)
     if near >= far or near <= 0:
-        return MISS, 0.0, 0.0, 0.0
-    return near, best_x, best_y, best_z
+        return MISS, face
+    return near, face

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from .intersect import intersect
 from .jit import compiled
-from .scene import Scene
-from .shading import GROUND, NOTHING, SUN_X, SUN_Y, SUN_Z, ground_colour, sky_colour, skyline_crest, solid_colour
+from .scene import ABOVE, EAST, NORTH, SOUTH, WEST, Scene
+from .shading import GROUND, NOTHING, ground_cell, ground_colour, paint_at, sky_colour, skyline_crest, solid_colour
 
-SHADOW_REACH = 9.0
+SHADOW_HEIGHT = 6.8
+"""Things higher than this above the ground throw no shadow on it, in blocks."""
+
 SHADOW_TEXELS = 2
 """Texels of the shadow map along a block."""
 
@@ -30,8 +32,8 @@ def trace(
     shapes: NDArray[np.float32],
     cell_start: NDArray[np.int32],
     cell_solids: NDArray[np.int32],
-) -> tuple[float, int, float, float, float]:
-    """The first thing a ray meets within ``far``: distance, solid (or `GROUND`, `NOTHING`) and normal.
+) -> tuple[float, int, int]:
+    """The first thing a ray meets within ``far``: distance, solid (or `GROUND`, `NOTHING`) and face.
 
     Walks from column to column (Amanatides & Woo 1987). In a column, the ground is hit on its side where the ray
     enters below its top, or on its top where the ray leaves below it. Beyond the edge the outermost columns go on.
@@ -43,10 +45,8 @@ def trace(
     delta_j = abs(1.0 / dz) if dz != 0.0 else 1e30
     next_i = ((i + 1 - ox) if dx > 0 else (ox - i)) * delta_i if dx != 0.0 else 1e30
     next_j = ((j + 1 - oz) if dz > 0 else (oz - j)) * delta_j if dz != 0.0 else 1e30
-    entry = 0.0
-    best, found = far, NOTHING
-    nx, ny, nz = 0.0, 0.0, 0.0
-    across_i = False
+    entry, side = 0.0, ABOVE
+    best, found, best_face = far, NOTHING, ABOVE
     while entry < far:
         leave = min(next_i, next_j)
         ci, cj = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
@@ -54,37 +54,38 @@ def trace(
             cell = i * size + j
             for item in range(cell_start[cell], cell_start[cell + 1]):
                 solid = cell_solids[item]
-                t, mx, my, mz = intersect(kinds[solid], shapes, solid, ox, oy, oz, dx, dy, dz)
+                t, face = intersect(kinds[solid], shapes, solid, ox, oy, oz, dx, dy, dz)
                 if t < best:
-                    best, found, nx, ny, nz = t, solid, mx, my, mz
+                    best, found, best_face = t, solid, face
         height = ground[ci, cj]
         if oy + entry * dy < height:
             if entry < best and entry > 0.0:
-                best, found = entry, GROUND
-                nx, ny, nz = (-float(step_i) if across_i else 0.0), 0.0, (0.0 if across_i else -float(step_j))
+                best, found, best_face = entry, GROUND, side
         elif dy < 0.0 and oy + leave * dy < height:
             t = (height - oy) / dy
             if t < best:
-                best, found, nx, ny, nz = t, GROUND, 0.0, 1.0, 0.0
+                best, found, best_face = t, GROUND, ABOVE
         if best <= leave:
-            return best, found, nx, ny, nz
+            return best, found, best_face
         if dy > 0.0 and oy + leave * dy > ceiling:
             break
-        across_i = next_i < next_j
         entry = leave
-        if across_i:
+        if next_i < next_j:
             i += step_i
             next_i += delta_i
+            side = WEST if step_i > 0 else EAST
         else:
             j += step_j
             next_j += delta_j
+            side = SOUTH if step_j > 0 else NORTH
     if best < far:
-        return best, found, nx, ny, nz
-    return far, NOTHING, 0.0, 1.0, 0.0
+        return best, found, best_face
+    return far, NOTHING, ABOVE
 
 
 @compiled
 def bake_shadows(
+    sun: NDArray[np.float64],
     ceiling: float,
     ground: NDArray[np.float32],
     kinds: NDArray[np.int32],
@@ -92,15 +93,19 @@ def bake_shadows(
     cell_start: NDArray[np.int32],
     cell_solids: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """How much sun reaches the ground: float32 [x, z] in 0 to 1, `SHADOW_TEXELS` per block along each axis."""
+    """How much light from ``sun`` [3], a unit vector over the horizon, reaches the ground.
+
+    float32 [x, z] in 0 to 1, `SHADOW_TEXELS` per block along each axis.
+    """
     size = ground.shape[0]
+    reach = SHADOW_HEIGHT / sun[1]
     lit = np.ones((size * SHADOW_TEXELS, size * SHADOW_TEXELS), np.float32)
     for i in range(size * SHADOW_TEXELS):
         for j in range(size * SHADOW_TEXELS):
             x, z = (i + 0.5) / SHADOW_TEXELS, (j + 0.5) / SHADOW_TEXELS
             y = ground[i // SHADOW_TEXELS, j // SHADOW_TEXELS] + 0.01
             found = trace(
-                x, y, z, SUN_X, SUN_Y, SUN_Z, SHADOW_REACH, ceiling, ground, kinds, shapes, cell_start, cell_solids
+                x, y, z, sun[0], sun[1], sun[2], reach, ceiling, ground, kinds, shapes, cell_start, cell_solids
             )[1]
             if found != NOTHING:
                 lit[i, j] = 0.0
@@ -126,16 +131,10 @@ def render_rays(
     per pixel; nothing is seen beyond the horizontal distance ``far``.
     """
     # Taken apart once: reading a named tuple inside the loops would count references to its arrays for every ray.
-    ground, colour, water, lit, skyline, sky = (
-        scene.ground,
-        scene.colour,
-        scene.water,
-        scene.lit,
-        scene.skyline,
-        scene.sky,
-    )
+    ground, colour, water, lit = scene.ground, scene.colour, scene.water, scene.lit
     kinds, shapes, paints, colours, period = scene.kinds, scene.shapes, scene.paints, scene.colours, scene.period
     cell_start, cell_solids, ceiling = scene.cell_start, scene.cell_solids, scene.ceiling[0]
+    skyline, sky, light = scene.skyline, scene.sky, scene.light
     height, width = frame.shape[0], frame.shape[1]
     scale = math.tan(field_of_view / 2) / (width / 2)
     sin_yaw, cos_yaw = math.sin(yaw), math.cos(yaw)
@@ -152,17 +151,25 @@ def render_rays(
                 dy = up * cos_pitch - sin_pitch
                 dz = ahead * cos_yaw - right * sin_yaw
                 flat = max(math.sqrt(dx * dx + dz * dz), 1e-6)
-                t, found, nx, ny, nz = trace(
+                t, found, face = trace(
                     x, y, z, dx, dy, dz, far / flat, ceiling, ground, kinds, shapes, cell_start, cell_solids
                 )
                 hit_x, hit_y, hit_z = x + t * dx, y + t * dy, z + t * dz
                 part = t * flat / far
                 if found == NOTHING:
-                    r, g, b = sky_colour(dy / flat, skyline_crest(dx, dz, skyline), sky)
+                    crest = skyline_crest(dx, dz, skyline)
+                    r, g, b = sky_colour(
+                        dx / flat, dy / flat, dz / flat, max(dy, 0.0) / flat < crest, crest, sky, light
+                    )
                 elif found == GROUND:
-                    r, g, b = ground_colour(hit_x, hit_z, nx, ny, nz, dy / flat, part, ground, colour, water, lit, sky)
+                    i, j = ground_cell(hit_x, hit_z, face, ground.shape[0])
+                    rise = dy / flat
+                    r, g, b = ground_colour(i, j, hit_x, hit_z, face, rise, part, colour, water, lit, sky, light)
                 else:
-                    r, g, b = solid_colour(found, hit_y, nx, ny, nz, part, shapes, paints, colours, period, sky)
+                    shown = paint_at(paints[found], face, hit_x, hit_y, hit_z, found, shapes, period)
+                    r, g, b = solid_colour(
+                        found, shown, face, hit_x, hit_y, hit_z, part, kinds, shapes, colours, sky, light
+                    )
                 red += r
                 green += g
                 blue += b

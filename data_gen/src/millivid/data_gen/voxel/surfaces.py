@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .intersect import axis, normal
 from .jit import compiled
 from .raycast import trace
 from .scene import Scene
@@ -75,14 +76,19 @@ def trace_surfaces(
             dy = up * cos_pitch - sin_pitch
             dz = ahead * cos_yaw - right * sin_yaw
             flat = max(math.sqrt(dx * dx + dz * dz), 1e-6)
-            t, found, nx, ny, nz = trace(
+            t, found, face = trace(
                 x, y, z, dx, dy, dz, far / flat, ceiling, ground, kinds, shapes, cell_start, cell_solids
             )
             if found == NOTHING:
                 ids[row, column] = sky_id(dx, dy, dz, flat)
                 depth[row, column] = math.inf
             else:
-                ids[row, column] = surface_id(found, x + t * dx, y + t * dy, z + t * dz, nx, ny, nz)
+                hit_x, hit_y, hit_z = x + t * dx, y + t * dy, z + t * dz
+                if found == GROUND:
+                    nx, ny, nz = axis(face)
+                else:
+                    nx, ny, nz = normal(kinds[found], shapes, found, face, hit_x, hit_y, hit_z)
+                ids[row, column] = surface_id(found, hit_x, hit_y, hit_z, nx, ny, nz)
                 depth[row, column] = t * math.sqrt(1.0 + right * right + up * up)
 
 

@@ -1,63 +1,77 @@
-"""The ground of the block world: terraced hills, ponds with shores, large patches of colour; and the far skyline."""
+"""The ground of the block world: terraced hills, ponds with shores, level ground for houses, large patches of colour."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .biomes import Biomes
+from .climates import CLIMATES, WORLD_CLIMATES, Climate
 from .config import VoxelConfig
+from .houses import House
+from .noise import smooth_noise
 
 TERRACE = 0.5
 """Height of a step in the ground, in blocks."""
 
-# Two tones of ground and a third that lies in patches on it, per climate.
-CLIMATES = (
-    ((0.47, 0.66, 0.30), (0.38, 0.58, 0.27), (0.80, 0.72, 0.48)),  # meadow and sand
-    ((0.55, 0.66, 0.31), (0.46, 0.59, 0.28), (0.62, 0.49, 0.34)),  # dry meadow and earth
-    ((0.41, 0.62, 0.38), (0.33, 0.54, 0.35), (0.63, 0.63, 0.62)),  # moss and stone
-    ((0.84, 0.75, 0.53), (0.77, 0.67, 0.45), (0.58, 0.62, 0.34)),  # sand and grass
-    ((0.85, 0.89, 0.93), (0.76, 0.82, 0.89), (0.52, 0.57, 0.48)),  # snow and tundra
-    ((0.70, 0.55, 0.36), (0.62, 0.47, 0.31), (0.83, 0.74, 0.46)),  # autumn earth and straw
-)
+LEVELLED = 6.0
+"""How far from a house the ground is changed for its sake, in blocks."""
+
+POND_TRIES = 5
+
 SHORE = (0.84, 0.77, 0.55)
 WATER = (0.24, 0.50, 0.74)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Terrain:
-    """Arrays [x, z]; see `Scene`."""
+    """Arrays [x, z]: see `Scene`; and the number of the climate."""
 
     ground: NDArray[np.float32]
     smooth: NDArray[np.float32]
     colour: NDArray[np.float32]
     water: NDArray[np.bool_]
+    climate: NDArray[np.int64]
 
 
-def smooth_noise(rng: np.random.Generator, size: int, spacing: float) -> NDArray[np.float64]:
-    """Noise in [0, 1], [size, size], that changes over about ``spacing`` blocks."""
-    knots = int(np.ceil(size / spacing)) + 2
-    position = (np.arange(size) + 0.5) / spacing + rng.random()
-    index = position.astype(np.int64)
-    part = position - index
-    part = part**3 * (part * (6 * part - 15) + 10)  # Perlin 2002: first and second derivative vanish at the knots
-    weights = np.zeros((size, knots + 1))
-    weights[np.arange(size), index] = 1 - part
-    weights[np.arange(size), index + 1] = part
-    return weights @ rng.random((knots + 1, knots + 1)) @ weights.T
-
-
-def make_terrain(rng: np.random.Generator, config: VoxelConfig, path: NDArray[np.float64]) -> Terrain:
-    """Hills, ponds and colours. Ponds keep off the points of ``path`` [point, 2] and off the middle."""
+def make_terrain(
+    rng: np.random.Generator,
+    config: VoxelConfig,
+    path: NDArray[np.float64],
+    biomes: Biomes | None,
+    houses: Sequence[House],
+) -> Terrain:
+    """Hills, ponds and colours, of one climate without ``biomes``. Ponds keep off the points of ``path`` [point, 2]."""
     size = config.world_size
     hills = smooth_noise(rng, size, 18.0) * 0.8 + smooth_noise(rng, size, 9.0) * 0.2
     smooth = hills * config.hill_height
-    first, second, patch = (np.asarray(colour) for colour in CLIMATES[int(rng.integers(len(CLIMATES)))])
+    single = int(rng.integers(WORLD_CLIMATES))
     tone = np.round(smooth_noise(rng, size, 7.0) * 1.6 - 0.3, 1).clip(0, 1)[..., None]
-    colour = first * (1 - tone) + second * tone
-    colour[smooth_noise(rng, size, 11.0) > 0.66] = patch
+    patchy = smooth_noise(rng, size, 11.0) > 0.66
+    if biomes is None:
+        climate = np.full((size, size), single)
+        colour = _paint(CLIMATES[single], tone, patchy)
+    else:
+        climate = biomes.climate
+        smooth *= biomes.hill_share @ [climate.roughness for climate in CLIMATES]
+        colour = sum(
+            (
+                biomes.colour_share[..., kind, None] * _paint(CLIMATES[kind], tone, patchy)
+                for kind in range(len(CLIMATES))
+            ),
+            start=np.zeros((size, size, 3)),
+        )
+    outlines = [path]
+    for house in houses:
+        _level(house, CLIMATES[climate[int(house.x), int(house.z)]], smooth, colour)
+        outlines.append(house.outline())
     water = np.zeros((size, size), bool)
+    dry = np.concatenate(outlines)
     for _ in range(rng.poisson(config.ponds * size**2 / 1000)):
-        _dig_pond(rng, config.path_clearance, path, smooth, colour, water)
+        for _ in range(POND_TRIES if houses else 1):  # between houses, few places are left
+            if _dig_pond(rng, config.path_clearance, dry, smooth, colour, water):
+                break
     ground = np.floor(smooth / TERRACE) * TERRACE
     ground[water] -= 0.15
     return Terrain(
@@ -65,7 +79,29 @@ def make_terrain(rng: np.random.Generator, config: VoxelConfig, path: NDArray[np
         smooth=smooth.astype(np.float32),
         colour=colour.astype(np.float32),
         water=water,
+        climate=climate,
     )
+
+
+def _paint(climate: Climate, tone: NDArray[np.float64], patchy: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Colours [x, z, 3] of ground that is all of one climate."""
+    first, second, patch = (np.asarray(colour) for colour in climate.tones)
+    colour = first * (1 - tone) + second * tone
+    colour[patchy] = patch
+    return colour
+
+
+def _level(house: House, climate: Climate, smooth: NDArray[np.float64], colour: NDArray[np.float64]) -> None:
+    """Change the arrays in place: level ground and a yard for a house."""
+    reach = house.reach + LEVELLED
+    low_x, high_x = (int(np.clip(house.x + side * reach, 0, len(smooth))) for side in (-1, 1))
+    low_z, high_z = (int(np.clip(house.z + side * reach, 0, len(smooth))) for side in (-1, 1))
+    near = smooth[low_x:high_x, low_z:high_z]
+    distance = house.distance(np.arange(low_x, high_x) + 0.5, np.arange(low_z, high_z) + 0.5)
+    level = np.floor(smooth[int(house.x), int(house.z)] / TERRACE) * TERRACE + TERRACE / 2
+    blend = np.clip((distance - 1) / (LEVELLED - 1), 0, 1)
+    near[:] = level + (near - level) * blend * blend * (3 - 2 * blend)
+    colour[low_x:high_x, low_z:high_z][distance < 0.9] = climate.tones[2]
 
 
 def _dig_pond(
@@ -75,14 +111,14 @@ def _dig_pond(
     smooth: NDArray[np.float64],
     colour: NDArray[np.float64],
     water: NDArray[np.bool_],
-) -> None:
+) -> bool:
     """Draw one pond and, if it is clear of the path and of other ponds, change the arrays in place."""
     size = len(smooth)
     x, z = rng.uniform(0, size, 2)
     radius_x, radius_z = rng.uniform(2.2, 4.5, 2)
     wobble, phase = rng.uniform(0.1, 0.3), rng.uniform(0, 2 * np.pi)
     if np.hypot(path[:, 0] - x, path[:, 1] - z).min() < 1.35 * max(radius_x, radius_z) + clearance:
-        return
+        return False
     low_x, high_x = (int(np.clip(x + side * 4 * radius_x, 0, size)) for side in (-1, 1))
     low_z, high_z = (int(np.clip(z + side * 4 * radius_z, 0, size)) for side in (-1, 1))
     window = slice(low_x, high_x), slice(low_z, high_z)
@@ -92,7 +128,7 @@ def _dig_pond(
     distance = np.hypot(dx, dz) * (1 + wobble * np.sin(3 * np.arctan2(dx, dz) + phase))
     inside = distance < 1
     if not inside.any() or wet[distance < 2.9].any():
-        return
+        return False
     level = np.floor(near[distance < 1.3].min() / TERRACE) * TERRACE
     bank = level + TERRACE + 0.05
     blend = np.clip((distance - 1.2) / 1.6, 0, 1)
@@ -101,23 +137,4 @@ def _dig_pond(
     paint[distance < 1.45] = SHORE
     paint[inside] = WATER
     wet |= inside
-
-
-def make_skyline(rng: np.random.Generator, directions: int = 512) -> NDArray[np.float32]:
-    """Far mountains: tangent of their elevation in every direction round the circle, smooth and never negative."""
-    angle = np.arange(directions) * (2 * np.pi / directions)
-    height = np.zeros(directions)
-    for waves in (1, 2, 3, 5, 7):
-        height += rng.normal() / waves**0.6 * np.sin(waves * angle + rng.uniform(0, 2 * np.pi))
-    return (0.10 + 0.075 * height).clip(0, 0.32).astype(np.float32)
-
-
-def make_sky(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Colours [4, 3] of zenith, horizon, mountains and sun."""
-    skies = (
-        ((0.32, 0.55, 0.88), (0.80, 0.89, 0.96), (0.55, 0.66, 0.80)),  # noon
-        ((0.42, 0.60, 0.86), (0.93, 0.88, 0.80), (0.62, 0.62, 0.72)),  # haze
-        ((0.44, 0.48, 0.78), (0.98, 0.80, 0.70), (0.58, 0.48, 0.62)),  # evening
-    )
-    zenith, horizon, mountains = skies[int(rng.integers(len(skies)))]
-    return np.asarray([zenith, horizon, mountains, (1.0, 0.97, 0.86)], np.float32)
+    return True

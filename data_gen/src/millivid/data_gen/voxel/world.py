@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..hop import hop_heights
 from ..trajectory import flat_path
 from ..world import Observation, WorldConfig
 from .build_scene import build_scene
@@ -20,14 +21,17 @@ from .surfaces import Surfaces, trace_surfaces
 BODY_RADIUS = 0.35
 """Nothing solid and no water comes nearer to the agent than this, in blocks."""
 
-HIGHEST_STEP = 0.6
-"""The agent walks up and down steps of the ground that are at most this high, in blocks."""
+HIGHEST_STEP, HIGHEST_JUMP = 0.6, 1.1
+"""The agent walks, or jumps, up and down steps of the ground that are at most this high, in blocks."""
+
+HOP = hop_heights()
 
 
 class VoxelWorld:
-    """A world of terraced hills, ponds, trees and two-coloured landmarks; see `VoxelConfig`.
+    """A world of biomes with terraced hills, ponds, trees, houses and two-coloured landmarks; see `VoxelConfig`.
 
-    A frame is a pure function of the seed, the actions given to `reset` and the pose.
+    A frame is a pure function of the seed, the actions given to `reset` and the pose: time stands still, and a hop is
+    part of the pose.
     """
 
     Config: ClassVar[type[WorldConfig]] = VoxelConfig
@@ -39,6 +43,7 @@ class VoxelWorld:
         self._scene: Scene | None = None
         self._turn = 90.0 / self.config.frames_per_action
         self._x, self._z = 0.0, 0.0
+        self._frames = 0  # since the reset: when in a hop the agent is
         self._start_yaw, self._turns = 0.0, 0  # turns are counted, so that a full circle ends exactly where it began
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
@@ -57,7 +62,7 @@ class VoxelWorld:
         rng = np.random.default_rng([int(seed), 0])
         middle = self.config.world_size / 2
         self._x, self._z = (float(value) for value in middle + rng.uniform(-4, 4, 2))
-        self._start_yaw, self._turns = float(rng.integers(360)), 0
+        self._start_yaw, self._turns, self._frames = float(rng.integers(360)), 0, 0
         self._scene = build_scene(int(seed), self.config, self._way(actions))
         return self._observe()
 
@@ -82,6 +87,7 @@ class VoxelWorld:
         else:
             names = ", ".join(f"{index} {name}" for index, name in enumerate(self.action_names))
             raise ValueError(f"action must be one of {names}; got {action!r}")
+        self._frames += 1
         return self._observe()
 
     def render(self, pose: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -123,7 +129,8 @@ class VoxelWorld:
         scene, edge = self.scene, self.config.world_size - 2.0
         if not (2.0 <= x <= edge and 2.0 <= z <= edge):
             return False
-        return bool(stands_free(x, z, self._eye(x, z) + 0.3, BODY_RADIUS, scene.ground, scene.water, scene.shapes))
+        head = self._eye(x, z) + 0.3 + (max(HOP) if self.config.jump else 0.0)  # all the same where in a hop it is
+        return bool(stands_free(x, z, head, BODY_RADIUS, scene.ground, scene.water, scene.shapes))
 
     def _camera(self, pose: NDArray[np.float32]) -> tuple[float, float, float, float, float, float, float]:
         """Place, yaw, pitch, field of view (radians) and view distance: what the renderers take."""
@@ -146,14 +153,14 @@ class VoxelWorld:
     def _passable(self, x: float, z: float, new_x: float, new_z: float) -> bool:
         if not self.is_free(new_x, new_z):
             return False
-        ground = self.scene.ground
-        return abs(float(ground[int(new_x), int(new_z)]) - float(ground[int(x), int(z)])) <= HIGHEST_STEP
+        ground, highest = self.scene.ground, HIGHEST_JUMP if self.config.jump else HIGHEST_STEP
+        return abs(float(ground[int(new_x), int(new_z)]) - float(ground[int(x), int(z)])) <= highest
 
     def _yaw(self) -> float:
         return (self._start_yaw + self._turns * self._turn) % 360.0
 
     def _eye(self, x: float, z: float) -> float:
-        """Height of the camera: over the smooth ground, so that terraces do not jolt it."""
+        """Height of the camera, hops apart: over the smooth ground, so that terraces do not jolt it."""
         smooth = self.scene.smooth
         i, j = int(x - 0.5), int(z - 0.5)
         u, v = x - 0.5 - i, z - 0.5 - j
@@ -162,5 +169,6 @@ class VoxelWorld:
         return float(low * (1 - u) + high * u) - 0.25 + self.config.eye_height
 
     def _observe(self) -> Observation:
-        pose = np.array([self._x, self._eye(self._x, self._z), self._z, self._yaw(), 0.0], np.float32)
+        hop = HOP[self._frames % len(HOP)] if self.config.jump else 0.0
+        pose = np.array([self._x, self._eye(self._x, self._z) + hop, self._z, self._yaw(), 0.0], np.float32)
         return Observation(frame=self.render(pose), pose=pose)

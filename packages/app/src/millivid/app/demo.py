@@ -9,13 +9,15 @@ from pathlib import Path
 
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
-from millivid.data_gen import RecordConfig, record
+from millivid.data_gen import RecordConfig, VoxelConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 
 RUNS = ("millivid", "full_resolution")
 STAGES = "stages"
+WORLD = VoxelConfig(biome_size=0, building_spacing=0, fixed_sun=True)
+"""The worlds that the shipped models were trained in."""
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -51,6 +53,7 @@ def run_demo(config: DemoConfig) -> Path | None:
     stages = config.out / STAGES / ("trained" if config.train else "shipped")
     clips = stages / "clips"
     recording = RecordConfig(
+        world=WORLD,
         train_videos=config.train_videos if config.train else 0,
         test_videos=config.test_videos,
         test_candidates=1,  # quick
