@@ -23,8 +23,10 @@ from millivid.data_gen import (
     WorldConfig,
     chamfer_distance,
     flat_path,
+    make_world,
     record,
     recorder,
+    world_names,
 )
 from millivid.data_gen.record_config import video_actions, world_seed
 
@@ -292,3 +294,21 @@ def test_a_video_that_was_deleted_is_made_again(corridor: RecordConfig, tmp_path
     (tmp_path / "videos" / "train_00001.mp4").unlink()
     record(corridor, tmp_path, processes=1, progress=False)
     assert digests(tmp_path) == before
+
+
+def test_a_world_of_another_package_is_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Entry:
+        name = "corridor"
+
+        def load(self) -> type[Corridor]:
+            return Corridor
+
+    monkeypatch.setattr(Corridor, "Config", CorridorConfig)
+    monkeypatch.setattr("millivid.data_gen.registry.entry_points", lambda group, name="corridor": [Entry()])
+    assert world_names() == ["corridor"]
+    world = make_world("corridor", size=(16, 24))
+    assert world.reset(3).frame.shape == (16, 24, 3)
+    config = RecordConfig(world=world.config, train_videos=1, test_videos=0, frames=5, context=2)
+    record(config, tmp_path, processes=1, progress=False)
+    source = ClipDataset(tmp_path).index.source
+    assert source["world"] == "corridor" and RecordConfig.from_source(source) == config
