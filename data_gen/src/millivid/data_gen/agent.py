@@ -44,3 +44,9 @@ def draw_actions(rng: np.random.Generator, num_frames: int, frames_per_action: i
     while len(decisions) * frames_per_action < num_frames:
         decisions += draw_bundle(rng)
     return np.repeat(np.asarray(decisions, np.int64), frames_per_action)[:num_frames]
+
+
+def wrong_action(action: object) -> ValueError:
+    """What a world says of something that is none of the agent's actions."""
+    names = ", ".join(f"{index} {name}" for index, name in enumerate(ACTION_NAMES))
+    return ValueError(f"action must be one of {names}; got {action!r}")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, wrong_action
 from ..boxes import average_boxes
 from ..world import Observation
 from .config import MinerlConfig
@@ -72,8 +72,7 @@ class MinerlWorld:
         if not self._started:
             raise RuntimeError("call reset(seed) before anything else")
         if action not in (FORWARD, LEFT, RIGHT):
-            names = ", ".join(f"{index} {name}" for index, name in enumerate(self.action_names))
-            raise ValueError(f"action must be one of {names}; got {action!r}")
+            raise wrong_action(action)
         turn = {FORWARD: 0.0, LEFT: -90.0, RIGHT: 90.0}[int(action)] / self.config.frames_per_action
         return self._observe(self._act(forward=action == FORWARD, jump=self.config.jump, turn=turn))
 

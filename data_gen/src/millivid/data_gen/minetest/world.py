@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, wrong_action
 from ..world import Observation, WorldConfig
 from .config import MinetestConfig
 from .display import Display
@@ -84,8 +84,7 @@ class MinetestWorld:
             self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
             self._walker.frame()
         else:
-            names = ", ".join(f"{index} {name}" for index, name in enumerate(self.action_names))
-            raise ValueError(f"action must be one of {names}; got {action!r}")
+            raise wrong_action(action)
         return self._observe()
 
     def close(self) -> None:

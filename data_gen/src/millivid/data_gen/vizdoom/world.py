@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT
+from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, wrong_action
 from ..hop import hop_heights
 from ..world import Observation
 from .config import VizdoomConfig
@@ -91,8 +91,7 @@ class VizdoomWorld:
             self._turns += 1 if action == RIGHT else -1
             self._turns %= 4 * self.config.frames_per_action
         else:
-            names = ", ".join(f"{index} {name}" for index, name in enumerate(self.action_names))
-            raise ValueError(f"action must be one of {names}; got {action!r}")
+            raise wrong_action(action)
         self._frames += 1
         return self._observe()
 
