@@ -227,14 +227,14 @@ def test_the_end_of_the_game_is_an_error() -> None:
     world = small()
     world.reset(0)
     environments[0].done = True
-    with pytest.raises(RuntimeError, match="the agent's death; reset the world with another seed"):
+    with pytest.raises(ChildProcessError, match="the agent's death; reset the world with another seed"):
         world.step(FORWARD)
     with pytest.raises(RuntimeError, match="call reset"):
         world.step(FORWARD)
     environments[0].done = False
     world.reset(1)
     environments[0].info = {"error": "Connection timed out!"}
-    with pytest.raises(RuntimeError, match="lost the game: Connection timed out!"):
+    with pytest.raises(ChildProcessError, match="lost the game: Connection timed out!"):
         world.step(FORWARD)
 
 
@@ -246,7 +246,7 @@ def test_a_missing_place_is_an_error() -> None:
         "pov": environments[0].pov,
         "location_stats": {key: np.array(0.0) for key in ("xpos", "ypos", "zpos", "yaw", "pitch")},
     }
-    with pytest.raises(RuntimeError, match="did not say where the agent is"):
+    with pytest.raises(ChildProcessError, match="did not say where the agent is"):
         world.step(FORWARD)
 
 

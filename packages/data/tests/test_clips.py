@@ -139,6 +139,15 @@ def edit_index(folder: Path, change: Callable[[dict[str, Any]], object]) -> None
     ("change", "message"),
     [
         (lambda v: v.update(version=3), "is version 3 of millivid-clips; this release .* reads versions 1 to 2"),
+        (lambda v: v.update(version=True), "is version True"),
+        (lambda v: v.update(fps=0), "fps 0 is none between 0.01 and 1000"),
+        (lambda v: v.update(fps=float("nan")), "fps nan is none between"),
+        (lambda v: v.update(size=[0, 48]), "0 is no count"),
+        (lambda v: v.update(size="3248"), "an entry of the wrong kind"),
+        (lambda v: v.update(action_names=[1, 2, 3]), "action_names .* is no list of different names"),
+        (lambda v: v.update(pose_names=["x", "x"]), "pose_names .* is no list of different names"),
+        (lambda v: v["videos"]["a"].update(frames=1e30), "1e.30 is no count"),
+        (lambda v: v["videos"]["a"].update(frames=-1), "-1 is no count"),
         (lambda v: v.update(action_type="spoken"), "action_type 'spoken' is neither categorical nor continuous"),
         (lambda v: v.update(format="pickles"), "found 'pickles'"),
         (lambda v: v.pop("fps"), "lacks the entry 'fps'"),
@@ -334,3 +343,16 @@ def test_videos_in_no_split_are_left_out(tmp_path: Path) -> None:
     writer.finish({"test": ["b"]})
     assert writer.complete() and writer.written() == {"b"}
     assert ClipDataset(tmp_path).verify().videos == 1
+
+
+def test_a_finished_dataset_that_is_written_to_is_unfinished(folder: Path) -> None:
+    writer = ClipWriter(folder, **SETTINGS)
+    index = (folder / "dataset.json").read_bytes()
+    assert ClipDataset(folder).verify().videos == 3
+    writer.write("a", random_clip(0, 40))
+    with pytest.raises(DatasetError, match="unfinished"):
+        ClipDataset(folder)
+    writer.finish({"train": ["b", "a"], "test": ["c"]})
+    assert (folder / "dataset.json").read_bytes() == index
+    writer.write("a", random_clip(0, 40))
+    assert writer.splits() is None

@@ -103,3 +103,27 @@ def test_what_cannot_be_exported(dataset: ClipDataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 1; got 0"):
         export_webdataset(dataset, tmp_path, frames_per_shard=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_samples_of_different_videos_have_different_names(tmp_path: Path) -> None:
+    long, frames = "x" * 120, np.zeros((2, 16, 16, 3), np.uint8)
+    writer = ClipWriter(tmp_path / "clips", fps=20, size=(16, 16), action_names=["x"], source={})
+    for video in ("a.b", "a_b", long):
+        writer.write(video, Clip(frames=frames, actions=np.zeros(2, np.int64), poses=np.zeros((2, 5), np.float32)))
+    writer.finish({"train": ["a.b", "a_b", long]})
+    (shard,) = export_webdataset(ClipDataset(tmp_path / "clips"), tmp_path / "out")
+    with tarfile.open(shard) as tar:
+        names = tar.getnames()
+    assert len(set(names)) == len(names) == 12 and f"{long}-000001.png" in names
+
+
+def test_a_split_cannot_be_a_path(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path / "clips", fps=20, size=(16, 16), action_names=["x"], source={})
+    clip = Clip(
+        frames=np.zeros((2, 16, 16, 3), np.uint8), actions=np.zeros(2, np.int64), poses=np.zeros((2, 5), np.float32)
+    )
+    writer.write("a", clip)
+    writer.finish({"../evil": ["a"]})
+    with pytest.raises(DatasetError, match=r"split '\.\./evil' cannot be a file name"):
+        export_webdataset(ClipDataset(tmp_path / "clips"), tmp_path / "out", split="../evil")
+    assert not (tmp_path / "out").exists()

@@ -661,3 +661,74 @@ def test_the_records_are_readable(raw: Path, out: Path) -> None:
     (out / "imported" / "v1.json").write_text("{")
     with pytest.raises(DatasetError, match=r"v1\.json: is damaged.*delete it"):
         import_videos(raw, out)
+
+
+def test_a_clock_that_does_not_begin_at_zero_is_no_damage(raw: Path, out: Path) -> None:
+    later = [2000 + 100 * index for index in range(20)]
+    make(raw / "late.mkv", numbered(20), times=later)
+    report = import_videos(raw, out)
+    assert not report.skipped and report.frames == 20
+
+
+def test_lists_of_other_files_are_not_followed(raw: Path, out: Path) -> None:
+    make(raw / "real.mp4", numbered(5))
+    (raw / "list.mp4").write_text("ffconcat version 1.0\nfile real.mp4\n")
+    (raw / "notes.txt").write_text("")
+    report = import_videos(raw, out)
+    assert report.videos == 1 and "list.mp4" in report.skipped
+    assert any("do not end as videos do: notes.txt" in remark for remark in report.remarks)
+
+
+def test_a_changed_dataset_is_unfinished_until_it_is_finished_again(raw: Path, out: Path) -> None:
+    for name in ("a", "b"):
+        make(raw / f"{name}.mp4", numbered(5))
+    import_videos(raw, out)
+    make(raw / "a.mp4", numbered(9))
+    make(raw / "b.mp4", numbered(11))
+
+    def stopping(names: Iterable[str]) -> Iterator[str]:
+        for index, name in enumerate(names):
+            if index == 1:
+                raise KeyboardInterrupt
+            yield name
+
+    with pytest.raises(KeyboardInterrupt):
+        import_videos(raw, out, track=stopping)
+    with pytest.raises(DatasetError, match="unfinished"):
+        ClipDataset(out)
+    import_videos(raw, out)
+    assert dict(ClipDataset(out).index.frames) == {"a": 9, "b": 11}
+    assert ClipDataset(out).verify().hashes == 2
+
+
+def test_a_clip_that_was_deleted_is_imported_again(raw: Path, out: Path) -> None:
+    for name in ("a", "b"):
+        make(raw / f"{name}.mp4", numbered(5))
+    import_videos(raw, out)
+    video = out / "videos" / "b.mp4"
+    before = video.read_bytes()
+    video.unlink()
+    import_videos(raw, out)
+    assert video.read_bytes() == before and ClipDataset(out).verify().videos == 2
+
+
+def test_nothing_is_left_of_an_import_of_nothing(raw: Path, out: Path) -> None:
+    raw.mkdir()
+    (raw / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(DatasetError, match="none of the 1 videos could be imported; the first: a.mp4"):
+        import_videos(raw, out, size=(8, 8), fps=10)
+    make(raw / "a.mp4", numbered(5))
+    (raw / "a.csv").write_text("action\n1\nnan\n")
+    with pytest.raises(DatasetError, match=r"none of the 1 videos could be imported; the first: a\.csv"):
+        import_videos(raw, out)
+    (raw / "a.csv").unlink()
+    assert import_videos(raw, out, size=(16, 16)).videos == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"), [({"fps": 1e-9}, "0.01 to 1000"), ({"size": (4, 100_000)}, "1 to 8192 pixels")]
+)
+def test_settings_beyond_what_videos_can_be(setting: dict[str, Any], told: str, raw: Path, out: Path) -> None:
+    make(raw / "a.mp4", numbered(5))
+    with pytest.raises(DatasetError, match=told):
+        import_videos(raw, out, **setting)

@@ -73,8 +73,8 @@ class RecordConfig:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
         if self.seed >= 2**31:
             raise ValueError(f"seed must be below 2^31; got {self.seed}")
-        if self.fps < 1:
-            raise ValueError(f"fps must be at least 1; got {self.fps}")
+        if not 1 <= self.fps <= 1000:
+            raise ValueError(f"fps must lie in 1 to 1000; got {self.fps}")
 
     def ids(self) -> dict[str, list[str]]:
         """Ids of what is recorded per split: ``train_00000``, ..., ``test_00000``, ... (all candidates)."""

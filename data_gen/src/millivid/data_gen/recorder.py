@@ -68,11 +68,12 @@ def record(
         disable=not progress,
     ) as bar:
         work_in_processes(partial(_prepare, config, out), open_jobs, processes, partial(bar.update, config.frames))
+    if writer.splits() is not None:
+        writer.tidy()  # nothing was to be done, or another shard was quicker
+        return 0
     written = writer.written()
     missing = sum(id not in written for split in ids.values() for id in split)
-    if finished and not open_jobs:
-        writer.tidy()  # it may have been killed before
-    elif not missing:
+    if not missing:
         try:
             writer.finish(finished or _choose(config, writer, ids))
         except DatasetError:
@@ -124,6 +125,9 @@ def _prepare(config: RecordConfig, out: str | Path) -> Callable[[Job], None]:
     world, writer = world_class(config.world.world)(config.world), _make_writer(config, out)
 
     def work(job: Job) -> None:
-        writer.write(config.video_id(*job), record_video(world, config, *job))
+        id, finished = config.video_id(*job), writer.splits()
+        unwanted = finished is not None and not any(id in split for split in finished.values())
+        if not unwanted and not writer.done(id):  # the same command may be at work elsewhere
+            writer.write(id, record_video(world, config, *job))
 
     return work

@@ -45,8 +45,8 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
-        if len(self.size) != 2 or min(self.size) < 8:
-            raise ValueError(f"size must be (height, width) of at least 8 pixels each; got {self.size}")
+        if len(self.size) != 2 or not 8 <= min(self.size) <= max(self.size) <= 4096:
+            raise ValueError(f"size must be (height, width) of 8 to 4096 pixels each; got {self.size}")
         self._require(frames_per_action=(1, 90))
 
     def _require(self, **ranges: tuple[float, float]) -> None:

@@ -67,7 +67,8 @@ class MinerlWorld:
 
         Raises:
             ValueError: the action is not in 0..2.
-            RuntimeError: the world was not reset before, or the game ended, as it does when the agent dies.
+            RuntimeError: the world was not reset before.
+            ChildProcessError: the game ended, as it does when the agent dies.
         """
         if not self._started:
             raise RuntimeError("call reset(seed) before anything else")
@@ -88,17 +89,21 @@ class MinerlWorld:
         observed, _, done, info = self._environment.step({"forward": int(forward), "jump": int(jump), "camera": camera})
         if "error" in info:  # MineRL goes on with random observations
             self._started = False
-            raise RuntimeError(f"MineRL lost the game: {info['error']} Call close() and reset(seed) to start it again.")
+            raise ChildProcessError(
+                f"MineRL lost the game: {info['error']} Call close() and reset(seed) to start it again."
+            )
         if done:
             self._started = False
-            raise RuntimeError("the game ended, probably with the agent's death; reset the world with another seed")
+            raise ChildProcessError(
+                "the game ended, probably with the agent's death; reset the world with another seed"
+            )
         return observed
 
     def _observe(self, observed: Mapping[str, Any]) -> Observation:
         stats = observed["location_stats"]
         place = [float(stats[key]) for key in PLACE]
         if not any(place):  # MineRL's default for what is missing
-            raise RuntimeError("MineRL did not say where the agent is; is it version 0.4.4?")
+            raise ChildProcessError("MineRL did not say where the agent is; is it version 0.4.4?")
         pose = np.array([*place, float(stats["yaw"]) % 360.0, float(stats["pitch"])], np.float32)
         pose[3] %= 360  # just below 360 may be 360 in float32
         return Observation(frame=average_boxes(observed["pov"], self.config.factor), pose=pose)

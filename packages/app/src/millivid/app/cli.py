@@ -125,7 +125,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; finished work is kept: run millivid {' '.join(words)} again to go on", file=sys.stderr)
         return 130
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"millivid: {explain(error)}", file=sys.stderr)
         return 2
 

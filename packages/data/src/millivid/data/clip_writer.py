@@ -83,8 +83,10 @@ class ClipWriter:
             "lossless": lossless,
             "source": dict(source),
         }
+        self._open = False  # whether it is known that the dataset is unfinished
         if continue_or_refuse(self.folder, self._header) is None:
             write_json(self.folder / INDEX_NAME, {**self._header, "complete": False, "splits": {}, "videos": {}})
+            self._open = True
 
     def done(self, video: str) -> bool:
         """Whether the video is written already."""
@@ -92,6 +94,8 @@ class ClipWriter:
 
     def write(self, video: str, clip: Clip) -> None:
         """Write a video and its table; each file appears whole or not at all, the table last.
+
+        A dataset that was finished is unfinished from then on, until `finish` is called again.
 
         Raises:
             DatasetError: the clip does not fit the dataset (size, action out of range, number of pose columns), or
@@ -108,6 +112,11 @@ class ClipWriter:
         num_poses = len(header["pose_names"])
         if clip.poses.shape[1] != num_poses:
             raise DatasetError(f"video {video!r}: poses must have {num_poses} columns; got {clip.poses.shape[1]}")
+        if not self._open:
+            value = load_index(self.folder, CLIP_FORMAT)
+            if value.get("complete"):
+                write_json(self.folder / INDEX_NAME, {**value, "complete": False})
+            self._open = True
         write_video(self._video(video), clip.frames, header["fps"], lossless=self.lossless)
         write_hash(self._video(video).with_suffix(".sha256"), file_hash(self._video(video)), self._video(video).name)
         table = {"actions": clip.actions, "poses": clip.poses}
@@ -175,13 +184,15 @@ class ClipWriter:
         remove_leftovers(self.folder, older_than=MINUTE)  # another process may be writing the same index
         complete = {"complete": True, "splits": {name: list(ids) for name, ids in splits.items()}, "videos": videos}
         write_json(path, {**self._header, **complete})
+        self._open = False
         self.tidy()
         return Verification(
             videos=len(videos), frames=sum(int(entry["frames"]) for entry in videos.values()), hashes=len(videos)
         )
 
     def tidy(self) -> None:
-        """Delete what a finished dataset does not need: files of videos that are in no split, and hashes in files."""
+        """Delete what a finished dataset does not need: files of videos that are in no split, hashes in files, leftovers."""
+        remove_leftovers(self.folder, older_than=MINUTE)
         listed = load_index(self.folder, CLIP_FORMAT)["videos"]
         for path in [*(self.folder / "tables").glob("[!.]*"), *(self.folder / "videos").glob("[!.]*")]:
             if path.suffix == ".sha256" or path.stem not in listed:

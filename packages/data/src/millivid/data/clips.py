@@ -17,6 +17,9 @@ from .index_file import (
     known_id,
     load_index,
     parse_action_type,
+    parse_fps,
+    parse_names,
+    parse_size,
     parse_videos,
     require_complete,
     split_ids,
@@ -83,12 +86,11 @@ class ClipDataset:
         frames, splits = parse_videos(path, value)
         self._tables = TableReader()
         try:
-            height, width = value["size"]
             self.index = ClipIndex(
-                fps=float(value["fps"]),
-                size=(int(height), int(width)),
-                action_names=tuple(value["action_names"]),
-                pose_names=tuple(value["pose_names"]),
+                fps=parse_fps(value),
+                size=parse_size(value),
+                action_names=parse_names(value, "action_names"),
+                pose_names=parse_names(value, "pose_names"),
                 lossless=bool(value.get("lossless", False)),
                 source=dict(value.get("source", {})),
                 splits=splits,

@@ -1,8 +1,10 @@
 """Export of single frames as WebDataset tar shards, for people who train elsewhere."""
 
+import hashlib
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,7 +13,7 @@ from .atomic import remove_leftovers, replacing, write_json
 from .clips import ClipDataset
 from .errors import DatasetError
 from .images import encode_image
-from .index_file import INDEX_NAME, VERSION, continue_or_refuse
+from .index_file import INDEX_NAME, VERSION, check_id, continue_or_refuse
 
 EXPORT_FORMAT = "millivid-webdataset"
 DECODED = 64
@@ -59,6 +61,8 @@ def export_webdataset(
         raise ValueError(f"image must be png or jpg; got {image!r}")
     folder, index, name = Path(out), dataset.index, split or "all"
     videos = {video: dataset.num_frames(video) for video in dataset.ids(split)}
+    if split is not None:
+        check_id(split, "split")  # it becomes a file name
     if not any(videos.values()):
         raise DatasetError(f"{dataset.folder} has no frames in split {split!r}; choose one of {sorted(index.splits)}.")
     header = {
@@ -77,14 +81,14 @@ def export_webdataset(
     }
     if continue_or_refuse(folder, header) is None:
         write_json(folder / INDEX_NAME, {**header, "complete": False, "shards": {}})
-    total = sum(videos.values())
+    total, keys = sum(videos.values()), _sample_keys(videos)
     starts = range(0, total, frames_per_shard)
     shards = {folder / f"{name}-{number:06d}.tar": start for number, start in enumerate(starts)}
     paths = list(shards)
     for number in progress(range(len(paths))):
         if not paths[number].is_file():
             spans = _spans(videos, shards[paths[number]], min(shards[paths[number]] + frames_per_shard, total))
-            _write_shard(paths[number], dataset, spans, image)
+            _write_shard(paths[number], dataset, spans, image, keys)
     remove_leftovers(folder)
     sizes = {path.name: min(frames_per_shard, total - start) for path, start in shards.items()}
     write_json(folder / INDEX_NAME, {**header, "complete": True, "shards": sizes})
@@ -99,13 +103,24 @@ def _spans(videos: dict[str, int], start: int, stop: int) -> Iterator[tuple[str,
         start, stop = start - frames, stop - frames
 
 
-def _write_shard(path: Path, dataset: ClipDataset, spans: Iterable[tuple[str, int, int]], image: str) -> None:
-    with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+def _sample_keys(videos: Iterable[str]) -> dict[str, str]:
+    """What samples are called by, per video: a sample's name ends at the first dot, so there is none in it."""
+    plain = {video: video.replace(".", "_") for video in videos}
+    times = Counter(plain.values())
+    return {
+        video: key if times[key] == 1 else f"{key}-{hashlib.sha256(video.encode()).hexdigest()[:8]}"
+        for video, key in plain.items()
+    }
+
+
+def _write_shard(
+    path: Path, dataset: ClipDataset, spans: Iterable[tuple[str, int, int]], image: str, keys: dict[str, str]
+) -> None:
+    with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
         for video, start, stop in spans:
             clip = dataset.read(video, start, stop)
             for place, pixels in enumerate(clip.frames):
-                # A sample's name ends at the first dot.
-                key = f"{video.replace('.', '_')}-{start + place:06d}"
+                key = f"{keys[video]}-{start + place:06d}"
                 about = {
                     "video": video,
                     "frame": start + place,

@@ -12,6 +12,7 @@ from .errors import DatasetError
 INDEX_NAME = "dataset.json"
 VERSION = 2
 """What is written."""
+LOWEST_FPS, HIGHEST_FPS = 0.01, 1000.0
 READABLE = (1, 2)
 """Version 1 knew neither continuous actions nor, for clips, hashes."""
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -30,17 +31,17 @@ def load_index(folder: Path, expected_format: str) -> dict[str, Any]:
     value: Any
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DatasetError(f"{path}: is no valid JSON ({error}). Restore it or make the dataset again.") from error
     found = value.get("format") if isinstance(value, dict) else None
     if found != expected_format:
         hint = {
-            "millivid-clips": "it is a dataset of clips, not of latents",
-            "millivid-latents": "it is a dataset of latents, not of clips",
+            "millivid-clips": "it is a dataset of clips",
+            "millivid-latents": "it is a dataset of latents",
             "millivid-webdataset": "it is an export of frames for other software",
         }.get(str(found), "give a dataset made by MilliVid")
         raise DatasetError(f'{path}: expected "format": "{expected_format}", found {found!r}; {hint}.')
-    if value.get("version") not in READABLE:
+    if type(value.get("version")) is not int or value["version"] not in READABLE:
         raise DatasetError(
             f"{path}: is version {value.get('version')!r} of {expected_format}; this release of millivid-data reads "
             f"versions {READABLE[0]} to {READABLE[-1]}. Install a matching millivid-data or make the dataset again."
@@ -74,7 +75,7 @@ def require_complete(folder: Path, value: Mapping[str, Any]) -> None:
 def parse_videos(path: Path, value: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
     """Frames per video and ids per split, checked against each other."""
     try:
-        frames = {str(name): int(entry["frames"]) for name, entry in value["videos"].items()}
+        frames = {str(name): _count(entry["frames"]) for name, entry in value["videos"].items()}
         splits = {str(name): tuple(map(str, ids)) for name, ids in value["splits"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, error) from error
@@ -88,6 +89,34 @@ def parse_action_type(value: Mapping[str, Any]) -> ActionType:
     if found not in ("categorical", "continuous"):
         raise ValueError(f"action_type {found!r} is neither categorical nor continuous")
     return found
+
+
+def parse_fps(value: Mapping[str, Any]) -> float:
+    """The frame rate, which a number of frames can be divided by."""
+    fps = float(value["fps"])
+    if not LOWEST_FPS <= fps <= HIGHEST_FPS:
+        raise ValueError(f"fps {value['fps']!r} is none between {LOWEST_FPS} and {HIGHEST_FPS}")
+    return fps
+
+
+def parse_size(value: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) in pixels."""
+    height, width = value["size"]
+    return _count(height), _count(width)
+
+
+def parse_names(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Names, no two of which are equal."""
+    names = value[key]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"{key} {names!r} is no list of different names")
+    return tuple(names)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 < value < 2**31:
+        raise ValueError(f"{value!r} is no count")
+    return value
 
 
 def check_splits(path: Path, splits: Mapping[str, Sequence[str]], known: Mapping[str, int] | set[str]) -> None:
@@ -108,11 +137,11 @@ def damaged(path: Path, error: Exception) -> DatasetError:
     return DatasetError(f"{path}: {what}. Restore it or make the dataset again.")
 
 
-def check_id(video: str) -> None:
+def check_id(video: str, what: str = "video id") -> None:
     """A video's id becomes a file name: letters, digits, dot, dash, underscore."""
     if not isinstance(video, str) or not _ID.fullmatch(video):
         raise DatasetError(
-            f"video id {video!r} cannot be a file name; use letters, digits, '.', '-' and '_', not beginning with '.'"
+            f"{what} {video!r} cannot be a file name; use letters, digits, '.', '-' and '_', not beginning with '.'"
         )
 
 

@@ -17,6 +17,8 @@ from .index_file import (
     known_id,
     load_index,
     parse_action_type,
+    parse_fps,
+    parse_names,
     parse_videos,
     require_complete,
     split_ids,
@@ -80,9 +82,9 @@ class LatentDataset:
         self._tables = TableReader()
         try:
             self.index = LatentIndex(
-                fps=float(value["fps"]),
-                action_names=tuple(value["action_names"]),
-                pose_names=tuple(value["pose_names"]),
+                fps=parse_fps(value),
+                action_names=parse_names(value, "action_names"),
+                pose_names=parse_names(value, "pose_names"),
                 grids=tuple((int(height), int(width)) for height, width in value["grids"]),
                 channels=int(value["channels"]),
                 tokenizer=dict(value["tokenizer"]),

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from .atomic import replacing
 from .errors import DatasetError
 
+LARGEST_SIDE = 8192
+"""Pixels along a side of a frame; H.264 has no more."""
 GROUP_OF_PICTURES = 16
 """Every 16th frame is a key frame, so that reading any frame decodes at most 15 others."""
 
@@ -43,7 +45,7 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
     The result depends on the arguments alone: encoding the same frames twice gives the same file.
 
     Raises:
-        ValueError: ``frames`` is not a uint8 array of that shape, or fps is not positive.
+        ValueError: ``frames`` is not a uint8 array of that shape or too large, or fps is not positive.
     """
     path = Path(path)
     frames = np.asarray(frames)
@@ -62,6 +64,8 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
     else:
         codec, pixel_format = "libx264", "yuv444p"
         options |= {"crf": "8", "preset": "veryfast"}
+    if max(frames.shape[1:3]) > LARGEST_SIDE:
+        raise ValueError(f"frames may have {LARGEST_SIDE} pixels along a side; got {frames.shape[1]}x{frames.shape[2]}")
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         assert isinstance(stream, VideoStream)

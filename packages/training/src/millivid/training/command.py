@@ -1,5 +1,6 @@
 """A training module as a command: `python -m`, torchrun or deepspeed, and one sentence for every mistake."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -41,4 +42,8 @@ def explain(error: Exception) -> str:
     told = str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
         told = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        told = "no space is left on a disk that is written to; free some, and run the same command again"
+    elif isinstance(error, MemoryError):
+        told = f"the memory does not suffice ({told or 'no more could be had'}); take smaller frames, batches or pieces"
     return " ".join(told.split())

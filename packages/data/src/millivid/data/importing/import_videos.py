@@ -1,20 +1,22 @@
 """Turning a folder of anyone's videos, with or without tables beside them, into a clip dataset."""
 
-import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
+from ..atomic import MINUTE, remove_leftovers
 from ..clip_writer import ClipWriter
 from ..clips import CLIP_FORMAT
 from ..errors import DatasetError
-from ..index_file import INDEX_NAME, load_index
+from ..index_file import HIGHEST_FPS, INDEX_NAME, LOWEST_FPS, load_index
+from ..video import LARGEST_SIDE
 from .frame_fitting import Fit
 from .import_released import Errors
-from .import_report import ImportRecord, ImportReport, read_record, some_names
+from .import_report import RECORDS, ImportRecord, ImportReport, read_record, some_names
 from .side_agreement import Columns, Outline, agree, outline
 from .side_tables import require_parquet
 from .side_tracks import ColumnRules, Role, find_side_tables, read_side_data
@@ -85,12 +87,14 @@ def import_videos(
     """
     source, out = Path(source), Path(out)
     _check_settings(size, fit, fps, frames, test_fraction, errors, shard)
-    videos, tables = find_videos(source)
+    videos, tables, others = find_videos(source)
     if out.resolve().is_relative_to(source.resolve()):
         raise DatasetError(f"the output {out} lies inside of the source {source}; choose a folder outside of it")
     rules = ColumnRules(actions=_tuple(action_columns), poses=_tuple(pose_columns), names=_tuple(columns))
     survey = _look_at_tables(source, videos, tables, rules, action_names, errors)
     usable = [video for video in videos if video.name not in survey.left_out]
+    if not usable:
+        raise _none_imported(videos, survey.left_out)
     found_size = size or common_size(usable)
     found_fps, fps_of = _rate(out, fps, usable)
     writer = ClipWriter(
@@ -122,7 +126,7 @@ def import_videos(
     mine = {video.name for video in videos[shard[0] :: shard[1]]}
     for name in track([name for name in by_name if name in mine]):
         video, beside = by_name[name], survey.tables.get(name, {})
-        done = _record(out, video, beside)
+        done = _record(writer, video, beside)
         if done is None or (done.skipped and errors == "raise"):
             record = ImportRecord(file=name, bytes=_bytes(video, beside))
             try:
@@ -133,8 +137,10 @@ def import_videos(
                     raise
                 record = replace(record, skipped=_without_folder(error, source))
             record.write(out, video.id)
-    records = {name: _record(out, video, survey.tables.get(name, {})) for name, video in by_name.items()}
+    records = {name: _record(writer, video, survey.tables.get(name, {})) for name, video in by_name.items()}
     remark = [f"{found_fps:g} frames per second, as {fps_of} has; fps= sets another rate"] if fps_of else []
+    if others:
+        remark.append(f"not looked at, for they do not end as videos do: {some_names(others)}")
     return _finish(writer, videos, records, survey, (*remark, *survey.remarks), test_fraction)
 
 
@@ -154,13 +160,15 @@ def _finish(
         for video in videos
         if video.name in known and video.name not in skipped
     }
+    remove_leftovers(writer.folder / RECORDS, older_than=MINUTE)
     splits: dict[str, list[str]] = {}
     missing = len(records) - len(known)
     if not missing:
         if len(skipped) == len(videos):
-            raise DatasetError(
-                f"none of the {len(videos)} videos could be imported; the first: {min(skipped.items())[1]}"
-            )
+            if not writer.written():  # other settings may do better
+                shutil.rmtree(writer.folder / RECORDS, ignore_errors=True)
+                (writer.folder / INDEX_NAME).unlink(missing_ok=True)
+            raise _none_imported(videos, skipped)
         pieces = {video.id: known[video.name].videos for video in videos if video.name in known}
         chosen = video_splits(videos, test_fraction)
         splits = {name: list(chain.from_iterable(pieces.get(id, ()) for id in ids)) for name, ids in chosen.items()}
@@ -229,10 +237,15 @@ def _rate(out: Path, fps: float | None, videos: Sequence[FolderVideo]) -> tuple[
     return first_rate(videos)
 
 
-def _record(out: Path, video: FolderVideo, beside: dict[Role, Path]) -> ImportRecord | None:
-    """What is known of a source file, if it is still the same file."""
-    record = read_record(out, video.id)
-    return record if record and record.file == video.name and record.bytes == _bytes(video, beside) else None
+def _record(writer: ClipWriter, video: FolderVideo, beside: dict[Role, Path]) -> ImportRecord | None:
+    """What is known of a source file, if it is still the same file and what was made of it is there."""
+    record = read_record(writer.folder, video.id)
+    same = record and record.file == video.name and record.bytes == _bytes(video, beside)
+    return record if record and same and all(writer.done(id) for id in record.videos) else None
+
+
+def _none_imported(videos: Sequence[FolderVideo], why: Mapping[str, str]) -> DatasetError:
+    return DatasetError(f"none of the {len(videos)} videos could be imported; the first: {min(why.items())[1]}")
 
 
 def _bytes(video: FolderVideo, beside: dict[Role, Path]) -> dict[str, int]:
@@ -260,9 +273,15 @@ def _check_settings(
     shard: tuple[int, int],
 ) -> None:
     for good, what in (
-        (size is None or (len(size) == 2 and min(size) > 0), f"size is {size}; (height, width) in pixels are expected"),
+        (
+            size is None or (len(size) == 2 and 1 <= min(size) <= max(size) <= LARGEST_SIDE),
+            f"size is {size}; (height, width) of 1 to {LARGEST_SIDE} pixels are expected",
+        ),
         (fit in ("crop", "pad", "stretch"), f"fit is {fit!r}; 'crop', 'pad' or 'stretch' is expected"),
-        (fps is None or 0 < fps < math.inf, f"fps is {fps}; a positive number is expected"),
+        (
+            fps is None or LOWEST_FPS <= fps <= HIGHEST_FPS,
+            f"fps is {fps}; a number from {LOWEST_FPS} to {HIGHEST_FPS} is expected",
+        ),
         (
             frames == 0 or frames > 1,
             f"frames is {frames}; 0 for whole videos, or at least 2 frames per piece are expected",

@@ -24,6 +24,10 @@ LONGEST_STILL = 600
 """A frame shown for more seconds than this is a broken clock, not a still picture."""
 WITH_DURATION = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
 """Containers that say how long they are; for the others ffmpeg's number is a guess from what is there."""
+COUNTED_FROM_ZERO = ("matroska", "asf")
+"""Containers whose length counts from time 0 and not from the first frame on."""
+PLAYLISTS = ("concat", "hls", "dash", "imf", "image2")
+"""What ffmpeg would read other files for."""
 Item = TypeVar("Item")
 
 
@@ -81,7 +85,8 @@ def probe_source(path: Path) -> SourceVideo:
                     times.append(time * packet.time_base)
         rate = _rate(path, stream.average_rate or stream.guessed_rate, times, count)
         if container.duration and container.format.name.split(",")[0] in WITH_DURATION:
-            expected = Fraction((container.start_time or 0) + container.duration, av.time_base)
+            start = 0 if container.format.name.startswith(COUNTED_FROM_ZERO) else container.start_time or 0
+            expected = Fraction(start + container.duration, av.time_base)
             if end < expected - max(Fraction(1, 4), 3 / rate):
                 raise DatasetError(
                     f"{path}: is cut off: it ends after {float(end):.2f} s, but its header says {float(expected):.2f} s"
@@ -181,6 +186,8 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     try:
         # An absolute path, so that "a:b.mp4" is a file and not a protocol.
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
+            if container.format.name.startswith(PLAYLISTS):
+                raise DatasetError(f"{path}: is a list of other files ({container.format.name}); give those themselves")
             yield container
     except (
         av.FFmpegError,

@@ -18,7 +18,8 @@ VIDEO_SUFFIXES = frozenset(
     f".{ending}"
     for line in (
         "mp4 m4v mov qt mkv mk3d webm avi divx wmv asf flv f4v mpg mpeg mpe mpv m1v m2v vob ts mts m2ts 3gp 3g2 ogv ogm",
-        "mxf dv nut rm rmvb gif apng y4m ivf obu h264 264 h265 265 hevc mjpg mjpeg mj2",
+        "mxf dv nut rm rmvb 3gpp 3gp2 m4p mp4v mpeg4 m2p mod tod wtv",
+        "gif apng y4m ivf obu h264 264 h265 265 hevc mjpg mjpeg mj2",
     )
     for ending in line.split()
 )
@@ -46,8 +47,8 @@ class FolderVideo:
     renamed: str | None
 
 
-def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path]]:
-    """All videos below a folder, by name, and all tables, by their path in it as it is and in lower case.
+def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[str]]:
+    """All videos below a folder; all tables, by their path in it as it is and in lower case; and other files' names.
 
     Hidden files and folders are left out; links to folders are followed, but never in a circle.
 
@@ -64,7 +65,8 @@ def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path]]:
             f"{source} holds no videos (files that end in .mp4, .mov, .mkv, .webm, .avi, .gif and the like); check the path"
         )
     tables = {_name(path, source): path for path in files if path.suffix.lower() in TABLE_SUFFIXES}
-    return _named(videos), {name.casefold(): path for name, path in tables.items()} | tables
+    others = [name for path in files if (name := _name(path, source)) not in videos and name not in tables]
+    return _named(videos), {name.casefold(): path for name, path in tables.items()} | tables, others
 
 
 def video_splits(videos: Sequence[FolderVideo], test_fraction: float) -> dict[str, list[str]]:
