@@ -312,3 +312,49 @@ def test_a_world_of_another_package_is_found_by_name(monkeypatch: pytest.MonkeyP
     record(config, tmp_path, processes=1, progress=False)
     source = ClipDataset(tmp_path).index.source
     assert source["world"] == "corridor" and RecordConfig.from_source(source) == config
+
+
+def test_settings_that_change_nothing_are_not_recorded() -> None:
+    one, two = (RecordConfig(world=make_world("minetest", maps=maps).config) for maps in ("/one", "/two"))
+    assert one.source() == two.source() and "maps" not in one.source()["world_settings"]
+
+
+def test_a_video_that_cannot_be_recorded_is_named(
+    corridor: RecordConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[None] = []
+
+    def dies(self: Corridor, action: int) -> Observation:
+        raise ChildProcessError("the game ended")
+
+    monkeypatch.setattr(Corridor, "step", dies)
+    monkeypatch.setattr(Corridor, "close", lambda self: closed.append(None))
+    with pytest.raises(ChildProcessError, match="video train_00000 cannot be recorded: the game ended"):
+        record(corridor, tmp_path, processes=1, progress=False)
+    assert closed == [None]
+
+
+def test_a_remake_that_is_killed_records_no_candidates_again(
+    corridor: RecordConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(corridor, tmp_path, processes=1, progress=False)
+    before = digests(tmp_path)
+    for video in ("train_00000", "train_00001"):
+        (tmp_path / "videos" / f"{video}.mp4").unlink()
+    step, calls = Corridor.step, 0
+
+    def interrupted(self: Corridor, action: int) -> Observation:
+        nonlocal calls
+        calls += 1
+        if calls == 15:  # in the second one
+            raise KeyboardInterrupt
+        return step(self, action)
+
+    monkeypatch.setattr(Corridor, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        record(corridor, tmp_path, processes=1, progress=False)
+    with pytest.raises(DatasetError, match="unfinished"):
+        ClipDataset(tmp_path)
+    record(corridor, tmp_path, processes=1, progress=False)
+    assert calls == 15 + 12  # one video of 12 frames, and no candidate
+    assert digests(tmp_path) == before

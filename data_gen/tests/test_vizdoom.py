@@ -422,3 +422,15 @@ def engines(folder: Path) -> list[int]:
 
 def shared_memory() -> set[Path]:
     return set(Path("/dev/shm").glob("ViZDoom*"))
+
+
+def test_an_engine_that_dies_is_told_in_a_sentence() -> None:
+    own = VizdoomWorld(VizdoomConfig(size=(64, 64)))
+    own.reset(0)
+    assert own._engine is not None
+    own._engine._game.close()
+    with pytest.raises(ChildProcessError, match="the Doom engine failed .*; close the world and reset it"):
+        own.step(0)
+    own.close()
+    assert own.reset(0).frame.shape == (64, 64, 3)
+    own.close()

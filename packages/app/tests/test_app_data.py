@@ -50,7 +50,7 @@ def test_shards_as_jobs_record_the_same_dataset(
 def test_a_shard_alone_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data", "generate", f"out={tmp_path}/clips", *TINY, "processes=1"]
     assert main([*words, "shard=1/2"]) == 0
-    assert "shard 1/2 is done; 3 videos are other shards'" in capsys.readouterr().out
+    assert "shard 1/2 is done; 3 videos of other shards are missing" in capsys.readouterr().out
     for wrong in ("2/2", "half", "1", "-1/2", "1/0"):
         assert main([*words, f"shard={wrong}"]) == 2
         assert f"shard is '{wrong}'; write number/count" in capsys.readouterr().err

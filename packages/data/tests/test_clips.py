@@ -355,4 +355,4 @@ def test_a_finished_dataset_that_is_written_to_is_unfinished(folder: Path) -> No
     writer.finish({"train": ["b", "a"], "test": ["c"]})
     assert (folder / "dataset.json").read_bytes() == index
     writer.write("a", random_clip(0, 40))
-    assert writer.splits() is None
+    assert not writer.complete() and writer.splits() == {"train": ["b", "a"], "test": ["c"]}

@@ -574,7 +574,7 @@ def test_an_import_that_was_killed_goes_on(raw: Path, out: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_videos(raw, out, frames=4, track=killed)
+        import_videos(raw, out, frames=4, progress=killed)
     with pytest.raises(DatasetError, match="unfinished dataset"):
         ClipDataset(out)
     first = (out / "videos" / "v1_000.mp4").stat().st_mtime_ns
@@ -693,7 +693,7 @@ def test_a_changed_dataset_is_unfinished_until_it_is_finished_again(raw: Path, o
             yield name
 
     with pytest.raises(KeyboardInterrupt):
-        import_videos(raw, out, track=stopping)
+        import_videos(raw, out, progress=stopping)
     with pytest.raises(DatasetError, match="unfinished"):
         ClipDataset(out)
     import_videos(raw, out)

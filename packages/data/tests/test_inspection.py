@@ -440,7 +440,7 @@ def test_progress_is_told_of_every_video(good: Path) -> None:
         told.append(list(ids))
         return ids
 
-    inspect(good, track=track)
+    inspect(good, progress=track)
     assert told == [ClipDataset(good).ids()] * 2
 
 

@@ -94,6 +94,9 @@ def test_arrays_that_are_none(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-800])
     with pytest.raises(DatasetError, match="cannot be read as an array"):
         read_table(path)
+    np.save(path, np.zeros(0))
+    with pytest.raises(DatasetError, match="holds no rows; give one row per frame"):
+        read_table(path)
     np.save(path, np.zeros((2, 2, 2)))
     with pytest.raises(DatasetError, match=r"has shape \[2, 2, 2\]"):
         read_table(path)

@@ -1,7 +1,7 @@
 """Settings of a recording, and what follows from them for each video."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any, Self
 
@@ -101,7 +101,11 @@ class RecordConfig:
     def source(self) -> dict[str, Any]:
         """What ``dataset.json`` says about where the videos come from: enough to make them again."""
         settings = asdict(self)
-        return {**_generator(self.world), "world_settings": settings.pop("world"), **settings}
+        world = settings.pop("world")
+        for setting in fields(self.world):
+            if not setting.metadata.get("recorded", True):
+                world.pop(setting.name)
+        return {**_generator(self.world), "world_settings": world, **settings}
 
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> Self:

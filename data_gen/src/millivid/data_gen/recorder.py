@@ -1,7 +1,8 @@
 """Recording a dataset with many processes: it may be killed at any time and goes on where it was."""
 
-import os
+import atexit
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from millivid.data import Clip, ClipWriter, DatasetError, work_in_processes
+from millivid.data import Clip, ClipWriter, DatasetError, available_cores, work_in_processes
 
 from .record_config import RecordConfig, video_actions, world_seed
 from .registry import world_class
@@ -54,30 +55,34 @@ def record(
     if not 0 <= number < count:
         raise ValueError(f"shard {number} of {count} does not exist; they are numbered 0 to {count - 1}")
     writer = _make_writer(config, out)
-    finished = writer.splits()  # a video that was deleted from a finished dataset is made again
-    ids = finished or config.ids()
+    listed = writer.splits()  # a video that was deleted from a finished dataset is made again
+    ids = listed or config.ids()
     jobs = [config.split_and_index(id) for split in ids.values() for id in split][number::count]
     open_jobs = [job for job in jobs if not writer.done(config.video_id(*job))]
-    processes = min(processes or os.cpu_count() or 1, max(len(open_jobs), 1))
-    with tqdm(
-        total=len(jobs) * config.frames,
-        initial=(len(jobs) - len(open_jobs)) * config.frames,
-        unit="frame",
-        unit_scale=True,
-        desc="recording" if count == 1 else f"recording, shard {number} of {count}",
-        disable=not progress,
-    ) as bar:
-        work_in_processes(partial(_prepare, config, out), open_jobs, processes, partial(bar.update, config.frames))
-    if writer.splits() is not None:
+    processes = min(processes or available_cores(), max(len(open_jobs), 1))
+    with (
+        ExitStack() as held,
+        tqdm(
+            total=len(jobs) * config.frames,
+            initial=(len(jobs) - len(open_jobs)) * config.frames,
+            unit="frame",
+            unit_scale=True,
+            desc="recording" if count == 1 else f"recording, shard {number} of {count}",
+            disable=not progress,
+        ) as bar,
+    ):
+        prepare = partial(_prepare, config, out, held if processes == 1 else None)
+        work_in_processes(prepare, open_jobs, processes, partial(bar.update, config.frames))
+    if writer.complete():
         writer.tidy()  # nothing was to be done, or another shard was quicker
         return 0
     written = writer.written()
     missing = sum(id not in written for split in ids.values() for id in split)
     if not missing:
         try:
-            writer.finish(finished or _choose(config, writer, ids))
+            writer.finish(listed or _choose(config, writer, ids))
         except DatasetError:
-            if writer.splits() is None:
+            if not writer.complete():
                 raise
             writer.tidy()  # another shard was quicker, and has deleted candidates by now
     return missing
@@ -121,13 +126,23 @@ def _make_writer(config: RecordConfig, out: str | Path) -> ClipWriter:
     )
 
 
-def _prepare(config: RecordConfig, out: str | Path) -> Callable[[Job], None]:
+def _prepare(config: RecordConfig, out: str | Path, held: ExitStack | None) -> Callable[[Job], None]:
+    """What records a video. held: closes the world; None: it is closed when the process ends."""
     world, writer = world_class(config.world.world)(config.world), _make_writer(config, out)
+    if held is None:
+        atexit.register(world.close)
+    else:
+        held.callback(world.close)
 
     def work(job: Job) -> None:
-        id, finished = config.video_id(*job), writer.splits()
-        unwanted = finished is not None and not any(id in split for split in finished.values())
-        if not unwanted and not writer.done(id):  # the same command may be at work elsewhere
-            writer.write(id, record_video(world, config, *job))
+        id, listed = config.video_id(*job), writer.splits()
+        unwanted = listed is not None and not any(id in split for split in listed.values())
+        if unwanted or writer.done(id):  # the same command may be at work elsewhere
+            return
+        try:
+            clip = record_video(world, config, *job)
+        except (ValueError, ChildProcessError) as error:
+            raise type(error)(f"video {id} cannot be recorded: {error}") from error
+        writer.write(id, clip)
 
     return work

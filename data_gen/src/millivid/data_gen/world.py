@@ -21,6 +21,10 @@ class Observation:
     pose: NDArray[np.float32]
 
 
+NOT_RECORDED = {"recorded": False}
+"""Metadata of settings that change nothing of what is seen, such as a folder: a recording does not say them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorldConfig:
     """The settings that every world has; a world adds its own by subclassing.

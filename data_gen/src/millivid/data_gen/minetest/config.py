@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from ..world import WorldConfig
+from ..world import NOT_RECORDED, WorldConfig
 
 MAPGENS = ("v7", "valleys", "carpathian", "fractal", "flat", "v5")
 
@@ -43,7 +43,7 @@ class MinetestConfig(WorldConfig):
     mapgen: str = "v7"
     world_size: int = 128
     supersampling: int = 2
-    maps: str = field(default_factory=default_maps)
+    maps: str = field(default_factory=default_maps, metadata=NOT_RECORDED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,5 +1,6 @@
 """The running game: it is told a pose, and shows that it has drawn it."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..boxes import average_boxes
 from .config import MinetestConfig
 from .display import Display
 from .maps import GAME, HIGH, LOW, MOD, SavedMap, free_port, game_environment, install_mod, write_settings
@@ -44,7 +46,7 @@ class Game:
 
     def __init__(self, config: MinetestConfig, saved: SavedMap, display: Display, folder: Path) -> None:
         program = find_program("minetest")
-        self._config, self._display = config, display
+        self._config, self._display, self._folder = config, display, folder
         # The screen may still show a number of the game before: begin far from it.
         shown = display.pixels[2, 2, :3].astype(int) // 36
         self._number = int(shown @ (1, 8, 64)) + 100
@@ -93,6 +95,7 @@ class Game:
         if self._commands >= 0:
             os.close(self._commands)
             self._commands = -1
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _load(self, position: tuple[float, float, float]) -> None:
         """Have the game build everything that can be seen from the map block (16 x 16 x 16) of a position."""
@@ -132,23 +135,21 @@ class Game:
             time.sleep(0.0005)
 
     def _picture(self) -> NDArray[np.uint8]:
-        times = self._config.supersampling
-        height, width = self._config.size
-        picture = self._display.pixels[STRIP:-STRIP, :, 2::-1].copy()
-        if times == 1:
-            return picture
-        parts = picture.reshape(height, times, width, times, 3).astype(np.uint16)
-        return ((parts.sum((1, 3)) + times * times // 2) // (times * times)).astype(np.uint8)
+        return average_boxes(self._display.pixels[STRIP:-STRIP, :, 2::-1], self._config.supersampling)
 
     def _wait_for_meshes(self) -> None:
         """Wait until the game's mesh thread has worked off what it was sent: the kernel counts its running time."""
-        used, since = -1, time.monotonic()
+        used, since, end = -1, time.monotonic(), time.monotonic() + ANSWER_SECONDS
         while time.monotonic() - since < QUIET_SECONDS:
-            now = sum(
-                int((task / "schedstat").read_text().split()[0])
-                for task in Path(f"/proc/{self._process.pid}/task").iterdir()
-                if "esh" in (task / "comm").read_text()
-            )
+            if not self._process.running or time.monotonic() > end:
+                raise ChildProcessError(f"Minetest failed; its log ends with: {self._process.log_tail()}")
+            now = used
+            with contextlib.suppress(FileNotFoundError):  # a thread may end meanwhile
+                now = sum(
+                    int((task / "schedstat").read_text().split()[0])
+                    for task in Path(f"/proc/{self._process.pid}/task").iterdir()
+                    if "esh" in (task / "comm").read_text()
+                )
             if now != used:
                 used, since = now, time.monotonic()
             time.sleep(0.01)

@@ -1,11 +1,11 @@
 """The sky as six pictures: the game's own sky changes with time, these do not."""
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from millivid.data import encode_image
 
 ZENITH, HORIZON = (70, 138, 222), (178, 212, 240)
 SIDE = 128
@@ -30,22 +30,5 @@ def write_sky(folder: Path) -> None:
     """Write the faces, and a white dot that the strips on the screen are made of, as PNG textures of the mod."""
     folder.mkdir(parents=True)
     for name, face in sky_faces().items():
-        (folder / f"millivid_{name}.png").write_bytes(png(face))
-    (folder / "millivid_white.png").write_bytes(png(np.full((1, 1, 3), 255, np.uint8)))
-
-
-def png(image: NDArray[np.uint8]) -> bytes:
-    """An image, uint8 RGB [row, column, 3], as a PNG file (ISO/IEC 15948)."""
-    height, width, _ = image.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes()))
-        + chunk(b"IEND", b"")
-    )
+        (folder / f"millivid_{name}.png").write_bytes(encode_image(face, "png"))
+    (folder / "millivid_white.png").write_bytes(encode_image(np.full((1, 1, 3), 255, np.uint8), "png"))

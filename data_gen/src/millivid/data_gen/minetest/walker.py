@@ -66,7 +66,7 @@ class Ground:
         surface = self._surface()
         land = _largest_piece(surface)
         if not land.any():
-            raise ValueError("the map has no dry ground; try another seed")
+            raise ValueError("the map has no dry ground; record with another seed")
         height = np.where(land, surface, np.inf)
         for margin in (6, 4, 2, 0):
             sides = range(-margin, margin + 1)

@@ -1,9 +1,11 @@
 """ViZDoom's engine as a camera: it loads a map and shows what is seen from a place."""
 
+import contextlib
 import os
 import shlex
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +58,12 @@ class Engine:
         self._end = weakref.finalize(self, self._game.close)
 
     def load(self, wad: bytes) -> None:
-        """Go into the map of a WAD file."""
-        with tempfile.TemporaryDirectory(prefix="millivid_vizdoom_") as folder:
+        """Go into the map of a WAD file.
+
+        Raises:
+            ChildProcessError: the engine failed.
+        """
+        with _engine_errors(), tempfile.TemporaryDirectory(prefix="millivid_vizdoom_") as folder:
             path = Path(folder, "maze.wad")
             path.write_bytes(wad)
             self._game.set_doom_map(f"file:{path}")
@@ -65,19 +71,35 @@ class Engine:
         self._height = None
 
     def look(self, x: float, y: float, z: float, yaw: float) -> NDArray[np.uint8]:
-        """The frame, uint8 [height, width, 3], seen from (x, y, z), in blocks, in direction ``yaw``, in degrees."""
+        """The frame, uint8 [height, width, 3], seen from (x, y, z), in blocks, in direction ``yaw``, in degrees.
+
+        Raises:
+            ChildProcessError: the engine failed.
+        """
         height = round(y * UNITS_UP * 65536)
         angle = round((270.0 - yaw) / 360.0 * 65536) % 65536  # the engine's angle 0 is +x, 90 is -z
         place = f"{round(x * UNITS * 65536)} {round(-z * UNITS * 65536)} {height} {angle}"
-        self._game.send_game_command(f"puke {CAMERA_SCRIPT} {place}")
-        # The engine takes the camera's height at the beginning of a tic, before the script, all else at its end.
-        self._game.advance_action(1 if height == self._height else 2)
-        self._height = height
-        return self._screen.frame(self._game.get_state().screen_buffer)
+        with _engine_errors():
+            self._game.send_game_command(f"puke {CAMERA_SCRIPT} {place}")
+            # The engine takes the camera's height at the beginning of a tic, before the script, all else at its end.
+            self._game.advance_action(1 if height == self._height else 2)
+            self._height = height
+            return self._screen.frame(self._game.get_state().screen_buffer)
 
     def close(self) -> None:
         """End the engine's process; it may be called twice."""
         self._end()
+
+
+@contextlib.contextmanager
+def _engine_errors() -> Iterator[None]:
+    """The library's own errors are bare exceptions."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith("vizdoom"):
+            raise ChildProcessError(f"the Doom engine failed ({error}); close the world and reset it") from error
+        raise
 
 
 def _start(screen: Screen) -> Any:
@@ -110,5 +132,6 @@ def _start(screen: Screen) -> Any:
             )
             launcher.chmod(0o700)
             game.set_vizdoom_path(str(launcher))
-        game.init()
+        with _engine_errors():
+            game.init()
     return game

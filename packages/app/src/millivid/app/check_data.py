@@ -45,7 +45,7 @@ class DataInspectConfig:
 
 def inspect_data(config: DataInspectConfig) -> Path | None:
     """Print what is in a dataset and what would spoil training, and write it as a page."""
-    inspection = inspect_clips(ClipDataset(config.data), track=partial(tqdm, desc="inspect", unit="video"))
+    inspection = inspect_clips(ClipDataset(config.data), progress=partial(tqdm, desc="inspect", unit="video"))
     print(inspection_text(inspection))
     return None if config.out is None else write_inspection(inspection, config.out)
 

@@ -96,6 +96,7 @@ def _help(cls: type, conf: Path | None) -> str:
         default = getattr(cls(), field.name)
         values = to_plain(default) if dataclasses.is_dataclass(default) else {"": default}
         lines += [f"{field.name}{'.' if key else ''}{key}={value}" for key, value in values.items()]
+    lines += getattr(cls, "more_help", list)()
     return "\n".join(lines).replace("=???", "=(required)")
 
 

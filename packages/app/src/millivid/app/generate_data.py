@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from millivid.app.shards import parse_shard
-from millivid.data_gen import RecordConfig, record, world_class
+from millivid.data_gen import RecordConfig, record, world_class, world_names
 from millivid.training import REQUIRED, build
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataGenerateConfig:
-    """world: name (voxel, vizdoom, minetest, minerl) and settings of the world; out: the folder of clips.
+    """world: name and settings of the world, as below; out: the folder of clips.
 
     processes: 0 for one per core. shard: as 3/64, to record only a part, from number 0 on, with 64 such commands on one or
     many machines; the one that ends last finishes the dataset. The rest is as in `millivid.data_gen.RecordConfig`.
@@ -31,6 +31,16 @@ class DataGenerateConfig:
     processes: int = 0
     shard: str = "0/1"
 
+    @staticmethod
+    def more_help() -> list[str]:
+        """The settings of every world, for `--help`."""
+        lines = []
+        for name in world_names():
+            lines += ["", f"world={name}"]
+            config = world_class(name).Config
+            lines += [f"world.{field.name}={getattr(config(), field.name)}" for field in dataclasses.fields(config)]
+        return lines
+
     def __post_init__(self) -> None:
         if self.processes < 0:
             raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
@@ -49,7 +59,7 @@ def generate_data(config: DataGenerateConfig) -> Path | None:
     missing = record(recording, config.out, processes=config.processes or None, shard=shard)
     if missing:
         print(
-            f"shard {config.shard} is done; {missing} videos are other shards', and who ends last finishes the dataset"
+            f"shard {config.shard} is done; {missing} videos of other shards are missing, and the last shard to end finishes"
         )
         return None
     return config.out

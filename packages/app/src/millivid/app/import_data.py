@@ -60,7 +60,9 @@ def import_data(config: ImportDataConfig) -> Path | None:
     if config.tokenizer is not None:
         raise ConfigError(f"tokenizer= goes with the release's .pyramid files; {config.source} has no index.json")
     settings = {name: getattr(config, name) for name in ("errors", "test_fraction", "lossless", *OF_VIDEOS)}
-    report = import_videos(config.source, config.out, **settings | {"shard": parse_shard(config.shard)}, track=_track)
+    report = import_videos(
+        config.source, config.out, **settings | {"shard": parse_shard(config.shard)}, progress=_progress
+    )
     for line in report.lines():
         print(line)
     return config.out if report.complete else None
@@ -70,7 +72,7 @@ def _import_release(config: ImportDataConfig) -> Path:
     for name in OF_VIDEOS:
         if getattr(config, name) != getattr(ImportDataConfig, name):
             raise ConfigError(f"{name}= is for a folder of videos, and {config.source} is a release; leave it out")
-    shared = {"test_fraction": config.test_fraction, "errors": config.errors, "track": _track}
+    shared = {"test_fraction": config.test_fraction, "errors": config.errors, "progress": _progress}
     if any(config.source.rglob("*.pyramid")):
         if config.tokenizer is None:
             raise ConfigError(f"{config.source} holds latents; name the tokenizer that made them, tokenizer=DIR")
@@ -90,6 +92,6 @@ def _import_release(config: ImportDataConfig) -> Path:
     return config.out
 
 
-def _track(keys: list[str]) -> Iterable[str]:
+def _progress(keys: list[str]) -> Iterable[str]:
     with tqdm(keys, desc="import", unit="video") as bar:
         yield from bar

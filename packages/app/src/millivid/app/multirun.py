@@ -19,8 +19,7 @@ def submit(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int
 
     words: those of the command, `--multirun` among them, and Hydra's own (`hydra/launcher=submitit_slurm`,
     `hydra.launcher.nodes=2`), which say where. command: what runs a job's words, in each of its processes, and returns an exit
-    code. Each of several jobs gets a folder of its own below `out=`, but
-    for shards (`shard=0/2,1/2`), which share one.
+    code. Each of several jobs gets a folder of its own below `out=`; shards (`shard=0/2,1/2`) share one.
     Raises ValueError for words that cannot be read, ImportError where the launcher is missing.
     """
     own = [word for word in words if word.startswith(("hydra.", "hydra/"))]

@@ -136,13 +136,12 @@ class ClipWriter:
         return table.read("poses", (frames, len(self._header["pose_names"])), np.float32, [(0, frames)])
 
     def splits(self) -> dict[str, list[str]] | None:
-        """Ids per split of a dataset that is finished already, in order; None for one that is not."""
-        value = load_index(self.folder, CLIP_FORMAT)
-        return dict(value["splits"]) if value.get("complete") is True else None
+        """Ids per split of a dataset that is finished or was before it was changed, in order; None for one that never was."""
+        return load_index(self.folder, CLIP_FORMAT).get("splits") or None
 
     def complete(self) -> bool:
         """Whether the dataset is finished already."""
-        return self.splits() is not None
+        return load_index(self.folder, CLIP_FORMAT).get("complete") is True
 
     def finish(self, splits: Mapping[str, Sequence[str]], progress: Progress = iter) -> Verification:
         """Compare every file with what was written and declare the dataset complete: write the index with these splits.
@@ -178,7 +177,7 @@ class ClipWriter:
                 }
             except DatasetError as error:
                 problems[self._video(video).name] = error
-        raise_for(self.folder, problems, len(ids))
+        raise_for(self.folder, problems, 2 * len(ids))
         for folder in (self.folder / "videos", self.folder / "tables"):
             remove_leftovers(folder)
         remove_leftovers(self.folder, older_than=MINUTE)  # another process may be writing the same index
@@ -193,7 +192,7 @@ class ClipWriter:
     def tidy(self) -> None:
         """Delete what a finished dataset does not need: files of videos that are in no split, hashes in files, leftovers."""
         remove_leftovers(self.folder, older_than=MINUTE)
-        listed = load_index(self.folder, CLIP_FORMAT)["videos"]
+        listed = load_index(self.folder, CLIP_FORMAT).get("videos", {})
         for path in [*(self.folder / "tables").glob("[!.]*"), *(self.folder / "videos").glob("[!.]*")]:
             if path.suffix == ".sha256" or path.stem not in listed:
                 path.unlink(missing_ok=True)

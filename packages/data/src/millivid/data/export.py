@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -125,7 +126,7 @@ def _write_shard(
                     "video": video,
                     "frame": start + place,
                     "action": clip.actions[place].tolist(),
-                    "pose": clip.poses[place].tolist(),
+                    "pose": [value if math.isfinite(value) else None for value in clip.poses[place].tolist()],
                 }
                 _add(tar, f"{key}.{image}", encode_image(pixels, image))
                 _add(tar, f"{key}.json", json.dumps(about).encode())

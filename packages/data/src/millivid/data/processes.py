@@ -16,6 +16,11 @@ from typing import Any, TypeVar
 Job = TypeVar("Job")
 
 
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def work_in_processes(
     prepare: Callable[[], Callable[[Job], object]], jobs: Sequence[Job], processes: int, done: Callable[[], object]
 ) -> None:
@@ -88,7 +93,7 @@ def _start(parent: Connection) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    sys.exit(1)  # unlike the signal's default, this closes what the job holds
+    sys.exit(1)  # unlike the signal's default, this lets the job close what it holds
 
 
 def _end_with(parent: Connection) -> None:
@@ -103,4 +108,7 @@ def _work(prepare: Callable[[], Callable[[Job], object]], job: Job) -> None:
     global _job_done_by
     if _job_done_by is None:  # not in the initializer, whose errors are not told to the parent
         _job_done_by = prepare()
-    _job_done_by(job)
+    try:
+        _job_done_by(job)
+    except SystemExit:  # else the pool takes it for the job's result, and begins the next one
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""Whether the files of a latent dataset are those that were written: their number, their shapes, their hashes."""
+"""Whether the files of a dataset are those that were written: their number, their shapes, their hashes."""
 
 import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence

@@ -1,6 +1,5 @@
 """Encode a clip dataset into a latent dataset, on one or many processes; a stopped run goes on where it was."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.data import ClipDataset, LatentWriter, work_in_processes
+from millivid.data import ClipDataset, LatentWriter, available_cores, work_in_processes
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
 from millivid.training import REQUIRED, ConfigError, check_device, launched_share
@@ -101,7 +100,7 @@ def encode_dataset(config: EncodeConfig) -> Path:
     encoder = Encoder(config)
     ids, written = encoder.dataset.ids(), encoder.writer.written()
     todo = [id for id in ids[rank::world_size] if id not in written]
-    processes = min(config.processes or os.cpu_count() or 1, len(todo))
+    processes = min(config.processes or available_cores(), len(todo))
     with tqdm(
         total=len(ids), initial=len(written.intersection(ids)), desc="encode", unit="video", disable=rank > 0
     ) as bar:

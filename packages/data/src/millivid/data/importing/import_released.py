@@ -42,7 +42,7 @@ def import_released_clips(
     errors: Errors = "raise",
     fps: int = 20,
     lossless: bool = False,
-    track: Callable[[list[str]], Iterable[str]] = iter,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, str]:
     """Import videos or images as a clip dataset; may be interrupted and run again.
 
@@ -52,7 +52,7 @@ def import_released_clips(
         test_fraction: share of the videos in the split ``test``.
         errors: whether a damaged video ends the import or is left out.
         fps, lossless: as for `ClipWriter`.
-        track: what the keys are drawn through, `tqdm` for example.
+        progress: what the keys are drawn through, `tqdm` for example.
 
     Returns:
         What was left out: key -> why.
@@ -82,7 +82,7 @@ def import_released_clips(
             columns = _read_columns(path.with_suffix(".npy"), index[key])
         writer.write(_id(key), Clip(frames=frames, actions=_actions(path, columns), poses=_poses(columns)))
 
-    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
+    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, progress)
     writer.finish(_splits(index, skipped, test_fraction))
     return skipped
 
@@ -97,7 +97,7 @@ def import_released_latents(
     test_fraction: float = 0.01,
     errors: Errors = "raise",
     fps: int = 20,
-    track: Callable[[list[str]], Iterable[str]] = iter,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, str]:
     """Import `.pyramid` files as a latent dataset; as `import_released_clips` otherwise.
 
@@ -125,7 +125,7 @@ def import_released_latents(
         except DatasetError as error:
             raise DatasetError(f"{file.path}: {error}") from error
 
-    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, track)
+    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, progress)
     writer.finish(_splits(index, skipped, test_fraction))
     return skipped
 
@@ -135,10 +135,10 @@ def _import_all(
     done: Callable[[str], bool],
     write: Callable[[str], None],
     errors: Errors,
-    track: Callable[[list[str]], Iterable[str]],
+    progress: Callable[[list[str]], Iterable[str]],
 ) -> dict[str, str]:
     skipped: dict[str, str] = {}
-    for key in track(sorted(index)):
+    for key in progress(sorted(index)):
         if done(key):
             continue
         try:

@@ -53,7 +53,7 @@ def import_videos(
     errors: Errors = "skip",
     lossless: bool = False,
     shard: tuple[int, int] = (0, 1),
-    track: Callable[[list[str]], Iterable[str]] = iter,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> ImportReport:
     """Import all videos below a folder as a clip dataset; may be interrupted and run again, with the same arguments.
 
@@ -80,7 +80,7 @@ def import_videos(
         lossless: as for `ClipWriter`.
         shard: (i, n): import only every nth video from the ith on, so that n calls can share the work. The one that finds all
             imported finishes the dataset.
-        track: what the names of the videos to import are drawn through, `tqdm` for example.
+        progress: what the names of the videos to import are drawn through, `tqdm` for example.
 
     Raises:
         DatasetError: the folder, the settings or, with ``errors="raise"``, a video or a table is not as it has to be.
@@ -124,7 +124,7 @@ def import_videos(
     )
     by_name = {video.name: video for video in usable}
     mine = {video.name for video in videos[shard[0] :: shard[1]]}
-    for name in track([name for name in by_name if name in mine]):
+    for name in progress([name for name in by_name if name in mine]):
         video, beside = by_name[name], survey.tables.get(name, {})
         done = _record(writer, video, beside)
         if done is None or (done.skipped and errors == "raise"):

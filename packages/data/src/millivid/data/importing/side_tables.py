@@ -182,7 +182,7 @@ def _read_npy(path: Path, columns: Sequence[str] | None) -> Table:
             raise DatasetError(f"{path}: a structured array must have one axis, and single values as its fields")
         found = {name: np.array(array[name]) for name in names}
     elif array.ndim in (1, 2):
-        values = np.array(array).reshape(len(array), -1)
+        values = np.array(array[:, None] if array.ndim == 1 else array)
         if columns is not None:
             _check_width(path, values.shape[1], columns)
         found = dict(zip(columns or map(str, range(values.shape[1])), values.T, strict=True))

@@ -21,7 +21,7 @@ from .video_numbers import Tally, sampled_numbers, table_numbers
 
 
 def inspect_clips(
-    dataset: ClipDataset, *, frames_per_video: int = 8, sample: int = 200, track: Progress = iter
+    dataset: ClipDataset, *, frames_per_video: int = 8, sample: int = 200, progress: Progress = iter
 ) -> Inspection:
     """Measure a clip dataset and say what would spoil training.
 
@@ -32,7 +32,7 @@ def inspect_clips(
         dataset: what to inspect; files of it that cannot be read are flagged.
         frames_per_video: frames that are looked at in each sampled video, each with its neighbour.
         sample: about how many videos to sample; of splits that are small beside others, up to 25 are taken anyway.
-        track: is given ids and gives them back one by one; `tqdm` will do. Called for the tables, then for the frames.
+        progress: is given ids and gives them back one by one; `tqdm` will do. Called for the tables, then for the frames.
 
     Raises:
         ValueError: frames_per_video or sample is below 1.
@@ -50,7 +50,7 @@ def inspect_clips(
     numbers: dict[str, VideoNumbers] = {}
     deeds: dict[str, bytes] = {}
     split_of = {video: split for split, videos in index.splits.items() for video in videos}
-    for video in track(dataset.ids()):
+    for video in progress(dataset.ids()):
         one = VideoNumbers(
             id=video,
             split=split_of.get(video),
@@ -71,7 +71,7 @@ def inspect_clips(
             numbers[video] = dataclasses.replace(numbers.get(video, one), error=str(error))
 
     looked: dict[str, Looked] = {}
-    for video in track(sampled):
+    for video in progress(sampled):
         if numbers[video].error is None:
             try:
                 looked[video] = look_at(dataset, video, sample_moments(index.frames[video], frames_per_video))
