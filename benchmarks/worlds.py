@@ -2,12 +2,13 @@
 
     python benchmarks/worlds.py [--sizes 64 256] [--frames 300] [--rounds 4] [--out benchmarks/results/worlds-x.json]
 
-The LOOPCRAFT agent (or the world's own planner) walks in worlds of several seeds. "frames/s" is that of `step` alone, the mean
-over the rounds, each in another world, of the best of three walks (of one for games); "recorded" is recording as `millivid data
-generate` does it, encoding, hashing and writing included, without what a new world takes, which has a column of its own (the first
-world excluded: it compiles or starts a game). Size on disk is that of the recorded videos. "times voxel" compares with the block
-world at the same size in the same run. A world that is not installed here is left out with a word. One thread; games draw on as
-many cores as their driver takes, so run this with `taskset -c 0`. Prints a Markdown table, and writes the figures as JSON.
+The LOOPCRAFT agent (or the world's own planner) walks in worlds of several seeds. "frames/s" is that of `step` alone,
+the mean over the rounds, each in another world, of the best of three walks (of one for games); "recorded" is recording
+as `millivid data generate` does it, encoding, hashing and writing included, without what a new world takes, which has a
+column of its own (the first world excluded: it compiles or starts a game). Size on disk is that of the recorded videos.
+"times voxel" compares with the block world at the same size in the same run. A world that is not installed here is left
+out with a word. One thread; games draw on as many cores as their driver takes, so run this with `taskset -c 0`. Prints
+a Markdown table, and writes the figures as JSON.
 """
 
 import argparse
