@@ -60,7 +60,7 @@ def test_a_shard_alone_says_what_is_missing(tmp_path: Path, capsys: pytest.Captu
 def test_verify_reads_clips_and_latents(
     clips: Path, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["data", "verify", f"data={clips}"]) == 0
+    assert main(["data", "verify", str(clips)]) == 0
     assert "4 videos, 48 frames, all hashed: as recorded" in capsys.readouterr().out
     assert main(["data", "verify", f"data={walk}/latents"]) == 0
     videos = len(LatentDataset(walk / "latents"))

@@ -12,8 +12,8 @@ usage: millivid COMMAND [key=value ...]
   demo                 go on from held-out videos, compare: outputs/demo/index.html
   data generate        record first-person videos   world=voxel out=CLIPS
   data import          your own videos as clips     source=DIR out=CLIPS
-  data inspect         what is in it, what is wrong data=CLIPS out=PAGE
-  data verify          is every file as recorded?   data=CLIPS
+  data inspect CLIPS   what is in it, what is wrong out=PAGE
+  data verify CLIPS    is every file as recorded?
   data export          frames as WebDataset shards  data=CLIPS out=SHARDS
   train tokenizer      frames to latents            experiment=tiny data=CLIPS out=RUN
   encode               clips to latents             data=CLIPS tokenizer=RUN/model out=LATENTS
@@ -85,6 +85,12 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
     raise ValueError(f"there is no command {' '.join(words[:2])!r}; see millivid --help")
 
 
+def _named(command: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The settings; a folder after `data verify`, `inspect` or `export` is their data."""
+    looks = list(command[:1]) == ["data"] and command[1] in ("verify", "inspect", "export")
+    return [f"data={word}" if looks and "=" not in word else word for word in words]
+
+
 def _help(cls: type, conf: Path | None) -> str:
     from millivid.training import to_plain
 
@@ -118,7 +124,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if set(words[used:]) & {"-h", "--help"}:
             print(_help(cls, conf))
             return 0
-        result = run(load_config(cls, words[used:], conf))
+        result = run(load_config(cls, _named(words[:used], words[used:]), conf))
         leave_processes()
         if result is not None and is_first():
             print(f"done: {result}")
