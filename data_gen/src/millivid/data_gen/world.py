@@ -66,7 +66,8 @@ class World(Protocol):
     """A world that can be recorded.
 
     It is made from its config alone, which costs little: what is expensive (a game's process, say) starts with the
-    first `reset`. One that needs a library or a program says what to install in an ImportError.
+    first `reset`. One that needs a library or a program says what to install in an ImportError. If it has a method
+    ``plan_actions(rng, num_frames)``, that draws the agent's actions after a `reset`, instead of the LOOPCRAFT agent.
 
     Attributes:
         config: its settings.
