@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -367,8 +367,6 @@ input()
 """
     for folder in ("here", "temporary"):
         (tmp_path / folder).mkdir()
-    before = shared_memory()
-
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
@@ -378,50 +376,57 @@ input()
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"running\n"
+            ids = engines(started_by=process.pid)
+            assert len(ids) == 1 and shared_memory(ids)
             if end == "exit":
-                assert process.communicate(b"\n\n", timeout=30)[0] == b"running\n"
+                process.communicate(b"\n", timeout=60)
                 assert process.returncode == 0
-            else:
-                process.stdin.write(b"\n")
-                process.stdin.flush()
-                assert process.stdout.readline() == b"running\n"
-                assert engines(tmp_path)
         finally:
             process.kill()
-    deadline = time.monotonic() + 10
-    while (engines(tmp_path) or shared_memory() - before) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while (engines(ids) or shared_memory(ids)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not engines(tmp_path)
-    assert not shared_memory() - before
+    assert not engines(ids)
+    assert not shared_memory(ids)
     assert list((tmp_path / "here").iterdir()) == []
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/dev/shm").exists(), reason="needs /dev/shm to see an engine's shared memory")
 def test_close_ends_the_engine_and_reset_starts_another() -> None:
-    before = shared_memory()
+    before = engines(started_by=os.getpid())
     world = VizdoomWorld(TINY)
     world.close()
     first = world.reset(0)
-    assert shared_memory() - before
+    ids = engines(started_by=os.getpid()) - before
+    assert len(ids) == 1 and shared_memory(ids)
     world.close()
-    assert not shared_memory() - before
+    assert not shared_memory(ids)
     np.testing.assert_array_equal(world.reset(0).frame, first.frame)
     world.close()
 
 
-def engines(folder: Path) -> list[int]:
-    """Process ids of the engines whose files were below a folder when they were started."""
-    found = []
+def engines(ids: Collection[str] | None = None, started_by: int | None = None) -> set[str]:
+    """Ids of the engines that run: of these, or of a process."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.fsencode(folder) in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
+        with contextlib.suppress(OSError, IndexError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "+viz_instance_id" not in words:
+                continue
+            id = words[words.index("+viz_instance_id") + 1]
+            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if (ids is None or id in ids) and started_by in (None, parent):
+                found.add(id)
     return found
 
 
-def shared_memory() -> set[Path]:
-    return set(Path("/dev/shm").glob("ViZDoom*"))
+def shared_memory(ids: Collection[str]) -> set[Path]:
+    """What engines leave in memory when they are killed."""
+    return {file for id in ids for file in Path("/dev/shm").glob(f"ViZDoom*{id}")}
 
 
 def test_an_engine_that_dies_is_told_in_a_sentence() -> None:
