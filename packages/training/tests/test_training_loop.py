@@ -68,6 +68,18 @@ def test_resuming_changes_no_bit(tmp_path: Path, given: dict) -> None:
     assert_same(run(tmp_path / "halves", 10, **given), whole)
 
 
+def test_a_finished_run_tells_what_it_took_in_all_its_launches(tmp_path: Path) -> None:
+    run(tmp_path, 3)
+    before = json.loads((tmp_path / "trained.json").read_text())
+    assert before["steps"] == 3 and before["flop"] > 0
+    run(tmp_path, 7)
+    after = json.loads((tmp_path / "trained.json").read_text())
+    assert after["seconds"] > before["seconds"] - 0.1
+    assert after["steps"] == 7 and after["examples"] * 3 == before["examples"] * 7
+    assert after["flop"] * 3 == pytest.approx(before["flop"] * 7)
+    assert read_checkpoint(newest_checkpoint(tmp_path))["seconds"] == pytest.approx(after["seconds"], abs=1)
+
+
 def test_the_state_of_everything_is_in_the_checkpoint(tmp_path: Path) -> None:
     run(tmp_path, 3, ema=0.9)
     state = read_checkpoint(newest_checkpoint(tmp_path))

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from millivid.training.checkpoint import RunError, newest_checkpoint, read_checkpoint, save_checkpoint, write_whole
+from millivid.training.checkpoint import (
+    RunError,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    write_json,
+    write_whole,
+)
 from millivid.training.config import TrainingConfig
 from millivid.training.engine import spare
 from millivid.training.engines import make_engine
@@ -22,6 +30,9 @@ from millivid.training.optimizer import MuonAdamW, learning_rate_factor
 from millivid.training.processes import Processes
 from millivid.training.task import Task
 from millivid.training.throughput import Throughput
+
+TRAINED_FILE = "trained.json"
+"""What a finished run took: steps, examples, seconds in all its launches, arithmetic (flop); beside run.json."""
 
 
 def train(
@@ -34,8 +45,8 @@ def train(
     """Train, logging and checkpointing under `out`, from the newest checkpoint there.
 
     Returns the trained model, on the CPU and in evaluation mode, with the running average of the weights where there is
-    one; the task's own model belongs to the engine from then on. Where several processes train (see `join_processes`), all
-    of them call this, and all get the model.
+    one, and writes `trained.json`; the task's own model belongs to the engine from then on. Where several processes train
+    (see `join_processes`), all of them call this, and all get the model.
 
     Ctrl-C and SIGTERM save a checkpoint after the step that is under way, and raise KeyboardInterrupt; a second Ctrl-C raises
     it at once and saves nothing. A step whose loss or gradient is not finite changes nothing and is counted. Raises RunError
@@ -54,7 +65,7 @@ def train(
     if state is not None:
         _load(optimizer, state, out)
     step, skipped = (int(state["step"]), int(state["skipped"])) if state else (0, 0)
-    average = config.ema > 0
+    average, begun = config.ema > 0, time.monotonic() - (float(state.get("seconds", 0.0)) if state else 0.0)
 
     log = Log(
         out, config, processes, step, throughput, progress, int(state["unreadable"]) if state and processes.first else 0
@@ -67,6 +78,7 @@ def train(
             "skipped": skipped,
             "unreadable": int(unreadable),
             "updates": optimizer.updates,
+            "seconds": time.monotonic() - begun,
             "model": optimizer.weights(average=False, keep=processes.first),
             "optimizer": optimizer.whole_state(keep=processes.first),
         }
@@ -99,6 +111,9 @@ def train(
             if step % config.checkpoint_every == 0 or step == config.steps:
                 save()
     _fill(whole, optimizer.weights(average))
+    examples = step * config.batch_size
+    took = {"steps": step, "examples": examples, "seconds": round(time.monotonic() - begun, 1)}
+    processes.once(lambda: write_json(out / TRAINED_FILE, {**took, "flop": examples * throughput.flops}))
     return whole.eval()
 
 
