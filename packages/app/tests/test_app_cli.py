@@ -55,7 +55,7 @@ def test_help_lists_commands_and_settings(capsys: pytest.CaptureFixture[str]) ->
         capsys.readouterr().out,
         re.MULTILINE,
     )
-    assert len(commands) == 13
+    assert len(commands) == 14
     for command in commands:
         assert main([*command.split(), "--help"]) == 0
 

@@ -10,6 +10,7 @@ USAGE = """\
 usage: millivid COMMAND [key=value ...]
 
   demo                 go on from held-out videos, compare: outputs/demo/index.html
+  reproduce            the paper's comparison, small out=DIR
   data generate        record first-person videos   world=voxel out=CLIPS
   data import          your own videos as clips     source=DIR out=CLIPS
   data inspect CLIPS   what is in it, what is wrong out=PAGE
@@ -35,6 +36,10 @@ def _command(words: Sequence[str]) -> tuple[type, Path | None, Callable[[Any], A
             from millivid.app.demo import DemoConfig, run_demo
 
             return DemoConfig, None, run_demo, 1
+        case ["reproduce", *_]:
+            from millivid.app.reproduce import ReproduceConfig, reproduce
+
+            return ReproduceConfig, None, reproduce, 1
         case ["data", "generate", *_]:
             from millivid.app.generate_data import DataGenerateConfig, generate_data
 

@@ -1,0 +1,150 @@
+"""The reproduction: every stage at the smallest size, once; and what RESULTS.md claims."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millivid.app.cli import main
+from millivid.app.commands import run_beside
+from millivid.app.results import Figures, write_results
+
+MODELS = ("millivid", "framepack", "millivid_cascaded")
+SMALL = ("models=[millivid,framepack,millivid_cascaded]", "budget=0.2", "test_videos=2", "frames=6", "sampling_steps=2")
+
+
+def test_from_nothing_to_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One test, for one walk through all stages."""
+    out = tmp_path / "out"
+    assert main(["reproduce", f"out={out}", *SMALL]) == 0
+    every_model_is_trained_alike_and_scored(out)
+    the_page_shows_what_it_names(out)
+    a_claim_that_fails_is_told(out, tmp_path / "other")
+    written = [
+        path for kind in ("*.mp4", "*.safetensors", "*.pt") for path in out.rglob(kind) if "report" not in path.parts
+    ]
+    before = [path.stat().st_mtime_ns for path in written]
+    assert main(["reproduce", f"out={out}", *SMALL]) == 0
+    assert [path.stat().st_mtime_ns for path in written] == before, "a second run must reuse what is there"
+    capsys.readouterr()
+    assert main(["reproduce", f"out={out}", *SMALL[1:], "budget=3"]) == 2
+    told = capsys.readouterr().err.strip()
+    assert "budget was 0.2 and is now 3" in told and len(told.splitlines()) == 1
+
+
+def every_model_is_trained_alike_and_scored(made: Path) -> None:
+    figures = json.loads((made / "report" / "metrics.json").read_text())
+    assert list(figures["runs"]) == [*MODELS, "true latents", "shuffled frames"]
+    assert figures["memory"] is not None
+    trained = {name: json.loads((made / "models" / name / "run.json").read_text())["settings"] for name in MODELS}
+    took = {name: json.loads((made / "models" / name / "trained.json").read_text()) for name in MODELS}
+    assert len({took[name]["examples"] for name in MODELS}) == 1
+    bodies = {name: {**run["model"], "patchify": None} for name, run in trained.items()}
+    assert all(bodies[name] == bodies["millivid"] for name in MODELS)
+    assert all(trained[name]["training"] == trained["millivid"]["training"] for name in MODELS)
+    assert trained["framepack"]["model"]["patchify"] == "framepack"
+    assert trained["millivid_cascaded"]["data"] != trained["millivid"]["data"]
+
+
+def the_page_shows_what_it_names(made: Path) -> None:
+    page = (made / "RESULTS.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| ")}
+    tokens = {name: rows[name].split("|")[4].strip() for name in MODELS}
+    assert tokens == dict.fromkeys(MODELS, "256")
+    for name in MODELS:
+        examples = json.loads((made / "models" / name / "trained.json").read_text())["examples"]
+        assert f"| {examples} |" in rows[name]
+    for picture in ("strip", "curves", "memory"):
+        assert f"(report/{picture}.png)" in page and (made / "report" / f"{picture}.png").is_file()
+
+
+def a_claim_that_fails_is_told(made: Path, other: Path) -> None:
+    """Of two videos nothing can be claimed; of figures made up so that it can, it is."""
+    content = json.loads((made / "report" / "metrics.json").read_text())
+    content["horizons"] = [{"name": name, "first": 1, "last": 1} for name in ("short", "long")]
+    for name, run in content["runs"].items():
+        for metric in run:
+            value = {"millivid": 20, "framepack": 15}.get(name, 20) * (-1 if metric == "lpips" else 1)
+            run[metric]["horizons"] = dict.fromkeys(("short", "long"), interval(value, 1))
+    other.mkdir()
+    for folder in ("models", "tokenizers", "run.json"):
+        (other / folder).symlink_to(made / folder)
+    (other / "report").mkdir()
+    (other / "report" / "metrics.json").write_text(json.dumps(content))
+    page = write_results(other, MODELS).read_text()
+    assert "| PSNR, long: better than framepack, intervals apart | yes | 20.00 (19.00–21.00) against 15.00" in page
+    assert "| LPIPS, long: better than framepack, intervals apart | yes |" in page
+    for metric in content["runs"]["framepack"].values():
+        metric["horizons"] = dict.fromkeys(("short", "long"), interval(20, 1))
+    (other / "report" / "metrics.json").write_text(json.dumps(content))
+    page = write_results(other, MODELS).read_text()
+    assert "| PSNR, long: better than framepack, intervals apart | **no** |" in page
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("budget=0", "budget is 0"),
+        ("budget=-1", "budget is -1"),
+        ("models=[milivid]", "'milivid'; these are: millivid, framepack"),
+        ("models=[]", "name at least one"),
+        ("test_videos=1", "at least 2"),
+        ("frames=0", "at least 1"),
+    ],
+)
+def test_mistakes(word: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", f"out={tmp_path}/out", word]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def interval(value: float, half: float) -> dict[str, Any]:
+    return {"value": value, "interval": [value - half, value + half]}
+
+
+@pytest.mark.parametrize(
+    ("metric", "ours", "theirs", "better"),
+    [
+        ("psnr", (18, 0.4), (17, 0.5), True),
+        ("psnr", (18, 0.6), (17, 0.5), False),
+        ("psnr", (17, 0.1), (18, 0.1), False),
+        ("lpips", (0.2, 0.04), (0.3, 0.05), True),
+        ("lpips", (0.2, 0.06), (0.3, 0.05), False),
+        ("lpips", (0.3, 0.01), (0.2, 0.01), False),
+    ],
+)
+def test_better_means_intervals_apart(metric: str, ours: tuple, theirs: tuple, better: bool) -> None:
+    assert Figures({}).better(metric, interval(*ours), interval(*theirs)) is better
+
+
+def test_undefined_intervals_show_nothing() -> None:
+    assert not Figures({}).better("psnr", interval(18, 0.1), {"value": 3.0, "interval": [None, None]})
+
+
+def test_commands_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails ends it: what runs is waited for, what waits is not begun, and the code is its code."""
+    script = tmp_path / "millivid_stand_in.py"
+    script.write_text(
+        "import os, pathlib, sys, time\n"
+        "name, seconds, code = sys.argv[3:]\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / f'{name}.begun').write_text(os.environ['TQDM_POSITION'])\n"
+        "time.sleep(float(seconds))\n"
+        "(folder / f'{name}.ended').touch()\n"
+        "sys.exit(int(code))\n"
+    )
+    runner = tmp_path / "python"
+    runner.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
+    runner.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(runner))
+    begun = time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        run_beside([("quick", "0", "0"), ("slow", "3", "0"), ("fails", "0", "7"), ("never", "0", "0")], at_once=2)
+    assert ended.value.code == 7 and time.monotonic() - begun >= 3
+    assert {path.name for path in tmp_path.glob("*.begun")} == {"quick.begun", "slow.begun", "fails.begun"}
+    assert (tmp_path / "slow.ended").exists()
+    rows = {name: (tmp_path / f"{name}.begun").read_text() for name in ("quick", "slow", "fails")}
+    assert rows == {"quick": "0", "slow": "1", "fails": "0"}
