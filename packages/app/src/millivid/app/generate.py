@@ -11,7 +11,7 @@ from millivid.app.pipeline import VideoPipeline
 from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.diffusion import SamplerConfig, fingerprint
 from millivid.rollout import plan
-from millivid.training import REQUIRED, ConfigError
+from millivid.training import REQUIRED, ConfigError, check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class GenerateConfig:
     data: a clip dataset; model, tokenizer: saved models; out: a clip dataset of the same ids whose first `context`
     frames are the given ones. split, count: the first videos of that split, 0 for all. frames: generated frames per
     video, 0 for as many as the truth has. loop: if above 0, do so many of the recorded actions after the context and
-    then what leads back to the last context frame's pose (see `loop_ways`). steps, guidance, seed: of the sampler.
+    then what leads back to the last context frame's pose (see `loop_ways`). steps, guidance, seed: of the sampler. batch:
+    videos at once.
     """
 
     data: Path = REQUIRED
@@ -37,6 +38,7 @@ class GenerateConfig:
     guidance: float = 1.0
     seed: int = 0
     batch: int = 8
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, least in (("count", 0), ("context", 1), ("frames", 0), ("loop", 0), ("seed", 0), ("batch", 1)):
@@ -52,7 +54,8 @@ class GenerateConfig:
 def generate_videos(config: GenerateConfig) -> Path:
     """Generate and write videos, batch by batch; a stopped run goes on with the batches that are missing."""
     dataset = ClipDataset(config.data)
-    pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer)
+    check_device(config.device)
+    pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer).to(config.device)
     ids = list(dataset.ids(config.split))[: config.count or None]
     if not ids:
         raise ConfigError(f"{config.data} has no videos in split {config.split!r}; it has {list(dataset.index.splits)}")
@@ -107,10 +110,10 @@ def generate_videos(config: GenerateConfig) -> Path:
                 actions,
                 steps=config.steps,
                 guidance=config.guidance,
-                generator=torch.Generator().manual_seed(config.seed * 1_000_003 + number),
+                generator=torch.Generator(config.device).manual_seed(config.seed * 1_000_003 + number),
                 on_step=lambda _: bar.update(),
             )
-            pixels = (made * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+            pixels = (made * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu()
             for id, given, new in zip(batch, truth, pixels, strict=True):
                 frames = torch.cat([given, new]).numpy()
                 writer.write(id, Clip(frames=frames, actions=ways[id].actions, poses=ways[id].poses))

@@ -51,6 +51,12 @@ class VideoPipeline:
             )
         return cls(loaded, video_model, schedule, shift)
 
+    def to(self, device: str | torch.device) -> Self:
+        """Move both models; returns self."""
+        self.tokenizer.to(device)
+        self.model.to(device)
+        return self
+
     @property
     def num_context_frames(self) -> int:
         """How many frames have to be given before the first generated one."""
@@ -69,13 +75,16 @@ class VideoPipeline:
     ) -> Float[Tensor, "batch generated 3 h w"]:
         """The frames after the context, one for every further action.
 
-        frames: the context in [0, 1]; actions: of every frame, the context's too. steps, guidance: see `SamplerConfig`.
+        frames: the context in [0, 1]; actions: of every frame, the context's too; both go where the models are. steps,
+        guidance: see `SamplerConfig`. generator: of the models' device.
         Raises ValueError when the context is shorter than the schedule's memory.
         """
         start, end = frames.shape[1], actions.shape[1]
         if end <= start:
             raise ValueError(f"{end} actions for {start} context frames leave nothing to generate; give more actions")
         planned = plan(self.schedule, self.model.config.tokens_per_level, start, end)
+        device = next(self.model.parameters()).device
+        frames, actions = frames.to(device), actions.to(device)
         given = self.tokenizer.encode(frames)
         stores = []
         for latent in given[: planned.chunk.num_levels]:

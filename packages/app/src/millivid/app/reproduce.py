@@ -11,9 +11,10 @@ from millivid.data import available_cores
 from millivid.data_gen import RecordConfig, VoxelConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
-from millivid.training import REQUIRED, open_run, to_plain
+from millivid.training import REQUIRED, check_device, open_run, to_plain
 
 WORLD = VoxelConfig(
+    step=0.1,
     biome_size=0,
     building_spacing=0,
     fixed_sun=True,
@@ -28,9 +29,11 @@ WORLD = VoxelConfig(
 """Landmarks to remember on plain ground: what was tried is in docs/decisions/0011."""
 CONTEXT = 84
 """Frames that are given: what the windows of 4, 16 and 64 frames need."""
-BUDGET = 600.0
+HORIZONS = (16, 64, 256)
+BUDGET = 360.0
 """Minutes that the sizes below took on two cores without a GPU."""
-TRAIN_VIDEOS, TOKENIZER_STEPS, DIFFUSION_STEPS = 1500, 3000, 7000
+TRAIN_VIDEOS, TOKENIZER_STEPS, DIFFUSION_STEPS = 1500, 1600, 5000
+FREE_TO_CHANGE = ("out", "models", "device")
 CASCADED = "millivid_cascaded"
 MODELS = ("millivid", "framepack", "full_resolution", CASCADED)
 
@@ -40,8 +43,9 @@ class ReproduceConfig:
     """What the reproduction does, and how much of it.
 
     out: its folder; RESULTS.md ends up there. budget: minutes on two cores; data and training shrink and grow with it.
-    models: which to train, of millivid, framepack, full_resolution and millivid_cascaded. test_videos, frames: go on from
-    the first 84 frames of so many held-out videos for `frames` more. sampling_steps: of the sampler. seed: of it all.
+    models: which to train, of millivid, framepack, full_resolution and millivid_cascaded; more may be added later.
+    test_videos, frames: go on from the first 84 frames of so many held-out videos for `frames` more. sampling_steps: of the
+    sampler. seed: of it all. device: cpu, where a core trains a model each, or cuda, where one trains after the other.
     """
 
     out: Path = REQUIRED
@@ -51,6 +55,7 @@ class ReproduceConfig:
     frames: int = 256
     sampling_steps: int = 6
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not self.budget > 0:
@@ -70,12 +75,31 @@ class ReproduceConfig:
         """A size of the whole budget, for this one."""
         return max(least, round(size * self.budget / BUDGET))
 
+    @property
+    def variants(self) -> list[str]:
+        """The tokenizers to train; the bound is that of the adaptive one."""
+        return list(dict.fromkeys(["adaptive", *map(variant_of, self.models)]))
+
+    @property
+    def processes(self) -> int:
+        """How many encode and evaluate."""
+        return available_cores() if self.device == "cpu" else 1
+
+    def tokenizer(self, variant: str) -> Path:
+        """Where a trained tokenizer is."""
+        return self.out / "tokenizers" / variant / "model"
+
+    def model(self, name: str) -> Path:
+        """Where a trained video model is."""
+        return self.out / "models" / name / "model"
+
 
 def reproduce(config: ReproduceConfig) -> Path:
     """Do every stage that is not done yet; returns the path of RESULTS.md."""
-    out, cores = config.out, available_cores()
-    open_run(out, "a reproduction", to_plain(config))
-    clips = out / "clips"
+    check_device(config.device)
+    settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
+    open_run(config.out, "a reproduction", settings)
+    _tell(1, "data")
     recording = RecordConfig(
         world=WORLD,
         train_videos=config.scaled(TRAIN_VIDEOS, least=2),
@@ -84,75 +108,85 @@ def reproduce(config: ReproduceConfig) -> Path:
         context=CONTEXT,
         seed=config.seed,
     )
-    _tell(1, "data")
-    record(recording, clips, processes=cores)
-
-    of_model = {name: "cascaded" if name == CASCADED else "adaptive" for name in config.models}
-    variants = list(dict.fromkeys(["adaptive", *of_model.values()]))
-    tokenizers = {variant: out / "tokenizers" / variant for variant in variants}
-    _tell(2, "tokenizers and their latents")
-    run_beside(
-        [
-            [
-                *(
-                    "train",
-                    "tokenizer",
-                    "experiment=tiny",
-                    f"model.variant={variant}",
-                    f"data={clips}",
-                    f"out={folder}",
-                ),
-                *(f"training.steps={config.scaled(TOKENIZER_STEPS, least=1)}", f"training.seed={config.seed}"),
-            ]
-            for variant, folder in tokenizers.items()
-        ],
-        at_once=cores,
-        threads=max(1, cores // len(tokenizers)),
-    )
-    for variant, folder in tokenizers.items():
-        latents = out / "latents" / variant
-        encode_dataset(EncodeConfig(data=clips, tokenizer=folder / "model", out=latents, processes=cores))
+    record(recording, config.out / "clips", processes=available_cores())
+    _tell(2, "tokenizers")
+    _beside(config, [_tokenizer_training(config, variant) for variant in config.variants])
+    for variant in config.variants:
+        encode_dataset(
+            EncodeConfig(
+                data=config.out / "clips",
+                tokenizer=config.tokenizer(variant),
+                out=config.out / "latents" / variant,
+                processes=config.processes,
+                device=config.device,
+            )
+        )
     _tell(3, f"video models: {', '.join(config.models)}")
-    run_beside(
-        [
-            [
-                *("train", "diffusion", f"experiment=tiny_{name.removesuffix('_cascaded')}"),
-                *(f"data={out / 'latents' / variant}", f"out={out / 'models' / name}"),
-                *(f"training.steps={config.scaled(DIFFUSION_STEPS, least=1)}", f"training.seed={config.seed}"),
-            ]
-            for name, variant in of_model.items()
-            if not (out / "models" / name / "model" / VIDEO_MODEL_FILE).is_file()
-        ],
-        at_once=cores,
-    )
+    untrained = [name for name in config.models if not (config.model(name) / VIDEO_MODEL_FILE).is_file()]
+    _beside(config, [_video_training(config, name) for name in untrained])
     _tell(4, "generation")
-    run_beside(
-        [
-            [
-                *("generate", f"data={clips}", f"model={out / 'models' / name / 'model'}"),
-                *(f"tokenizer={tokenizers[variant] / 'model'}", f"out={out / 'generated' / name}"),
-                *(f"context={CONTEXT}", f"frames={config.frames}", f"steps={config.sampling_steps}", "batch=16"),
-                f"seed={config.seed}",
-            ]
-            for name, variant in of_model.items()
-        ],
-        at_once=cores,
-    )
+    _beside(config, [_generation(config, name) for name in config.models])
     _tell(5, "evaluation")
     evaluate_runs(
         EvaluateConfig(
-            runs={name: str(out / "generated" / name) for name in config.models},
-            reference=clips,
-            out=out / "report",
+            runs={name: str(config.out / "generated" / name) for name in config.models},
+            reference=config.out / "clips",
+            out=config.out / "report",
             context=CONTEXT,
             frames=config.frames,
-            tokenizer=tokenizers["adaptive"] / "model",
-            horizons=(*(end for end in (16, 64, 256) if end < config.frames), config.frames),
+            tokenizer=config.tokenizer("adaptive"),
+            horizons=(*(end for end in HORIZONS if end < config.frames), config.frames),
             title="MilliVid: does it remember?",
-            processes=cores,
+            processes=config.processes,
+            device=config.device,
         )
     )
-    return write_results(out, config.models)
+    return write_results(config.out, config.models)
+
+
+def _tokenizer_training(config: ReproduceConfig, variant: str) -> list[str]:
+    return [
+        *("train", "tokenizer", "experiment=tiny", f"model.variant={variant}", f"data={config.out / 'clips'}"),
+        f"training.steps={config.scaled(TOKENIZER_STEPS, least=1)}",
+        *(f"training.seed={config.seed}", f"device={config.device}", f"out={config.tokenizer(variant).parent}"),
+    ]
+
+
+def _video_training(config: ReproduceConfig, name: str) -> list[str]:
+    turn = 90 / WORLD.frames_per_action
+    odometry = f"[[{WORLD.step},0],[0,{turn}],[0,{-turn}]]"  # forward, left, right: distance and degrees of a frame
+    return [
+        *("train", "diffusion", f"experiment=tiny_{name.removesuffix('_cascaded')}", f"model.odometry={odometry}"),
+        *(f"data={config.out / 'latents' / variant_of(name)}", f"out={config.model(name).parent}"),
+        f"training.steps={config.scaled(DIFFUSION_STEPS, least=1)}",
+        *(f"training.seed={config.seed}", f"device={config.device}"),
+    ]
+
+
+def _generation(config: ReproduceConfig, name: str) -> list[str]:
+    return [
+        *("generate", f"data={config.out / 'clips'}", f"model={config.model(name)}"),
+        *(f"tokenizer={config.tokenizer(variant_of(name))}", f"out={config.out / 'generated' / name}"),
+        *(f"context={CONTEXT}", f"frames={config.frames}", f"steps={config.sampling_steps}", "batch=16"),
+        *(f"seed={config.seed}", f"device={config.device}"),
+    ]
+
+
+def variant_of(model: str) -> str:
+    """Which tokenizer a model's latents come from."""
+    return "cascaded" if model == CASCADED else "adaptive"
+
+
+def _beside(config: ReproduceConfig, commands: list[list[str]]) -> None:
+    """On the CPU beside each other, one thread each or more where there are cores to spare; on a GPU one by one."""
+    if config.device != "cpu":
+        run_beside(commands, at_once=1)
+    elif commands:
+        threads = max(1, available_cores() // len(commands))
+        threaded = [
+            [*command, *([f"training.threads={threads}"] if command[0] == "train" else [])] for command in commands
+        ]
+        run_beside(threaded, at_once=available_cores(), threads=threads)
 
 
 def _tell(stage: int, name: str) -> None:
