@@ -93,6 +93,8 @@ def a_claim_that_fails_is_told(made: Path, other: Path) -> None:
         ("models=[]", "name at least one"),
         ("test_videos=1", "at least 2"),
         ("frames=0", "at least 1"),
+        ("sampling_steps=1", "at least 2"),
+        ("device=tpu", "device=tpu cannot be used"),
     ],
 )
 def test_mistakes(word: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
