@@ -70,7 +70,7 @@ def a_claim_that_fails_is_told(made: Path, other: Path) -> None:
             value = {"millivid": 20, "framepack": 15}.get(name, 20) * (-1 if metric == "lpips" else 1)
             run[metric]["horizons"] = dict.fromkeys(("short", "long"), interval(value, 1))
     other.mkdir()
-    for folder in ("models", "tokenizers", "run.json"):
+    for folder in ("models", "tokenizers", "weights", "run.json"):
         (other / folder).symlink_to(made / folder)
     (other / "report").mkdir()
     (other / "report" / "metrics.json").write_text(json.dumps(content))

@@ -6,10 +6,10 @@ from pathlib import Path
 from millivid.app.commands import run_beside
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
+from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
 from millivid.data import available_cores
 from millivid.data_gen import RecordConfig, VoxelConfig, record
-from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 from millivid.training import REQUIRED, check_device, open_run, to_plain
 
@@ -87,11 +87,11 @@ class ReproduceConfig:
 
     def tokenizer(self, variant: str) -> Path:
         """Where a trained tokenizer is."""
-        return self.out / "tokenizers" / variant / "model"
+        return self.out / "weights" / ("tokenizer" if variant == "adaptive" else f"tokenizer_{variant}")
 
     def model(self, name: str) -> Path:
         """Where a trained video model is."""
-        return self.out / "models" / name / "model"
+        return self.out / "weights" / name
 
 
 def reproduce(config: ReproduceConfig) -> Path:
@@ -112,6 +112,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     _tell(2, "tokenizers")
     _beside(config, [_tokenizer_training(config, variant) for variant in config.variants])
     for variant in config.variants:
+        round_to_half(_run_of(config, variant) / "model", config.tokenizer(variant))
         encode_dataset(
             EncodeConfig(
                 data=config.out / "clips",
@@ -122,8 +123,10 @@ def reproduce(config: ReproduceConfig) -> Path:
             )
         )
     _tell(3, f"video models: {', '.join(config.models)}")
-    untrained = [name for name in config.models if not (config.model(name) / VIDEO_MODEL_FILE).is_file()]
+    untrained = [name for name in config.models if not config.model(name).is_dir()]
     _beside(config, [_video_training(config, name) for name in untrained])
+    for name in config.models:
+        round_to_half(_run_of(config, name) / "model", config.model(name))
     _tell(4, "generation")
     _beside(config, [_generation(config, name) for name in config.models])
     _tell(5, "evaluation")
@@ -148,7 +151,7 @@ def _tokenizer_training(config: ReproduceConfig, variant: str) -> list[str]:
     return [
         *("train", "tokenizer", "experiment=tiny", f"model.variant={variant}", f"data={config.out / 'clips'}"),
         f"training.steps={config.scaled(TOKENIZER_STEPS, least=1)}",
-        *(f"training.seed={config.seed}", f"device={config.device}", f"out={config.tokenizer(variant).parent}"),
+        *(f"training.seed={config.seed}", f"device={config.device}", f"out={_run_of(config, variant)}"),
     ]
 
 
@@ -157,7 +160,7 @@ def _video_training(config: ReproduceConfig, name: str) -> list[str]:
     odometry = f"[[{WORLD.step},0],[0,{turn}],[0,{-turn}]]"  # forward, left, right: distance and degrees of a frame
     return [
         *("train", "diffusion", f"experiment=tiny_{name.removesuffix('_cascaded')}", f"model.odometry={odometry}"),
-        *(f"data={config.out / 'latents' / variant_of(name)}", f"out={config.model(name).parent}"),
+        *(f"data={config.out / 'latents' / variant_of(name)}", f"out={_run_of(config, name)}"),
         f"training.steps={config.scaled(DIFFUSION_STEPS, least=1)}",
         *(f"training.seed={config.seed}", f"device={config.device}"),
     ]
@@ -170,6 +173,11 @@ def _generation(config: ReproduceConfig, name: str) -> list[str]:
         *(f"context={CONTEXT}", f"frames={config.frames}", f"steps={config.sampling_steps}", "batch=16"),
         *(f"seed={config.seed}", f"device={config.device}"),
     ]
+
+
+def _run_of(config: ReproduceConfig, name: str) -> Path:
+    """The training run of a model, or of a tokenizer by its variant."""
+    return config.out / ("models" if name in MODELS else "tokenizers") / name
 
 
 def variant_of(model: str) -> str:

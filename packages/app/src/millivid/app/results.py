@@ -1,7 +1,8 @@
 """RESULTS.md of a reproduction: who remembers, with intervals, and what it took."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,36 +44,84 @@ class Figures:
         return low > their_high if METRICS[metric][2] > 0 else high < their_low
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A video model and what it took."""
+
+    name: str
+    parameters: int
+    schedule: str
+    tokens: int
+    context_frames: int
+    took: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, out: Path, name: str) -> "Trained":
+        """Of a reproduction's folder."""
+        folder = out / "weights" / name
+        schedule = json.loads((folder / VIDEO_MODEL_FILE).read_text())["schedule"]
+        model = VideoDiT.from_pretrained(folder)
+        chunk = make_schedule(**schedule).chunk(model.config.tokens_per_level)
+        settings = ", ".join(f"{key} {value}" for key, value in schedule.items() if key not in ("name", "pads"))
+        return cls(
+            name=name,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            schedule=f"{schedule['name']}: {settings}",
+            tokens=max(_sequence_length(model, step) for step in chunk.steps),
+            context_frames=chunk.num_context_frames,
+            took=json.loads((out / "models" / name / "trained.json").read_text()),
+        )
+
+
 def write_results(out: Path, models: Sequence[str]) -> Path:
-    """Write RESULTS.md into a reproduction's folder, from its report and its runs; returns its path."""
+    """Write RESULTS.md into a reproduction's folder, from its report and its runs, and a card beside all its weights.
+
+    Returns the path of RESULTS.md.
+    """
     figures = Figures(json.loads((out / "report" / "metrics.json").read_text()))
     run = json.loads((out / "run.json").read_text())
+    trained = [Trained.read(out, name) for name in models]
+    tokenizers = {
+        folder.name: json.loads((folder / "trained.json").read_text()) for folder in (out / "tokenizers").iterdir()
+    }
+    for model in trained:
+        _write(out / "weights" / model.name / "README.md", _video_card(model, figures, run))
+    for variant, took in tokenizers.items():
+        folder = out / "weights" / ("tokenizer" if variant == "adaptive" else f"tokenizer_{variant}")
+        _write(folder / "README.md", _tokenizer_card(variant, took, figures, run))
     lines = [
         *_head(figures, run),
         *_claims(figures, models),
-        *_table(figures),
+        *_table(figures, figures.content["roles"]),
         *_memory(figures),
-        *_training(out, models),
+        *_training(trained, tokenizers),
     ]
-    file = out / "RESULTS.md"
-    partial = file.with_suffix(".md.partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return _write(out / "RESULTS.md", lines)
+
+
+def _write(file: Path, lines: Iterable[str]) -> Path:
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     partial.replace(file)
     return file
 
 
-def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
-    content, settings, launch = figures.content, run["settings"], run["launches"][-1]
-    hardware = launch["hardware"]
+def _made_by(run: Mapping[str, Any]) -> str:
+    settings, launches = run["settings"], run["launches"]
+    hardware = launches[-1]["hardware"]
     device = hardware["gpu"] or f"{hardware['cores']} cores of {hardware['processor']}, no GPU"
-    commit = (launch["commit"] or "unknown")[:12]
+    commits = dict.fromkeys(re.sub(r"^(\w{12})\w*", r"\1", launch["commit"] or "unknown") for launch in launches)
+    command = f"millivid reproduce budget={settings['budget']:g} frames={settings['frames']} seed={settings['seed']}"
+    return f"`{command}`, commit {', '.join(commits)}, torch {launches[-1]['versions']['torch']}, {device}"
+
+
+def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
+    content = figures.content
     yield "# Results: does it remember?"
     yield ""
     yield (
-        f"`millivid reproduce budget={settings['budget']:g} seed={settings['seed']}`, commit {commit}, torch "
-        f"{launch['versions']['torch']}, {device}. {content['videos']} test videos of worlds that no model has seen: "
-        f"{content['start']} frames are given, {content['frames']} generated from the actions alone. In brackets: 95 % "
-        "intervals, by bootstrap over videos."
+        f"{_made_by(run)}. {content['videos']} test videos of worlds that no model has seen: {content['start']} frames are "
+        f"given, {content['frames']} generated from the actions alone. In brackets: 95 % intervals, by bootstrap over videos."
     )
     yield ""
     yield "![Truth and models, frame by frame](report/strip.png)"
@@ -84,7 +133,7 @@ def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
 def _claims(figures: Figures, models: Sequence[str]) -> Iterator[str]:
     horizons = [horizon["name"] for horizon in figures.content["horizons"]][1:]
     rivals = [name for name in RIVALS if name in models]
-    if OURS not in models or not rivals:
+    if OURS not in models or not rivals or not horizons:
         return
     yield "## What was to be shown"
     yield ""
@@ -109,15 +158,15 @@ def _claims(figures: Figures, models: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _table(figures: Figures) -> Iterator[str]:
+def _table(figures: Figures, names: Iterable[str]) -> Iterator[str]:
     content = figures.content
     for metric in (name for name in METRICS if name in content["metrics"]):
         heads = (f"{h['name']} {h['first']}\N{EN DASH}{h['last']}" for h in content["horizons"])
         yield f"| {METRICS[metric][0]} | {' | '.join(heads)} |"
         yield "| --- |" + " ---: |" * len(content["horizons"])
-        for name, role in content["roles"].items():
+        for name in names:
             cells = (_told(metric, figures.of(name, metric, h["name"])) for h in content["horizons"])
-            yield f"| {f'*{name}*' if role == 'bound' else name} | {' | '.join(cells)} |"
+            yield f"| {f'*{name}*' if content['roles'][name] == 'bound' else name} | {' | '.join(cells)} |"
         yield ""
 
 
@@ -143,47 +192,65 @@ def _memory(figures: Figures) -> Iterator[str]:
     yield ""
 
 
-def _training(out: Path, models: Sequence[str]) -> Iterator[str]:
+def _training(trained: Sequence[Trained], tokenizers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "## What it took"
     yield ""
     yield "| | parameters | schedule | tokens | context frames | examples | Tflop | hours |"
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
-    for name in models:
-        folder = out / "models" / name
-        about, took = (
-            json.loads((folder / file).read_text()) for file in (f"model/{VIDEO_MODEL_FILE}", "trained.json")
-        )
-        model = VideoDiT.from_pretrained(folder / "model")
-        chunk = make_schedule(**about["schedule"]).chunk(model.config.tokens_per_level)
-        settings = ", ".join(
-            f"{key} {value}" for key, value in about["schedule"].items() if key not in ("name", "pads")
-        )
-        cells = (
-            f"{sum(p.numel() for p in model.parameters()):,}",
-            f"{about['schedule']['name']}: {settings}",
-            f"{max(_sequence_length(model, step) for step in chunk.steps):,}",
-            f"{chunk.num_context_frames:,}",
-            f"{took['examples']:,}",
-            f"{took['flop'] / 1e12:,.0f}",
-            f"{took['seconds'] / 3600:.1f}",
-        )
-        yield f"| {name} | {' | '.join(cells)} |"
+    for model in trained:
+        sizes = f"{model.parameters:,} | {model.schedule} | {model.tokens:,} | {model.context_frames:,}"
+        yield f"| {model.name} | {sizes} | {' | '.join(_cost(model.took))} |"
+    for variant, took in tokenizers.items():
+        yield f"| {variant} tokenizer | | | | | {' | '.join(_cost(took))} |"
+
+
+def _cost(took: Mapping[str, Any]) -> tuple[str, str, str]:
+    return f"{took['examples']:,}", f"{took['flop'] / 1e12:,.0f}", f"{took['seconds'] / 3600:.1f}"
+
+
+def _video_card(model: Trained, figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
+    examples, tflop, hours = _cost(model.took)
+    yield f"# Video model: {model.name}"
     yield ""
-    for folder in sorted((out / "tokenizers").iterdir()):
-        took = json.loads((folder / "trained.json").read_text())
-        cost = f"{took['flop'] / 1e12:,.0f} Tflop, {took['seconds'] / 3600:.1f} hours"
-        yield f"Tokenizer, {folder.name}: {took['examples']:,} frames, {cost}."
+    yield (
+        f"{model.schedule}. {model.tokens:,} tokens a step, {model.context_frames} frames of context, {model.parameters:,} "
+        f"parameters. {examples} training examples, {tflop} Tflop, {hours} hours."
+    )
+    yield ""
+    yield from _of_this_run([model.name], figures, run)
+
+
+def _tokenizer_card(variant: str, took: Mapping[str, Any], figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
+    examples, tflop, hours = _cost(took)
+    yield f"# Tokenizer: {variant}"
+    yield ""
+    yield f"{examples} training frames, {tflop} Tflop, {hours} hours."
+    yield ""
+    yield from _of_this_run(["true latents"] if variant == "adaptive" else [], figures, run)
+
+
+def _of_this_run(names: Sequence[str], figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
+    content = figures.content
+    yield (
+        f"Made by {_made_by(run)}. The data are those of its first stage, seed {run['settings']['seed']}. Weights in float16, "
+        "loaded as float32; the figures are theirs. Licence: MIT, as the code."
+    )
+    yield ""
+    if names:
+        yield (
+            f"{content['videos']} test videos of worlds that no model has seen, {content['start']} frames given, "
+            f"{content['frames']} generated; in brackets 95 % intervals."
+        )
         yield ""
-    yield "Hours of one core for a video model, of all of them for a tokenizer, where there is no GPU."
+        yield from _table(figures, names)
 
 
 def _sequence_length(model: VideoDiT, step: Step) -> int:
     """How many tokens the body attends over in a step."""
     columns = model.tokens_of(step)
     if isinstance(model.patchify, FramePackPatchify):
-        return model.patchify(torch.zeros(1, len(columns), model.config.latent_channels), stack_tokens([columns]))[
-            0
-        ].shape[1]
+        x = torch.zeros(1, len(columns), model.config.latent_channels)
+        return model.patchify(x, stack_tokens([columns]))[0].shape[1]
     return len(columns)
 
 
