@@ -24,7 +24,7 @@ $(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)
 	touch $@
 
 # DEMO="frames=256 seed=1" changes the demo, TEST="-k noise" chooses tests.
-demo: $(VENV)/ready  ## make data, train, generate, evaluate, and write outputs/demo/index.html
+demo: $(VENV)/ready  ## generate with the shipped models, evaluate, and write outputs/demo/index.html
 	$(BIN)/millivid demo $(DEMO)
 
 test: $(VENV)/ready  ## run every test

@@ -10,8 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
-SHIPPED = "test_videos=4"
-TRAINED = "train=true test_videos=2 sampling_steps=2 train_videos=3 tokenizer_steps=2 diffusion_steps=2"
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
@@ -26,22 +24,21 @@ def test_the_readme_shows_these_commands() -> None:
     assert commands == ["make demo", "make test", "make check", "make test-tokenizer"]
 
 
-@pytest.mark.parametrize(("settings", "stages"), [(SHIPPED, "shipped"), (TRAINED, "trained")])
-def test_make_demo(settings: str, stages: str, tmp_path: Path) -> None:
-    done = make("demo", f"DEMO=out={tmp_path / 'demo'} {settings}")
+def test_make_demo(tmp_path: Path) -> None:
+    words = ("demo", f"DEMO=out={tmp_path / 'demo'} test_videos=4")
+    done = make(*words)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "shuffled frames"}
-    if stages == "shipped":  # the README's claim: the model that reaches further back remembers more
-        ours, baseline = (metrics["runs"][name] for name in ("millivid", "full_resolution"))
-        for horizon in ("medium", "long"):
-            assert ours["psnr"]["horizons"][horizon]["value"] > baseline["psnr"]["horizons"][horizon]["value"] + 1
+    ours, baseline = (metrics["runs"][name] for name in ("millivid", "full_resolution"))
+    for horizon in ("medium", "long"):  # the README's claim: the model that reaches further back remembers more
+        assert ours["psnr"]["horizons"][horizon]["value"] > baseline["psnr"]["horizons"][horizon]["value"] + 1
     assert "<video" in (tmp_path / "demo" / "index.html").read_text()
-    made = [*(tmp_path / "demo" / "stages" / stages).rglob("*.mp4"), *(tmp_path / "demo").rglob("model.safetensors")]
+    made = [*(tmp_path / "demo" / "stages").rglob("*.mp4")]
     before = [path.stat().st_mtime_ns for path in made]
-    done = make("demo", f"DEMO=out={tmp_path / 'demo'} {settings}")
+    done = make(*words)
     assert done.returncode == 0, done.stderr
-    assert [path.stat().st_mtime_ns for path in made] == before, "a second run must reuse what is there"
+    assert made and [path.stat().st_mtime_ns for path in made] == before, "a second run must reuse what is there"
 
 
 def test_make_test() -> None:
