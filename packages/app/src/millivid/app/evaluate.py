@@ -162,6 +162,7 @@ def _helping_processes(config: EvaluateConfig) -> Iterator[int]:
 
 def _help(config: EvaluateConfig, rank: int) -> None:
     torch.set_num_threads(1)
+    tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which would be missed when this process is ended
     parent = multiprocessing.parent_process()
     assert parent is not None
 
