@@ -76,6 +76,7 @@ def test_the_sequence(path: Path) -> None:
     assert isinstance(framepack.model.patchify, FramePackPatchify)
     h, sequence = framepack.model.patchify(framepack.latents, framepack.tokens)
     columns = torch.stack([sequence.frame, sequence.level, sequence.row, sequence.column], dim=-1)
+    assert framepack.model.sequence_length(framepack.step) == columns.shape[1]
     assert torch.equal(columns, framepack.golden["out.tokens.indices"].long())
     assert_near(h, framepack.golden["out.tokens.x"], VIDEO)
     each = sequence.cell[0]

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from millivid.diffusion import VideoDiT
-from millivid.diffusion.framepack import FramePackPatchify
-from millivid.diffusion.tokens import stack_tokens
 from millivid.diffusion.train import VIDEO_MODEL_FILE
-from millivid.rollout import Step, make_schedule
+from millivid.rollout import make_schedule
 
 OURS, RIVALS = "millivid", ("framepack", "full_resolution")
 METRICS = {"psnr": ("PSNR ↑", 2, +1), "lpips": ("LPIPS ↓", 3, -1), "ssim": ("SSIM ↑", 3, +1)}
@@ -67,7 +63,7 @@ class Trained:
             name=name,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             schedule=f"{schedule['name']}: {settings}",
-            tokens=max(_sequence_length(model, step) for step in chunk.steps),
+            tokens=max(model.sequence_length(step) for step in chunk.steps),
             context_frames=chunk.num_context_frames,
             took=json.loads((out / "models" / name / "trained.json").read_text()),
         )
@@ -243,15 +239,6 @@ def _of_this_run(names: Sequence[str], figures: Figures, run: Mapping[str, Any])
         )
         yield ""
         yield from _table(figures, names)
-
-
-def _sequence_length(model: VideoDiT, step: Step) -> int:
-    """How many tokens the body attends over in a step."""
-    columns = model.tokens_of(step)
-    if isinstance(model.patchify, FramePackPatchify):
-        x = torch.zeros(1, len(columns), model.config.latent_channels)
-        return model.patchify(x, stack_tokens([columns]))[0].shape[1]
-    return len(columns)
 
 
 def _told(metric: str, figure: Mapping[str, Any]) -> str:

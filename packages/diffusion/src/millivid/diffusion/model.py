@@ -110,6 +110,10 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
         columns = step.tokens(self.config.grids, start)
         return columns if self.config.patchify == "linear" else finest_tokens(columns, self.config.grids[0])
 
+    def sequence_length(self, step: Step) -> int:
+        """How many tokens attention sees in a step, padding left out."""
+        return sum(self.config.tokens_per_level[level] for level in self.tokens_of(step).cell_level)
+
     @staticmethod
     def _seen_from_targets(pose: Tensor, tokens: TokenBatch) -> Tensor:
         far = tokens.cell_frame.amax() + 1

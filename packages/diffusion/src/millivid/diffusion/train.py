@@ -78,14 +78,15 @@ class DiffusionTask:
         self.model, self.dataset, self.chunk, self.config, self.tokenizer = model, dataset, chunk, config, tokenizer
         steps = [model.tokens_of(step) for step in chunk.steps]
         self.examples = WindowExamples(dataset, chunk, steps, config.context_dropout, model.config.odometry)
-        self.tokens = max(len(step) for step in steps)
+        self.longest = max(len(step) for step in steps)
+        self.tokens = max(model.sequence_length(step) for step in chunk.steps)
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The diffusion objective, and its mean per level written and per sampling group."""
         device = next(self.model.parameters()).device
         tokens, x = batch.tokens.to(device), batch.x.to(device, torch.float32, non_blocking=True)
         noise = [torch.Generator(device).manual_seed(seed) for seed in batch.seeds]
-        whole = (self.tokens, x.shape[2])  # the same noise whatever an example's neighbours pad it to
+        whole = (self.longest, x.shape[2])  # the same noise whatever an example's neighbours pad it to
         draws = Draws(
             t=batch.t.to(device),
             dropped=batch.dropped.to(device),
