@@ -32,7 +32,7 @@ CONTEXT = 84
 HORIZONS = (16, 64, 256)
 BUDGET = 360.0
 """Minutes that the sizes below took on two cores without a GPU."""
-TRAIN_VIDEOS, TOKENIZER_STEPS, DIFFUSION_STEPS = 1500, 1600, 5000
+TRAIN_VIDEOS, TOKENIZER_STEPS, DIFFUSION_STEPS = 1500, 1600, 10_000
 FREE_TO_CHANGE = ("out", "models", "device")
 CASCADED = "millivid_cascaded"
 MODELS = ("millivid", "framepack", "full_resolution", CASCADED)
