@@ -74,12 +74,13 @@ class FolderOfVideos:
         if self._last is not None and self._last[0] == (id, start, stop):
             return self._last[1]  # bounds are made of the reference's frames, so they ask for them again
         problem: EvaluationError | None = None
+        rgb = _import_av().video.reformatter.VideoReformatter()  # without, each frame's conversion is set up anew
         for decoding in self._ways_to(id, start):
             frames: dict[int, np.ndarray] = {}
             try:
                 for index, frame in decoding:
                     if start <= index < stop:
-                        frames[index] = frame.to_ndarray(format="rgb24")
+                        frames[index] = rgb.reformat(frame, format="rgb24").to_ndarray()
                     if len(frames) == stop - start:
                         self._next = (id, stop, decoding)
                         self._last = ((id, start, stop), np.stack([frames[i] for i in range(start, stop)]))
