@@ -8,17 +8,15 @@ from millivid.app.commands import run_beside
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
 from millivid.data import available_cores
-from millivid.data_gen import RecordConfig, VoxelConfig, record
+from millivid.app.reproduce import CONTEXT, WORLD
+from millivid.data_gen import RecordConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder
 
-RUNS = ("millivid", "full_resolution")
+RUNS = ("millivid", "framepack", "full_resolution")
 STAGES = "stages"
-WORLD = VoxelConfig(biome_size=0, building_spacing=0, fixed_sun=True)
-"""The worlds that the shipped models were trained in."""
-CONTEXT = 84
-"""Frames that are given, as many as the models look back."""
 WEIGHTS = Path(__file__).parent / "weights"
+"""Trained by `millivid reproduce`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ def run_demo(config: DemoConfig) -> Path | None:
             ]
             for run in RUNS
         ],
-        at_once=available_cores(),
+        at_once=len(RUNS),
         threads=max(1, available_cores() // len(RUNS)),
     )
     return evaluate_runs(
