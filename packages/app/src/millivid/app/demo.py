@@ -7,8 +7,8 @@ from pathlib import Path
 from millivid.app.commands import run_beside
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
-from millivid.data import available_cores
 from millivid.app.reproduce import CONTEXT, WORLD
+from millivid.data import available_cores
 from millivid.data_gen import RecordConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder
