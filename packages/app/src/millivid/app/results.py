@@ -26,11 +26,17 @@ class Figures:
         """A figure's value and 95 % interval."""
         return self.content["runs"][run][metric]["horizons"][horizon]
 
-    def memory(self, run: str, metric: str, kind: str, horizon: str | None = None) -> Mapping[str, Any] | None:
+    def memory(
+        self, run: str, metric: str, kind: str, horizon: str | None = None, gap: Sequence[int] | None = None
+    ) -> Mapping[str, Any] | None:
         """A figure over frames or pixels of a kind; None where there are none."""
-        groups = (self.content["memory"] or {"groups": []})["groups"]
-        found = (g for g in groups if (g["kind"], g["horizon"], g["gap"]) == (kind, horizon, None))
+        found = (g for g in self.groups if (g["kind"], g["horizon"], g["gap"]) == (kind, horizon, gap))
         return next((group["runs"][run][metric] for group in found), None)
+
+    @property
+    def groups(self) -> Sequence[Mapping[str, Any]]:
+        """What memory is told apart by."""
+        return (self.content["memory"] or {"groups": []})["groups"]
 
     def better(self, metric: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         """Whether one figure is better than another by intervals that do not touch."""
@@ -146,11 +152,12 @@ def _claims(figures: Figures, models: Sequence[str]) -> Iterator[str]:
                     f"| {METRICS[metric][0][:-2]}, {horizon}: better than {rival}, intervals apart | {holds} | "
                     f"{_told(metric, ours)} against {_told(metric, theirs)} |"
                 )
-    recall, invention = (figures.memory(OURS, "psnr", kind) for kind in ("recall", "invention"))
-    if recall and invention:
-        holds = "yes" if figures.better("psnr", recall, invention) else "**no**"
-        told = f"{_told('psnr', recall)} against {_told('psnr', invention)}"
-        yield f"| PSNR of views that the context shows, above that of new ones, intervals apart | {holds} | {told} |"
+    for horizon in horizons:
+        recall, invention = (figures.memory(OURS, "psnr", kind, horizon) for kind in ("recall", "invention"))
+        if recall and invention:
+            holds = "yes" if figures.better("psnr", recall, invention) else "**no**"
+            told = f"{_told('psnr', recall)} against {_told('psnr', invention)}"
+            yield f"| PSNR, {horizon}: recall above invention, intervals apart | {holds} | {told} |"
     yield ""
 
 
@@ -178,11 +185,29 @@ def _memory(figures: Figures) -> Iterator[str]:
     yield ""
     yield "![Error by how long ago the view was last seen](report/memory.png)"
     yield ""
-    kinds = ("recall", "invention", "recalled pixels", "invented pixels")
-    yield f"| | {' | '.join(kinds)} |"
-    yield "| --- |" + " ---: |" * len(kinds)
+    columns: list[Column] = [
+        (kind, kind, None, None) for kind in ("recall", "invention", "recalled pixels", "invented pixels")
+    ]
+    yield from _memory_table(figures, columns)
+    horizons = [horizon["name"] for horizon in figures.content["horizons"]]
+    yield "By how late a frame comes:"
+    yield ""
+    yield from _memory_table(figures, [(f"{k}, {h}", k, h, None) for h in horizons for k in ("recall", "invention")])
+    gaps = sorted(g["gap"] for g in figures.groups if g["kind"] == "recall" and g["gap"])
+    yield "Revisits: recall by how many frames ago the view was last seen."
+    yield ""
+    yield from _memory_table(figures, [(f"{gap[0]}\N{EN DASH}{gap[1]}", "recall", None, gap) for gap in gaps])
+
+
+Column = tuple[str, str, str | None, Sequence[int] | None]
+"""Head, kind, horizon, gap."""
+
+
+def _memory_table(figures: Figures, columns: Sequence[Column]) -> Iterator[str]:
+    yield f"| | {' | '.join(head for head, *_ in columns)} |"
+    yield "| --- |" + " ---: |" * len(columns)
     for name, role in figures.content["roles"].items():
-        found = (figures.memory(name, "psnr", kind) for kind in kinds)
+        found = (figures.memory(name, "psnr", kind, horizon, gap) for _, kind, horizon, gap in columns)
         cells = ("\N{EN DASH}" if figure is None else _told("psnr", figure) for figure in found)
         yield f"| {f'*{name}*' if role == 'bound' else name} | {' | '.join(cells)} |"
     yield ""
