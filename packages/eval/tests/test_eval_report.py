@@ -28,7 +28,7 @@ from PIL import Image  # noqa: E402
 
 from millivid.eval.reporting.curves import draw_memory  # noqa: E402
 from millivid.eval.reporting.palette import LIGHT, looks  # noqa: E402
-from millivid.eval.reporting.strip import strip_frames  # noqa: E402
+from millivid.eval.reporting.strip import draw_recall, returned, strip_frames  # noqa: E402
 
 Scored = tuple[Results, dict[str, VideoSource], VideoSource]
 
@@ -164,6 +164,26 @@ def test_the_strip_shows_every_row_and_moment(report: Path) -> None:
     assert strip_frames(128) == (1, 8, 16, 32, 64, 96, 128)
     assert strip_frames(1) == (1,) and strip_frames(20) == (1, 8, 16, 20)
     assert len(strip_frames(768)) == 7 and strip_frames(768)[0::6] == (1, 768)
+
+
+def test_views_that_came_back_are_shown_beneath_what_the_context_showed(tmp_path: Path) -> None:
+    # Frames are as bright as their number; 0 to 3 are given. Of the last frames, 9 was last seen at 5, 8 at 2: 8 it is.
+    yaws = np.array([0, 90, 180, 270, 45, 135, 90, 0, 180, 135])
+    video = np.broadcast_to(np.arange(0, 250, 25, dtype=np.uint8)[:, None, None, None], (10, 32, 32, 3))
+    poses = np.zeros((10, 5))
+    poses[:, 3] = yaws
+    truth = VideosInMemory({"a": video, "b": video}, fps=10, poses={"a": poses, "b": poses * 0})
+    runs = {"ours": VideosInMemory({"a": video + 5, "b": video}, fps=10)}
+    results = evaluate(runs, truth, start=4, metrics=["psnr"], progress=False)
+    assert results.memory is not None
+    assert returned(results.memory.seen["a"]) == (4, 6) and returned(results.memory.seen["b"]) is None
+    path, ours = tmp_path / "recall.png", looks(["ours"], None)
+    assert draw_recall(results, runs, truth, ours, ["a", "b"], path, LIGHT)
+    column = np.asarray(Image.open(path).convert("L"))[:, -60]
+    tiles = [int(column[20 + 32 + row * 134 + 64]) for row in range(3)]
+    assert tiles == [50, 200, 205], "the context's frame 2, the truth, and what the run made of it"
+    assert not draw_recall(results, runs, truth, ours, ["b"], tmp_path / "none.png", LIGHT)
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_only_reports_are_overwritten(tmp_path: Path, scored: Scored) -> None:

@@ -126,6 +126,11 @@ def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
         f"given, {content['frames']} generated from the actions alone. In brackets: 95 % intervals, by bootstrap over videos."
     )
     yield ""
+    if "recall.png" in content["files"]:
+        yield "The last view of a video that the context shows, as it shows it; the truth; what each model made of it:"
+        yield ""
+        yield "![Views that came back](report/recall.png)"
+        yield ""
     yield "![Truth and models, frame by frame](report/strip.png)"
     yield ""
     yield "![Curves over generated frames](report/curves.png)"

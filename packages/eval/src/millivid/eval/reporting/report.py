@@ -43,7 +43,7 @@ def write_report(
     alongside: Sequence[str] = (),
     loops: Loops | None = None,
 ) -> Path:
-    """Write metrics.json, metrics.md, plots, strip.png, videos/*.mp4 and an index.html that holds all of it to `out`.
+    """Write metrics.json, metrics.md, plots, picture strips, videos/*.mp4 and an index.html that holds all of it to `out`.
 
     `context_frames`: checked against the results' first frame where given. `roles`: "run" or "bound" by run ("run"
     where not named). `protocol`: further JSON values (seed, checkpoint, command) for metrics.json's "settings".
@@ -80,7 +80,7 @@ def write_report(
         from .curves import draw_curves, draw_memory
         from .page import render_page
         from .side_by_side import write_side_by_side
-        from .strip import draw_strip
+        from .strip import draw_recall, draw_strip
     except ImportError as error:
         raise ImportError(f"a report needs more packages: pip install 'millivid-eval[report]' ({error})") from error
 
@@ -89,6 +89,7 @@ def write_report(
         (temporary / "videos").mkdir()
         for id, file in videos.items():
             write_side_by_side(results, runs, reference, shown, id, temporary / file)
+        recall = False
         for suffix, theme in (("", LIGHT), ("-dark", DARK)):
             if results.frame_metrics:
                 paths = [temporary / f"curves{suffix}{kind}" for kind in (".png", ".svg")]
@@ -96,6 +97,8 @@ def write_report(
                 if results.memory is not None:
                     paths = [temporary / f"memory{suffix}{kind}" for kind in (".png", ".svg")]
                     draw_memory(results.memory, results.frame_metrics, all_looks, paths, theme)
+            if results.memory is not None:
+                recall = draw_recall(results, runs, reference, shown, ids, temporary / f"recall{suffix}.png", theme)
             if strip_videos:
                 draw_strip(results, runs, reference, shown, ids[:strip_videos], temporary / f"strip{suffix}.png", theme)
         descriptions = dict(descriptions or {})
@@ -107,6 +110,7 @@ def write_report(
             folder=temporary,
             videos=videos,
             strips=min(strip_videos, len(ids)),
+            recall=recall,
             panels=shown,
             descriptions=descriptions,
             protocol=described,

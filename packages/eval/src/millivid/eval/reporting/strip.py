@@ -1,13 +1,15 @@
-"""The picture strip: truth and runs as rows, moments as columns (strip.png)."""
+"""Picture strips, truth and runs as rows: moments of a video (strip.png), views that came back (recall.png)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ..results import Results
-from ..videos import VideoSource
+from ..revisits import Seen
+from ..videos import Frames, VideoSource
 from .drawing import canvas, factor_for, fit_text, font, upscale
 from .palette import CONTEXT_COLOUR, Look, Theme
 
@@ -43,7 +45,10 @@ def draw_strip(
     heads = [f"+{pick}" for pick in picks]
     if results.start > 0:
         columns, heads = [results.start - 1, *columns], ["context", *heads]
-    blocks = [_block(runs, reference, looks, id, columns, heads, theme) for id in ids]
+    sources = [("truth", theme.ink, reference), *((look.name, look.colour, runs[look.name]) for look in looks)]
+    blocks = [
+        _block([_row(*row, [(id, c) for c in columns]) for row in sources], heads, f"video {id}", theme) for id in ids
+    ]
     width = max(block.width for block in blocks) + 2 * MARGIN
     height = sum(block.height for block in blocks) + MARGIN * (len(blocks) + 1)
     image, _ = canvas(width, height, theme.background)
@@ -54,35 +59,74 @@ def draw_strip(
     image.save(path, format="PNG")
 
 
-def _block(
+def draw_recall(
+    results: Results,
     runs: Mapping[str, VideoSource],
     reference: VideoSource,
     looks: Sequence[Look],
-    id: str,
-    columns: list[int],
-    heads: list[str],
+    ids: Sequence[str],
+    path: Path,
     theme: Theme,
-) -> Image.Image:
-    rows = [("truth", theme.ink, reference), *((look.name, look.colour, runs[look.name]) for look in looks)]
-    tiles = [[source.read(id, c, c + 1)[0] for c in columns] for _, _, source in rows]
-    factor = factor_for(tiles[0][0].shape[0], TILE)
-    height, width = (side * factor for side in tiles[0][0].shape[:2])
-    small, plain, bold = font(14), font(15), font(14)
+) -> bool:
+    """Write what came of the view that each video returned to last: the context's frame of it, truth and runs beneath.
+
+    Columns are those of `ids` in which a frame's view was seen in the context and never since (see `returned`). Returns
+    whether there are any; without, nothing is written.
+    """
+    assert results.memory is not None
+    found = [(id, moment) for id in ids if (moment := returned(results.memory.seen[id])) is not None]
+    if not found:
+        return False
+    now = [(id, results.start + row) for id, (row, _) in found]
+    before = [(id, frame - gap) for (id, frame), (_, (_, gap)) in zip(now, found, strict=True)]
+    rows = [
+        _row("in the context", CONTEXT_COLOUR, reference, before),
+        _row("truth", theme.ink, reference, now),
+        *(_row(look.name, look.colour, runs[look.name], now) for look in looks),
+    ]
+    block = _block(rows, [f"+{row + 1}" for _, (row, _) in found], "", theme)
+    image, _ = canvas(block.width + 2 * MARGIN, block.height + 2 * MARGIN, theme.background)
+    image.paste(block, (MARGIN, MARGIN))
+    image.save(path, format="PNG")
+    return True
+
+
+def returned(seen: Seen) -> tuple[int, int] | None:
+    """(row, gap) of the last generated frame whose view the context shows and no generated frame since; None if none."""
+    rows = np.flatnonzero(seen.recall & (seen.gap > np.arange(len(seen.gap))))
+    return (int(rows[-1]), int(seen.gap[rows[-1]])) if len(rows) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    name: str
+    colour: str
+    tiles: Sequence[Frames]
+
+
+def _row(name: str, colour: str, source: VideoSource, cells: Sequence[tuple[str, int]]) -> _Row:
+    """cells: ids and frames."""
+    return _Row(name=name, colour=colour, tiles=[source.read(id, c, c + 1)[0] for id, c in cells])
+
+
+def _block(rows: Sequence[_Row], heads: Sequence[str], caption: str, theme: Theme) -> Image.Image:
+    factor = factor_for(rows[0].tiles[0].shape[0], TILE)
+    height, width = (side * factor for side in rows[0].tiles[0].shape[:2])
+    small, plain = font(14), font(15)
     context_gap = 10 if heads[0] == "context" else 0
-    lefts = [LABELS + i * (width + GAP) + (context_gap if i else 0) for i in range(len(columns))]
-    header = 52
+    lefts = [LABELS + i * (width + GAP) + (context_gap if i else 0) for i in range(len(heads))]
+    header = 52 if caption else 32
     image, draw = canvas(lefts[-1] + width, header + len(rows) * (height + GAP) - GAP, theme.background)
-    draw.text((0, 2), fit_text(draw, f"video {id}", bold, image.width), font=bold, fill=theme.muted)
+    draw.text((0, 2), fit_text(draw, caption, small, image.width), font=small, fill=theme.muted)
     for left, head in zip(lefts, heads, strict=True):
-        colour = CONTEXT_COLOUR if head == "context" else theme.ink
         draw.text((left + width / 2, header - 12), head, font=plain, fill=theme.ink, anchor="ms")
         if head == "context":
-            draw.rectangle((left, header - 5, left + width - 1, header - 3), fill=colour)
-    for row, ((name, colour, _), frames) in enumerate(zip(rows, tiles, strict=True)):
-        top = header + row * (height + GAP)
-        draw.rectangle((0, top + height // 2 - 9, 3, top + height // 2 + 9), fill=colour)
-        text = fit_text(draw, name, small, LABELS - 22)
+            draw.rectangle((left, header - 5, left + width - 1, header - 3), fill=CONTEXT_COLOUR)
+    for number, row in enumerate(rows):
+        top = header + number * (height + GAP)
+        draw.rectangle((0, top + height // 2 - 9, 3, top + height // 2 + 9), fill=row.colour)
+        text = fit_text(draw, row.name, small, LABELS - 22)
         draw.text((12, top + height / 2), text, font=small, fill=theme.ink, anchor="lm")
-        for left, frame in zip(lefts, frames, strict=True):
+        for left, frame in zip(lefts, row.tiles, strict=True):
             image.paste(Image.fromarray(upscale(frame, factor)), (left, top))
     return image
