@@ -221,6 +221,8 @@ def _memory_table(figures: Figures, columns: Sequence[Column]) -> Iterator[str]:
 def _training(trained: Sequence[Trained], tokenizers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "## What it took"
     yield ""
+    yield "Hours by the clock; on a CPU the models train at the same time."
+    yield ""
     yield "| | parameters | schedule | tokens | context frames | examples | Tflop | hours |"
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for model in trained:
