@@ -167,7 +167,7 @@ def test_the_strip_shows_every_row_and_moment(report: Path) -> None:
 
 
 def test_views_that_came_back_are_shown_beneath_what_the_context_showed(tmp_path: Path) -> None:
-    # Frames are as bright as their number; 0 to 3 are given. Of the last frames, 9 was last seen at 5, 8 at 2: 8 it is.
+    # Frames are as bright as their number; 0 to 3 are given. 6 was last seen at 1, 7 at 0, 8 at 2, 9 at 5.
     yaws = np.array([0, 90, 180, 270, 45, 135, 90, 0, 180, 135])
     video = np.broadcast_to(np.arange(0, 250, 25, dtype=np.uint8)[:, None, None, None], (10, 32, 32, 3))
     poses = np.zeros((10, 5))
@@ -176,13 +176,14 @@ def test_views_that_came_back_are_shown_beneath_what_the_context_showed(tmp_path
     runs = {"ours": VideosInMemory({"a": video + 5, "b": video}, fps=10)}
     results = evaluate(runs, truth, start=4, metrics=["psnr"], progress=False)
     assert results.memory is not None
-    assert returned(results.memory.seen["a"]) == (4, 6) and returned(results.memory.seen["b"]) is None
+    assert returned(results.memory.seen["a"], 6) == (3, 7) and returned(results.memory.seen["b"], 1) is None
+    assert returned(results.memory.seen["a"], 1) == (2, 5) and returned(results.memory.seen["a"]) is None
     path, ours = tmp_path / "recall.png", looks(["ours"], None)
-    assert draw_recall(results, runs, truth, ours, ["a", "b"], path, LIGHT)
+    assert draw_recall(results, runs, truth, ours, ["a", "b"], path, LIGHT, away=6)
     column = np.asarray(Image.open(path).convert("L"))[:, -60]
     tiles = [int(column[20 + 32 + row * 134 + 64]) for row in range(3)]
-    assert tiles == [50, 200, 205], "the context's frame 2, the truth, and what the run made of it"
-    assert not draw_recall(results, runs, truth, ours, ["b"], tmp_path / "none.png", LIGHT)
+    assert tiles == [0, 175, 180], "the context's frame 0, the truth, and what the run made of it"
+    assert not draw_recall(results, runs, truth, ours, ["b"], tmp_path / "none.png", LIGHT, away=1)
     assert not (tmp_path / "none.png").exists()
 
 

@@ -127,7 +127,10 @@ def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     if "recall.png" in content["files"]:
-        yield "The last view of a video that the context shows, as it shows it; the truth; what each model made of it:"
+        yield (
+            "The first view of each video to come back after 64 frames or more: in the context, in truth, and as each model "
+            "draws it."
+        )
         yield ""
         yield "![Views that came back](report/recall.png)"
         yield ""

@@ -15,6 +15,7 @@ from ..results import Results, json_number
 from .loop_table import LOOPS_TEXT, Loops, loop_metrics, loop_rows
 from .memory_table import MEMORY_TEXT, MemoryRow, memory_rows
 from .palette import CONTEXT_COLOUR, Look
+from .strip import AWAY
 from .table import ARROWS, SET_HEADS, horizon_rows, in_order, set_rows, sizes_text
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
@@ -60,6 +61,7 @@ def render_page(
         videos=videos,
         strips=strips,
         recall=recall,
+        away=AWAY,
         descriptions=descriptions,
         bounds=[look for look in looks if look.role == "bound"],
         has_psnr=any(metric.name == "psnr" for metric in results.metrics),

@@ -16,6 +16,8 @@ from .palette import CONTEXT_COLOUR, Look, Theme
 CANDIDATES = (1, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 TILE = 128
 GAP = 6
+AWAY = 64
+"""Frames that a view has been out of sight for, to be shown as one that came back."""
 LABELS = 144
 MARGIN = 20
 
@@ -67,14 +69,15 @@ def draw_recall(
     ids: Sequence[str],
     path: Path,
     theme: Theme,
+    away: int = AWAY,
 ) -> bool:
-    """Write what came of the view that each video returned to last: the context's frame of it, truth and runs beneath.
+    """Write what became of the first view that came back to each video: the context's frame of it, truth and runs beneath.
 
-    Columns are those of `ids` in which a frame's view was seen in the context and never since (see `returned`). Returns
-    whether there are any; without, nothing is written.
+    Columns are those of `ids` that have such a view (see `returned`). Returns whether there are any; without, nothing is
+    written.
     """
     assert results.memory is not None
-    found = [(id, moment) for id in ids if (moment := returned(results.memory.seen[id])) is not None]
+    found = [(id, moment) for id in ids if (moment := returned(results.memory.seen[id], away)) is not None]
     if not found:
         return False
     now = [(id, results.start + row) for id, (row, _) in found]
@@ -91,10 +94,13 @@ def draw_recall(
     return True
 
 
-def returned(seen: Seen) -> tuple[int, int] | None:
-    """(row, gap) of the last generated frame whose view the context shows and no generated frame since; None if none."""
-    rows = np.flatnonzero(seen.recall & (seen.gap > np.arange(len(seen.gap))))
-    return (int(rows[-1]), int(seen.gap[rows[-1]])) if len(rows) else None
+def returned(seen: Seen, away: int = AWAY) -> tuple[int, int] | None:
+    """(row, gap) of the first generated frame whose view the context shows and nothing else in the `away` frames before it.
+
+    The view was last seen in the context, not in what was generated since. None where there is no such frame.
+    """
+    rows = np.flatnonzero(seen.recall & (seen.gap > np.arange(len(seen.gap))) & (seen.gap >= away))
+    return (int(rows[0]), int(seen.gap[rows[0]])) if len(rows) else None
 
 
 @dataclass(frozen=True, kw_only=True)
