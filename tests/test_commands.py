@@ -29,10 +29,14 @@ def test_make_demo(tmp_path: Path) -> None:
     done = make(*words)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert set(metrics["runs"]) == {"millivid", "full_resolution", "true latents", "shuffled frames"}
-    ours, baseline = (metrics["runs"][name] for name in ("millivid", "full_resolution"))
-    for horizon in ("medium", "long"):  # the README's claim: the model that reaches further back remembers more
-        assert ours["psnr"]["horizons"][horizon]["value"] > baseline["psnr"]["horizons"][horizon]["value"] + 1
+    baselines = {"framepack", "full_resolution"}
+    assert set(metrics["runs"]) == {"millivid", *baselines, "true latents", "shuffled frames"}
+    for horizon in ("medium", "long"):  # the README's claim, of the shipped weights on a few held-out videos
+        psnr, lpips = (
+            {name: run[metric]["horizons"][horizon]["value"] for name, run in metrics["runs"].items()}
+            for metric in ("psnr", "lpips")
+        )
+        assert all(psnr["millivid"] > psnr[name] + 1 and lpips["millivid"] < lpips[name] for name in baselines)
     assert "<video" in (tmp_path / "demo" / "index.html").read_text()
     made = [*(tmp_path / "demo" / "stages").rglob("*.mp4")]
     before = [path.stat().st_mtime_ns for path in made]

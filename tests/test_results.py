@@ -39,6 +39,19 @@ def test_the_readme_shows_the_results() -> None:
     assert {row[0]: row[1:] for row in body} == shown
 
 
+def test_the_readme_tells_recall_from_invention() -> None:
+    groups = measured()["memory"]["groups"]
+    recall, invention = (
+        next(g["runs"] for g in groups if (g["kind"], g["horizon"], g["gap"]) == (kind, "long", None))
+        for kind in ("recall", "invention")
+    )
+    told = ", ".join(
+        f"{label} {recall[run]['psnr']['value']:.2f} and {invention[run]['psnr']['value']:.2f}"
+        for label, run in list(RUNS.items())[:3]
+    )
+    assert told in " ".join((ROOT / "README.md").read_text().split())
+
+
 def test_the_page_and_its_pictures_are_there() -> None:
     page = (RESULTS / "RESULTS.md").read_text()
     pictures = re.findall(r"\]\((.*?\.png)\)", page)
