@@ -91,6 +91,22 @@ def test_encoding_twice_gives_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("width", [20, 72])
+def test_a_file_does_not_depend_on_what_memory_held_before(width: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 64, (4, 24, width, 3), dtype=np.uint8).repeat(3, axis=0)
+    frames = pictures + 2 * np.arange(24, dtype=np.uint8)[:, None, None]
+    held: list[NDArray[np.uint8]] = []
+    files = set()
+    for _ in range(150):
+        held += [np.full(int(size), rng.integers(256), np.uint8) for size in 2 ** rng.uniform(4, 21, 50)]
+        rng.shuffle(held)  # type: ignore[arg-type]
+        del held[len(held) // 2 :]
+        write_video(tmp_path / "a.mp4", frames, 20)
+        files.add((tmp_path / "a.mp4").read_bytes())
+    assert len(files) == 1
+
+
 def test_failing_in_the_middle_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

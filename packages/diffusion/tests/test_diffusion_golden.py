@@ -84,7 +84,8 @@ def test_time_embedding(path: Path) -> None:
     golden, _ = load(path)
     embedding = TimeEmbedding(golden["out.time_embedding"].shape[-1])
     embedding.load_state_dict({k.removeprefix("model."): v for k, v in golden.items() if k.startswith("model.")})
-    assert_near(embedding(golden["in.t"]), golden["out.time_embedding"], EMBEDDING)
+    # Not EMBEDDING: processors differ in the last bit of a float32 exponential, and frequencies are multiplied by 1000.
+    assert_near(embedding(golden["in.t"]), golden["out.time_embedding"], VIDEO)
 
 
 @reading(FORWARD, r"out\.patchified")

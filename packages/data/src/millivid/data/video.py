@@ -65,6 +65,9 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
     else:
         codec, pixel_format = "libx264", "yuv444p"
         options |= {"crf": "8", "preset": "veryfast"}
+        if -(-frames.shape[2] // 16) % 4:
+            # With AVX-512, x264's macroblock tree takes four columns of blocks at a time and reads beyond the last.
+            options["mbtree"] = "0"
     if max(frames.shape[1:3]) > LARGEST_SIDE:
         raise ValueError(f"frames may have {LARGEST_SIDE} pixels along a side; got {frames.shape[1]}x{frames.shape[2]}")
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
