@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from millivid.training import MuonAdamW, TrainingConfig, split_parameters
+from millivid.training import MuonAdamW, TrainingConfig, muon, split_parameters
 from millivid.training import optimizer as optimizer_module
 from millivid.training.muon import COEFFICIENTS, bf16_is_fast, orthogonalize
 from millivid.training.optimizer import learning_rate_factor
@@ -66,10 +66,12 @@ class Both(nn.Module):
                 p.copy_(torch.randn(p.shape, generator=generator))
 
 
-def updates_of_both(shape: tuple[int, int], steps: int = 4) -> tuple[Both, Both, MuonAdamW, Tensor]:
+def updates_of_both(
+    shape: tuple[int, int], steps: int = 4, precision: str = "auto"
+) -> tuple[Both, Both, MuonAdamW, Tensor]:
     """Ours, torch's own optimizers, and float64, on the same gradients."""
     ours, theirs, generator = Both(shape), Both(shape), torch.Generator().manual_seed(1)
-    a = MuonAdamW(ours, TrainingConfig(lr=0.1, weight_decay=0.05, warmup=0))
+    a = MuonAdamW(ours, TrainingConfig(lr=0.1, weight_decay=0.05, warmup=0, precision=precision))
     b = [
         torch.optim.Muon([theirs.linear.weight], lr=0.1, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW([theirs.linear.bias], lr=0.1, weight_decay=0.05, fused=True),
@@ -93,7 +95,7 @@ def updates_of_both(shape: tuple[int, int], steps: int = 4) -> tuple[Both, Both,
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_in_bfloat16_every_bit_is_torchs(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizer_module, "orthogonalize", lambda update: orthogonalize(update, torch.bfloat16))
+    monkeypatch.setattr(optimizer_module, "orthogonalize", lambda update, _: orthogonalize(update, torch.bfloat16))
     ours, theirs, _, _ = updates_of_both(shape)
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
@@ -102,8 +104,8 @@ def test_in_bfloat16_every_bit_is_torchs(shape: tuple[int, int], monkeypatch: py
 def test_in_float32_updates_stay_within_bfloat16_of_torchs(
     shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizer_module, "orthogonalize", lambda update: orthogonalize(update, torch.float32))
-    ours, theirs, _, exactly = updates_of_both(shape)
+    monkeypatch.setattr(muon, "bf16_is_fast", lambda device: True)  # fp32 means fp32 there as well
+    ours, theirs, _, exactly = updates_of_both(shape, precision="fp32")
     assert (ours.linear.weight - exactly).abs().max() < 1e-5
     rate = 0.1 * 0.2 * max(shape) ** 0.5
     assert (ours.linear.weight - theirs.linear.weight).abs().max() < 4 * rate * 0.05  # four updates of size `rate`

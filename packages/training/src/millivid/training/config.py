@@ -12,7 +12,8 @@ class TrainingConfig:
     batch_size: examples of a step, over all processes. micro_batch_size: how many of them a process takes at once at
     most, None for its whole share; gradients are accumulated over the rest. decay: what follows the linear warm-up.
     clip: limit of the gradient norm, 0 for none. ema: decay of a running average of the weights, which is what gets saved,
-    0 for none. precision: "bf16" is autocast over float32 weights, "auto" that where it is faster than fp32.
+    0 for none. precision: "bf16" is autocast over float32 weights, "auto" that where it is faster than fp32; with "fp32" Muon
+    iterates in float32 too, on every device.
 
     zero: stage of DeepSpeed's ZeRO (0-3), None for plain torch. compile: compile the model's blocks.
     checkpoint_activations: compute blocks again in the backward pass, for less memory. threads: CPU threads, None for torch's

@@ -88,9 +88,10 @@ class MuonAdamW(torch.optim.Optimizer):
         buffer.lerp_(gradient, 1 - MOMENTUM)
         p.mul_(1 - self.rate * self.config.weight_decay)
         shard = self.shards[p]
+        dtype = torch.float32 if self.config.precision == "fp32" else None
         for parameter, update in shard.gather(gradient.lerp(buffer, MOMENTUM), only_mine=True):
             rate = self.rate * 0.2 * math.sqrt(max(parameter.shape))  # the update's size then matches AdamW's
-            for place, values in shard.places(parameter, p, orthogonalize(update)):
+            for place, values in shard.places(parameter, p, orthogonalize(update, dtype)):
                 place.add_(values, alpha=-rate)
 
     def _adamw(self, trained: list[Tensor]) -> None:
