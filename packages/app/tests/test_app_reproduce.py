@@ -57,6 +57,7 @@ def the_page_shows_what_it_names(made: Path) -> None:
     for name in MODELS:
         examples = json.loads((made / "models" / name / "trained.json").read_text())["examples"]
         assert f"| {examples} |" in rows[name]
+    assert "`millivid reproduce budget=0.2 frames=6 seed=0 models=[millivid,framepack,millivid_cascaded]`" in page
     for picture in ("strip", "curves", "memory"):
         assert f"(report/{picture}.png)" in page and (made / "report" / f"{picture}.png").is_file()
 

@@ -108,13 +108,19 @@ def _write(file: Path, lines: Iterable[str]) -> Path:
     return file
 
 
-def _made_by(run: Mapping[str, Any]) -> str:
+def _made_by(figures: Figures, run: Mapping[str, Any]) -> str:
     settings, launches = run["settings"], run["launches"]
-    hardware = launches[-1]["hardware"]
-    device = hardware["gpu"] or f"{hardware['cores']} cores of {hardware['processor']}, no GPU"
+    devices = dict.fromkeys(
+        found["gpu"] or f"{found['cores']} cores of {found['processor']}, no GPU"
+        for found in (launch["hardware"] for launch in launches)
+    )
     commits = dict.fromkeys(re.sub(r"^(\w{12})\w*", r"\1", launch["commit"] or "unknown") for launch in launches)
-    command = f"millivid reproduce budget={settings['budget']:g} frames={settings['frames']} seed={settings['seed']}"
-    return f"`{command}`, commit {', '.join(commits)}, torch {launches[-1]['versions']['torch']}, {device}"
+    models = ",".join(name for name, role in figures.content["roles"].items() if role != "bound")
+    command = (
+        f"millivid reproduce budget={settings['budget']:g} frames={settings['frames']} seed={settings['seed']} "
+        f"models=[{models}]"
+    )
+    return f"`{command}`, commit {', '.join(commits)}, torch {launches[-1]['versions']['torch']}, {'; '.join(devices)}"
 
 
 def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
@@ -122,8 +128,9 @@ def _head(figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
     yield "# Results: does it remember?"
     yield ""
     yield (
-        f"{_made_by(run)}. {content['videos']} test videos of worlds that no model has seen: {content['start']} frames are "
-        f"given, {content['frames']} generated from the actions alone. In brackets: 95 % intervals, by bootstrap over videos."
+        f"{_made_by(figures, run)}. {content['videos']} test videos of worlds that no model has seen: {content['start']} "
+        f"frames are given, {content['frames']} generated from the actions alone. In brackets: 95 % intervals, by bootstrap "
+        "over videos."
     )
     yield ""
     if "recall.png" in content["files"]:
@@ -263,8 +270,8 @@ def _tokenizer_card(variant: str, took: Mapping[str, Any], figures: Figures, run
 def _of_this_run(names: Sequence[str], figures: Figures, run: Mapping[str, Any]) -> Iterator[str]:
     content = figures.content
     yield (
-        f"Made by {_made_by(run)}. The data are those of its first stage, seed {run['settings']['seed']}. Weights in float16, "
-        "loaded as float32; the figures are theirs. Licence: MIT, as the code."
+        f"Made by {_made_by(figures, run)}. The data are those of its first stage, seed {run['settings']['seed']}. Weights in "
+        "float16, loaded as float32; the figures are theirs. Licence: MIT, as the code."
     )
     yield ""
     if names:
