@@ -23,6 +23,7 @@ def test_from_nothing_to_the_results(tmp_path: Path, capsys: pytest.CaptureFixtu
     every_model_is_trained_alike_and_scored(out)
     the_page_shows_what_it_names(out)
     a_claim_that_fails_is_told(out, tmp_path / "other")
+    every_machine_is_named(tmp_path / "other")
     written = [
         path for kind in ("*.mp4", "*.safetensors", "*.pt") for path in out.rglob(kind) if "report" not in path.parts
     ]
@@ -83,6 +84,17 @@ def a_claim_that_fails_is_told(made: Path, other: Path) -> None:
     (other / "report" / "metrics.json").write_text(json.dumps(content))
     page = write_results(other, MODELS).read_text()
     assert "| PSNR, long: better than framepack, intervals apart | **no** |" in page
+
+
+def every_machine_is_named(made: Path) -> None:
+    run = json.loads((made / "run.json").read_text())
+    (here,) = {launch["hardware"]["processor"] for launch in run["launches"]}
+    elsewhere = {**run["launches"][0]["hardware"], "gpu": None, "cores": 3, "processor": "another processor"}
+    run["launches"].append({**run["launches"][0], "hardware": elsewhere})
+    (made / "run.json").unlink()  # a link
+    (made / "run.json").write_text(json.dumps(run))
+    page = write_results(made, MODELS).read_text()
+    assert f"cores of {here}, no GPU; 3 cores of another processor, no GPU. 2 test videos" in page
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,8 @@ def _write(file: Path, lines: Iterable[str]) -> Path:
 
 def _made_by(figures: Figures, run: Mapping[str, Any]) -> str:
     settings, launches = run["settings"], run["launches"]
-    devices = dict.fromkeys(
-        found["gpu"] or f"{found['cores']} cores of {found['processor']}, no GPU"
-        for found in (launch["hardware"] for launch in launches)
-    )
+    machines = [launch["hardware"] for launch in launches]
+    devices = dict.fromkeys(m["gpu"] or f"{m['cores']} cores of {m['processor']}, no GPU" for m in machines)
     commits = dict.fromkeys(re.sub(r"^(\w{12})\w*", r"\1", launch["commit"] or "unknown") for launch in launches)
     models = ",".join(name for name, role in figures.content["roles"].items() if role != "bound")
     command = (

@@ -66,7 +66,7 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
         codec, pixel_format = "libx264", "yuv444p"
         options |= {"crf": "8", "preset": "veryfast"}
         if -(-frames.shape[2] // 16) % 4:
-            # With AVX-512, x264's macroblock tree takes four columns of blocks at a time and reads beyond the last.
+            # With AVX-512 (and not with AVX2), x264's macroblock tree then depends on what memory held before.
             options["mbtree"] = "0"
     if max(frames.shape[1:3]) > LARGEST_SIDE:
         raise ValueError(f"frames may have {LARGEST_SIDE} pixels along a side; got {frames.shape[1]}x{frames.shape[2]}")
