@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/training data_gen packages/app
+PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/command packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
 TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image hydra-submitit-launcher wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
 
@@ -33,7 +33,7 @@ test: $(VENV)/ready  ## run every test
 check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.kernels -p millivid.data_gen -p millivid.app
+	$(BIN)/mypy -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app
 	$(BIN)/lint-imports
 	$(if $(NVCC),$(BIN)/python csrc/tests/build_variant.py cuda_objects build/cuda,@echo "no nvcc here: the CUDA sources were not compiled")
 
@@ -47,7 +47,8 @@ sanitize: $(VENV)/ready  ## the compiled CPU operations under AddressSanitizer a
 
 # What each package needs of its siblings, and the extras its tests use. Nothing else of ours is installed.
 NEEDS_diffusion := packages/rollout csrc
-NEEDS_data_gen := packages/data
+NEEDS_training := packages/command
+NEEDS_data_gen := packages/command packages/data
 NEEDS_app := $(PACKAGES)
 PATH_kernels := csrc
 PATH_data_gen := data_gen

@@ -9,9 +9,9 @@ import torch
 
 from millivid.app.cli import main
 from millivid.app.evaluate_config import CONF, EvaluateConfig
+from millivid.command import load_config
 from millivid.data import ClipDataset
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
-from millivid.training import load_config
 
 BOUNDS = {  # experiment: (setting, name in the report)
     "bound_true_latents": ("true_latents", "true latents"),

@@ -1,4 +1,4 @@
-"""The data commands: shards as jobs, verification, inspection and export, as somebody who types them meets them."""
+"""The data commands: shares as jobs, verification, inspection and export, as somebody who types them meets them."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from millivid.app.cli import main
-from millivid.app.shards import parse_shard
+from millivid.command import parse_share
 from millivid.data import LatentDataset
 
 TINY = [
@@ -34,27 +34,27 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_shards_as_jobs_record_the_same_dataset(
+def test_shares_as_jobs_record_the_same_dataset(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["millivid"])
     words = (
-        f"data generate out={tmp_path}/clips processes=1 shard=0/2,1/2 --multirun hydra/launcher=submitit_local".split()
+        f"data generate out={tmp_path}/clips processes=1 share=0/2,1/2 --multirun hydra/launcher=submitit_local".split()
     )
     assert main([*words, *TINY]) == 0
     assert digests(tmp_path / "clips") == digests(clips)
 
 
-def test_a_shard_alone_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_alone_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data", "generate", f"out={tmp_path}/clips", *TINY, "processes=1"]
-    assert main([*words, "shard=1/2"]) == 0
-    assert "shard 1/2 is done; 3 videos of other shards are missing" in capsys.readouterr().out
+    assert main([*words, "share=1/2"]) == 0
+    assert "share 1/2 is done; 3 videos of other shares are missing" in capsys.readouterr().out
     for wrong in ("2/2", "half", "1", "-1/2", "1/0"):
-        assert main([*words, f"shard={wrong}"]) == 2
-        assert f"shard is '{wrong}'; write number/count" in capsys.readouterr().err
-    assert parse_shard("63/64") == (63, 64)
+        assert main([*words, f"share={wrong}"]) == 2
+        assert f"share is '{wrong}'; write number/count" in capsys.readouterr().err
+    assert parse_share("63/64") == (63, 64)
 
 
 def test_verify_reads_clips_and_latents(

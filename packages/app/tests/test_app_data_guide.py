@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from millivid.app.cli import _command, main
-from millivid.app.multirun import expand
+from millivid.command import load_config
+from millivid.command.multirun import expand
 from millivid.data import ClipDataset, write_video
-from millivid.training import load_config
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)

@@ -16,8 +16,8 @@ import pytest
 
 from millivid.app.cli import main
 from millivid.app.evaluate_config import EvaluateConfig
+from millivid.command import load_config
 from millivid.eval import METRICS
-from millivid.training import load_config
 
 FRAMES, CONTEXT = 24, 8
 

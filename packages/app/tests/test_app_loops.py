@@ -9,10 +9,10 @@ from millivid.app.cli import main
 from millivid.app.generate import GenerateConfig, _batches
 from millivid.app.loops import Way, loop_report, loop_ways
 from millivid.app.surfaces import VoxelSurfaces
+from millivid.command import ConfigError
 from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.eval import PSNRMetric, VideosInMemory
 from millivid.eval.loop_closure import loop_closure
-from millivid.training import ConfigError
 
 CONTEXT = 84
 

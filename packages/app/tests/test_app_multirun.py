@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from millivid.app.cli import main
-from millivid.app.multirun import expand
+from millivid.command.multirun import expand
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
 

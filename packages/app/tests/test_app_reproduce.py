@@ -1,15 +1,12 @@
 """The reproduction: every stage at the smallest size, once; and what RESULTS.md claims."""
 
 import json
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from millivid.app.cli import main
-from millivid.app.commands import run_beside
 from millivid.app.results import Figures, write_results
 
 MODELS = ("millivid", "framepack", "millivid_cascaded")
@@ -137,29 +134,3 @@ def test_better_means_intervals_apart(metric: str, ours: tuple, theirs: tuple, b
 
 def test_undefined_intervals_show_nothing() -> None:
     assert not Figures({}).better("psnr", interval(18, 0.1), {"value": 3.0, "interval": [None, None]})
-
-
-def test_commands_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that fails ends it: what runs is waited for, what waits is not begun, and the code is its code."""
-    script = tmp_path / "millivid_stand_in.py"
-    script.write_text(
-        "import os, pathlib, sys, time\n"
-        "name, seconds, code = sys.argv[3:]\n"
-        f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "(folder / f'{name}.begun').write_text(os.environ['TQDM_POSITION'])\n"
-        "time.sleep(float(seconds))\n"
-        "(folder / f'{name}.ended').touch()\n"
-        "sys.exit(int(code))\n"
-    )
-    runner = tmp_path / "python"
-    runner.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
-    runner.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(runner))
-    begun = time.monotonic()
-    with pytest.raises(SystemExit) as ended:
-        run_beside([("quick", "0", "0"), ("slow", "3", "0"), ("fails", "0", "7"), ("never", "0", "0")], at_once=2)
-    assert ended.value.code == 7 and time.monotonic() - begun >= 3
-    assert {path.name for path in tmp_path.glob("*.begun")} == {"quick.begun", "slow.begun", "fails.begun"}
-    assert (tmp_path / "slow.ended").exists()
-    rows = {name: (tmp_path / f"{name}.begun").read_text() for name in ("quick", "slow", "fails")}
-    assert rows == {"quick": "0", "slow": "1", "fails": "0"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from millivid.app.cli import _command
-from millivid.app.multirun import expand
-from millivid.training import load_config
+from millivid.command import load_config
+from millivid.command.multirun import expand
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)

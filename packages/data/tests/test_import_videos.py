@@ -589,7 +589,7 @@ def test_an_import_that_was_killed_goes_on(raw: Path, out: Path) -> None:
 
 def test_shards_make_what_one_call_makes(raw: Path, out: Path) -> None:
     several(raw)
-    reports = [import_videos(raw, out, shard=(index, 3)) for index in (2, 0, 1)]
+    reports = [import_videos(raw, out, share=(index, 3)) for index in (2, 0, 1)]
     assert [report.missing for report in reports] == [4, 2, 0]
     assert reports[2] == import_videos(raw, out.with_name("whole"))
     assert snapshot(out) == snapshot(out.with_name("whole"))
@@ -641,7 +641,7 @@ def test_settings_and_folders_that_cannot_be(raw: Path, out: Path) -> None:
         ({"frames": 1}, "frames is 1"),
         ({"test_fraction": 2}, "test_fraction is 2"),
         ({"errors": "ignore"}, "errors is 'ignore'"),
-        ({"shard": (2, 2)}, r"shard is \(2, 2\)"),
+        ({"share": (2, 2)}, r"share is \(2, 2\)"),
         ({"action_names": ["a"]}, "there are no actions; leave it out"),
     ]:
         with pytest.raises(DatasetError, match=what):

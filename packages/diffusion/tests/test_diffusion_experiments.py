@@ -6,11 +6,11 @@ import torch
 pytest.importorskip("millivid.training", reason="experiments are settings of the extra [train]")
 pytest.importorskip("millivid.data", reason="experiments are settings of the extra [train]")
 
+from millivid.command import load_config
 from millivid.diffusion import VideoDiT, stack_tokens
 from millivid.diffusion.framepack import FramePackPatchify
 from millivid.diffusion.train import CONF, TrainDiffusionConfig
 from millivid.rollout import make_schedule
-from millivid.training import load_config
 
 OWN, SHARED = 131_632_928, 129_566_240
 EXPERIMENTS = {  # name: (parameters, tokens per step, frames of context)

@@ -6,9 +6,9 @@ import torch
 pytest.importorskip("millivid.training", reason="experiments are settings of the extra [train]")
 pytest.importorskip("millivid.data", reason="experiments are settings of the extra [train]")
 
+from millivid.command import load_config
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.tokenizer.train import CONF, TrainTokenizerConfig
-from millivid.training import load_config
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 from toy import Toy, settings
 
-from millivid.training import TrainingConfig, join_processes, leave_processes, split_parameters, train
+from millivid.command import leave_processes
+from millivid.training import TrainingConfig, join_processes, split_parameters, train
 from millivid.training.loader import load_shares
 from millivid.training.muon import orthogonalize
 from millivid.training.optimizer import learning_rate_factor

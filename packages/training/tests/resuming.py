@@ -12,7 +12,8 @@ from pathlib import Path
 from torch import Tensor
 from toy import Toy, settings
 
-from millivid.training import join_processes, leave_processes, train
+from millivid.command import leave_processes
+from millivid.training import join_processes, train
 from millivid.training.processes import Processes
 
 STAGES = {1: (None, 3), 2: (None, 0, 1, 2, 3)}

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from millivid.training import ConfigError, Processes, TrainingConfig, describe_run
+from millivid.command import ConfigError
+from millivid.command.launchers import launched_share, slurm_environment
+from millivid.training import Processes, TrainingConfig, describe_run
 from millivid.training.dry_run import estimate_memory, kept_bytes
-from millivid.training.processes import launched_share, slurm_environment
 from millivid.training.throughput import Throughput, count_flops
 
 from .toy import Toy, settings

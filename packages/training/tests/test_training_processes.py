@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from millivid.training import deepspeed_engine, join_processes, leave_processes, train
+from millivid.command import leave_processes
+from millivid.training import deepspeed_engine, join_processes, train
 from millivid.training.checkpoint import newest_checkpoint, read_checkpoint
 
 from .toy import Toy, settings

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from millivid.training import TrainingConfig, build, join_processes, run_command, train
+from millivid.command import build, run_command
+from millivid.training import TrainingConfig, join_processes, train
 
 BASE = {"batch_size": 8, "warmup": 2, "lr": 0.01, "precision": "fp32", "steps": 20}
 
@@ -110,4 +111,8 @@ def main(folder: Path, words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda _: main(Path(sys.argv[1]), sys.argv[2:]), TrainingConfig, None, []))
+
+    def toy(config: TrainingConfig) -> None:
+        main(Path(sys.argv[1]), sys.argv[2:])
+
+    sys.exit(run_command(toy, []))

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from millivid.data import Clip, ClipWriter, DatasetError, available_cores, work_in_processes
+from millivid.command import available_cores, work_in_processes
+from millivid.data import Clip, ClipWriter, DatasetError
 
 from .record_config import RecordConfig, video_actions, world_seed
 from .registry import world_class

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from millivid.app.commands import run_beside
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
+from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.reproduce import CONTEXT, WORLD
-from millivid.data import available_cores
+from millivid.command import available_cores, run_beside
 from millivid.data_gen import RecordConfig, record
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.eval import check_report_folder
@@ -52,18 +53,23 @@ def run_demo(config: DemoConfig) -> Path | None:
         seed=config.seed,
     )
     record(recording, clips, processes=available_cores())
-    run_beside(
-        [
-            [
-                *("generate", f"data={clips}", f"tokenizer={WEIGHTS / 'tokenizer'}", f"model={WEIGHTS / run}"),
-                *(f"out={generated / run}", f"context={CONTEXT}", f"frames={config.frames}"),
-                *(f"steps={config.sampling_steps}", f"seed={config.seed}"),
-            ]
-            for run in RUNS
-        ],
-        at_once=len(RUNS),
-        threads=max(1, available_cores() // len(RUNS)),
-    )
+    generations = [
+        partial(
+            generate_videos,
+            GenerateConfig(
+                data=clips,
+                tokenizer=WEIGHTS / "tokenizer",
+                model=WEIGHTS / run,
+                out=generated / run,
+                context=CONTEXT,
+                frames=config.frames,
+                steps=config.sampling_steps,
+                seed=config.seed,
+            ),
+        )
+        for run in RUNS
+    ]
+    run_beside(generations, at_once=len(RUNS), threads=max(1, available_cores() // len(RUNS)))
     return evaluate_runs(
         EvaluateConfig(
             runs={run: str(generated / run) for run in RUNS},

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, SCORES, Bound, EvaluateConfig
 from millivid.app.loops import loop_report
 from millivid.app.surfaces import surfaces_of
+from millivid.command import ConfigError, check_device, launched_share, to_plain
 from millivid.eval import (
     AfterContext,
     FrameMetric,
@@ -38,7 +39,6 @@ from millivid.eval.loop_closure import LoopClosure
 from millivid.eval.registry import build_metrics
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import ConfigError, check_device, launched_share, to_plain
 
 
 def evaluate_runs(

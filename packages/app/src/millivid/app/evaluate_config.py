@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from millivid.command import REQUIRED, ConfigError
 from millivid.eval import METRICS, PAPER_METRICS
-from millivid.training import REQUIRED, ConfigError
 
 CONF = Path(__file__).parent / "conf"
 Bound = Literal["true_latents", "shuffled_frames", "other_videos"]

@@ -8,10 +8,10 @@ from tqdm import tqdm
 
 from millivid.app.loops import Way, loop_ways
 from millivid.app.pipeline import VideoPipeline
+from millivid.command import REQUIRED, ConfigError, check_device
 from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.diffusion import SamplerConfig, fingerprint
 from millivid.rollout import plan
-from millivid.training import REQUIRED, ConfigError, check_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,11 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from millivid.app.shards import parse_shard
+from millivid.command import REQUIRED, ConfigError, parse_share
 from millivid.data import import_released_clips, import_released_latents, import_videos
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
-from millivid.training import REQUIRED, ConfigError
 
-OF_VIDEOS = ("size", "fit", "fps", "frames", "action_columns", "pose_columns", "columns", "action_names", "shard")
+OF_VIDEOS = ("size", "fit", "fps", "frames", "action_columns", "pose_columns", "columns", "action_names", "share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class ImportDataConfig:
     For videos: size: (height, width), null if all have one size already; fit: crop, pad or stretch to it; fps: null for that
     of the first video; frames: cut into pieces of so many, 0 for whole videos; action_columns, pose_columns: of the tables,
     null for those called action..., and x, y, z, yaw, pitch or pose...; columns: names for tables without; action_names: of
-    actions that are whole numbers; shard: as 3/64, to do only a part. See docs/data.md.
+    actions that are whole numbers; share: as 3/64, to do only a part. See docs/data.md.
     """
 
     source: Path = REQUIRED
@@ -45,12 +44,12 @@ class ImportDataConfig:
     pose_columns: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     action_names: tuple[str, ...] | None = None
-    shard: str = "0/1"
+    share: str = "0/1"
 
     def __post_init__(self) -> None:
         if not 0 <= self.test_fraction <= 1:
             raise ValueError(f"test_fraction is {self.test_fraction}; it must lie between 0 and 1")
-        parse_shard(self.shard)
+        parse_share(self.share)
 
 
 def import_data(config: ImportDataConfig) -> Path | None:
@@ -61,7 +60,7 @@ def import_data(config: ImportDataConfig) -> Path | None:
         raise ConfigError(f"tokenizer= goes with the release's .pyramid files; {config.source} has no index.json")
     settings = {name: getattr(config, name) for name in ("errors", "test_fraction", "lossless", *OF_VIDEOS)}
     report = import_videos(
-        config.source, config.out, **settings | {"shard": parse_shard(config.shard)}, progress=_progress
+        config.source, config.out, **settings | {"share": parse_share(config.share)}, progress=_progress
     )
     for line in report.lines():
         print(line)

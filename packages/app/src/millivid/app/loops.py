@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.command import ConfigError
 from millivid.data import POSE_NAMES, ClipDataset
 from millivid.eval import FrameMetric, loop_closure, open_videos
 from millivid.eval.loop_closure import LoopClosure
 from millivid.eval.motion import measure_motions, returning, walk
-from millivid.training import ConfigError
 
 MEASURED_VIDEOS = 100
 """Videos of a dataset that its actions' motions are measured from, at most."""

@@ -1,17 +1,23 @@
 """The paper's result in our own world: data, models, rollouts and figures from one command, stage after stage."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from millivid.app.commands import run_beside
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
+from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
-from millivid.data import available_cores
+from millivid.command import REQUIRED, available_cores, check_device, load_experiment, run_beside, to_plain
 from millivid.data_gen import RecordConfig, VoxelConfig, record
+from millivid.diffusion import train as diffusion_train
+from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
+from millivid.tokenizer import train as tokenizer_train
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
-from millivid.training import REQUIRED, check_device, open_run, to_plain
+from millivid.tokenizer.train import TrainTokenizerConfig, train_tokenizer
+from millivid.training import open_run
 
 WORLD = VoxelConfig(
     step=0.1,
@@ -85,6 +91,10 @@ class ReproduceConfig:
         """How many encode and evaluate."""
         return available_cores() if self.device == "cpu" else 1
 
+    def threads(self, beside: int) -> int | None:
+        """How many each of so many models has that are at work at the same time; None for as many as torch takes."""
+        return max(1, available_cores() // max(1, beside)) if self.device == "cpu" else None
+
     def tokenizer(self, variant: str) -> Path:
         """Where a trained tokenizer is."""
         return self.out / "weights" / ("tokenizer" if variant == "adaptive" else f"tokenizer_{variant}")
@@ -99,7 +109,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     check_device(config.device)
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
     open_run(config.out, "a reproduction", settings)
-    _tell(1, "data")
+    _say(1, "data")
     recording = RecordConfig(
         world=WORLD,
         train_videos=config.scaled(TRAIN_VIDEOS, least=2),
@@ -109,8 +119,9 @@ def reproduce(config: ReproduceConfig) -> Path:
         seed=config.seed,
     )
     record(recording, config.out / "clips", processes=available_cores())
-    _tell(2, "tokenizers")
-    _beside(config, [_tokenizer_training(config, variant) for variant in config.variants])
+    _say(2, "tokenizers")
+    threads = config.threads(len(config.variants))
+    _beside(config, [_tokenizer_training(config, variant, threads) for variant in config.variants], threads)
     for variant in config.variants:
         round_to_half(_run_of(config, variant) / "model", config.tokenizer(variant))
         encode_dataset(
@@ -122,14 +133,15 @@ def reproduce(config: ReproduceConfig) -> Path:
                 device=config.device,
             )
         )
-    _tell(3, f"video models: {', '.join(config.models)}")
+    _say(3, f"video models: {', '.join(config.models)}")
     untrained = [name for name in config.models if not config.model(name).is_dir()]
-    _beside(config, [_video_training(config, name) for name in untrained])
+    threads = config.threads(len(untrained))
+    _beside(config, [_video_training(config, name, threads) for name in untrained], threads)
     for name in config.models:
         round_to_half(_run_of(config, name) / "model", config.model(name))
-    _tell(4, "generation")
-    _beside(config, [_generation(config, name) for name in config.models])
-    _tell(5, "evaluation")
+    _say(4, "generation")
+    _beside(config, [_generation(config, name) for name in config.models], config.threads(len(config.models)))
+    _say(5, "evaluation")
     evaluate_runs(
         EvaluateConfig(
             runs={name: str(config.out / "generated" / name) for name in config.models},
@@ -147,32 +159,58 @@ def reproduce(config: ReproduceConfig) -> Path:
     return write_results(config.out, config.models)
 
 
-def _tokenizer_training(config: ReproduceConfig, variant: str) -> list[str]:
-    return [
-        *("train", "tokenizer", "experiment=tiny", f"model.variant={variant}", f"data={config.out / 'clips'}"),
-        f"training.steps={config.scaled(TOKENIZER_STEPS, least=1)}",
-        *(f"training.seed={config.seed}", f"device={config.device}", f"out={_run_of(config, variant)}"),
-    ]
+def _tokenizer_training(config: ReproduceConfig, variant: str, threads: int | None) -> Callable[[], object]:
+    settings = load_experiment(
+        TrainTokenizerConfig,
+        tokenizer_train.CONF,
+        "tiny",
+        data=config.out / "clips",
+        out=_run_of(config, variant),
+        device=config.device,
+        model={"variant": variant},
+        training={
+            "steps": config.scaled(TOKENIZER_STEPS, least=1),
+            "seed": config.seed,
+            "threads": threads,
+        },
+    )
+    return partial(train_tokenizer, settings)
 
 
-def _video_training(config: ReproduceConfig, name: str) -> list[str]:
+def _video_training(config: ReproduceConfig, name: str, threads: int | None) -> Callable[[], object]:
     turn = 90 / WORLD.frames_per_action
-    odometry = f"[[{WORLD.step},0],[0,{turn}],[0,{-turn}]]"  # forward, left, right: distance and degrees of a frame
-    return [
-        *("train", "diffusion", f"experiment=tiny_{name.removesuffix('_cascaded')}", f"model.odometry={odometry}"),
-        *(f"data={config.out / 'latents' / variant_of(name)}", f"out={_run_of(config, name)}"),
-        f"training.steps={config.scaled(DIFFUSION_STEPS, least=1)}",
-        *(f"training.seed={config.seed}", f"device={config.device}"),
-    ]
+    settings = load_experiment(
+        TrainDiffusionConfig,
+        diffusion_train.CONF,
+        f"tiny_{name.removesuffix('_cascaded')}",
+        data=config.out / "latents" / variant_of(name),
+        out=_run_of(config, name),
+        device=config.device,
+        # forward, left, right: distance and degrees of a frame
+        model={"odometry": [[WORLD.step, 0.0], [0.0, turn], [0.0, -turn]]},
+        training={
+            "steps": config.scaled(DIFFUSION_STEPS, least=1),
+            "seed": config.seed,
+            "threads": threads,
+        },
+    )
+    return partial(train_diffusion, settings)
 
 
-def _generation(config: ReproduceConfig, name: str) -> list[str]:
-    return [
-        *("generate", f"data={config.out / 'clips'}", f"model={config.model(name)}"),
-        *(f"tokenizer={config.tokenizer(variant_of(name))}", f"out={config.out / 'generated' / name}"),
-        *(f"context={CONTEXT}", f"frames={config.frames}", f"steps={config.sampling_steps}", "batch=16"),
-        *(f"seed={config.seed}", f"device={config.device}"),
-    ]
+def _generation(config: ReproduceConfig, name: str) -> Callable[[], object]:
+    settings = GenerateConfig(
+        data=config.out / "clips",
+        model=config.model(name),
+        tokenizer=config.tokenizer(variant_of(name)),
+        out=config.out / "generated" / name,
+        context=CONTEXT,
+        frames=config.frames,
+        steps=config.sampling_steps,
+        batch=16,
+        seed=config.seed,
+        device=config.device,
+    )
+    return partial(generate_videos, settings)
 
 
 def _run_of(config: ReproduceConfig, name: str) -> Path:
@@ -185,17 +223,11 @@ def variant_of(model: str) -> str:
     return "cascaded" if model == CASCADED else "adaptive"
 
 
-def _beside(config: ReproduceConfig, commands: list[list[str]]) -> None:
-    """On the CPU all at once, one thread each or more where there are cores to spare; on a GPU one by one."""
-    if config.device != "cpu":
-        run_beside(commands, at_once=1)
-    elif commands:
-        threads = max(1, available_cores() // len(commands))
-        threaded = [
-            [*command, *([f"training.threads={threads}"] if command[0] == "train" else [])] for command in commands
-        ]
-        run_beside(threaded, at_once=len(commands), threads=threads)
+def _beside(config: ReproduceConfig, calls: Sequence[Callable[[], object]], threads: int | None) -> None:
+    """On the CPU all at once, on a GPU one by one."""
+    if calls:
+        run_beside(calls, at_once=len(calls) if config.device == "cpu" else 1, threads=threads)
 
 
-def _tell(stage: int, name: str) -> None:
+def _say(stage: int, name: str) -> None:
     print(f"stage {stage} of 5: {name}", flush=True)

@@ -18,7 +18,6 @@ from .inspection import Inspection, inspect_clips, inspection_text, write_inspec
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
-from .processes import available_cores, work_in_processes
 from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
@@ -26,8 +25,8 @@ from .video import VideoInfo, probe_video, read_video, write_video
 __all__ = [
     "POSE_NAMES", "RELEASED_COLUMNS", "ActionType", "Clip", "ClipDataset", "ClipIndex", "ClipWriter", "DatasetError",
     "ImportReport", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter", "PyramidFile",
-    "Verification", "VideoInfo", "available_cores", "dataset_format", "encode_image", "export_webdataset",
+    "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset",
     "import_released_clips", "import_released_latents", "import_videos", "inspect_clips", "inspection_text",
-    "measure_statistics", "probe_video", "read_frames_file", "read_video", "released_splits", "work_in_processes",
+    "measure_statistics", "probe_video", "read_frames_file", "read_video", "released_splits",
     "write_inspection", "write_video",
 ]  # fmt: skip

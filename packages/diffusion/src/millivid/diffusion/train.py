@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from millivid.command import REQUIRED, ConfigError, run_command, to_plain
 from millivid.data import LatentDataset
 from millivid.diffusion.actions import VectorEmbedding
 from millivid.diffusion.config import VideoDiTConfig
@@ -19,18 +20,7 @@ from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
 from millivid.rollout import Chunk, make_schedule
-from millivid.training import (
-    REQUIRED,
-    ConfigError,
-    TrainingConfig,
-    describe_run,
-    join_processes,
-    open_run,
-    run_command,
-    to_plain,
-    train,
-    write_json,
-)
+from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train, write_json
 
 CONF = Path(__file__).parent / "conf"
 VIDEO_MODEL_FILE = "video_model.json"
@@ -216,4 +206,4 @@ def _load_tokenizer(config: TrainDiffusionConfig, dataset: LatentDataset) -> Any
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(train_diffusion, TrainDiffusionConfig, CONF, sys.argv[1:]))
+    sys.exit(run_command(train_diffusion, sys.argv[1:], CONF))

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.data import ClipDataset, LatentWriter, available_cores, work_in_processes
+from millivid.command import REQUIRED, ConfigError, available_cores, check_device, launched_share, work_in_processes
+from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-from millivid.training import REQUIRED, ConfigError, check_device, launched_share
 
 LOOK_SECONDS = 5
 """Between looks at what the other commands have written."""

@@ -9,24 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from millivid.command import REQUIRED, ConfigError, run_command, to_plain
 from millivid.data import ClipDataset
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.frames import FrameExamples, load_pool
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.objective import Perceptual, level_psnr, tokenizer_loss
-from millivid.training import (
-    REQUIRED,
-    ConfigError,
-    Processes,
-    TrainingConfig,
-    describe_run,
-    join_processes,
-    open_run,
-    run_command,
-    to_plain,
-    train,
-    write_json,
-)
+from millivid.training import Processes, TrainingConfig, describe_run, join_processes, open_run, train, write_json
 
 CONF = Path(__file__).parent / "conf"
 TEST_FRAMES, SHOWN = 2_000, 6
@@ -161,4 +150,4 @@ def _load_perceptual(config: TrainTokenizerConfig, device: torch.device) -> Perc
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(train_tokenizer, TrainTokenizerConfig, CONF, sys.argv[1:]))
+    sys.exit(run_command(train_tokenizer, sys.argv[1:], CONF))

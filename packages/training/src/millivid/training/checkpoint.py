@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from millivid.command.settings import first_line
 from millivid.training.launch import describe_launch
-from millivid.training.settings import first_line
 
 RUN_FILE = "run.json"
 FORMAT = "millivid-run"

@@ -9,13 +9,13 @@ from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from millivid.command import to_plain
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
 from millivid.training.engine import autocast, checkpoint_blocks, use_bf16
 from millivid.training.loader import Positions
 from millivid.training.optimizer import split_parameters
 from millivid.training.processes import Processes
-from millivid.training.settings import to_plain
 from millivid.training.task import Task
 from millivid.training.throughput import BACKWARD, count_flops
 

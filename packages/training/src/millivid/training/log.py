@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from millivid.command.settings import first_line
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
 from millivid.training.loader import random_bits
 from millivid.training.processes import Processes
-from millivid.training.settings import first_line
 from millivid.training.task import Parts
 from millivid.training.throughput import Throughput
 

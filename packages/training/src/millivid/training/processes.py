@@ -1,8 +1,7 @@
 """The processes that train together: who this one is, and what they tell each other beside the gradients."""
 
 import os
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
-from millivid.training.settings import ConfigError, check_device
+from millivid.command import adopt_slurm, check_device
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -94,48 +93,3 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     if count > 1:
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
     return Processes(rank=rank, count=count, device=own, control=control)
-
-
-def adopt_slurm() -> None:
-    """In a task of `srun`, set what torchrun would, unless it is set."""
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        os.environ.update(slurm_environment(os.environ))
-
-
-def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """What torchrun would set, of what `srun` sets for a task; the port depends on the job alone."""
-    hosts = ["scontrol", "show", "hostnames", given["SLURM_STEP_NODELIST"]]
-    try:
-        first = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout.split()[0]
-    except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise RuntimeError(f"the nodes of this SLURM job are unknown: {' '.join(hosts)} failed ({error})") from error
-    job = int(given["SLURM_JOB_ID"])
-    return {
-        "RANK": given["SLURM_PROCID"],
-        "WORLD_SIZE": given["SLURM_STEP_NUM_TASKS"],
-        "LOCAL_RANK": given["SLURM_LOCALID"],
-        "MASTER_ADDR": given.get("MASTER_ADDR", first),
-        "MASTER_PORT": given.get("MASTER_PORT", str(20_000 + job % 20_000)),
-    }
-
-
-def launched_share(device: str) -> tuple[int, int, str]:
-    """Which one this is of the commands that a launcher started, how many there are, and the device of this one."""
-    adopt_slurm()
-    told = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
-    told["LOCAL_RANK"] = os.environ.get("LOCAL_RANK", told["RANK"])
-    try:
-        rank, world_size, local_rank = (int(value) for value in told.values())
-    except ValueError:
-        rank, world_size, local_rank = -1, 0, 0
-    if not 0 <= rank < world_size:
-        listed = ", ".join(f"{name}={value}" for name, value in told.items())
-        raise ConfigError(f"the environment says {listed}; RANK must lie between 0 and WORLD_SIZE - 1, or unset them")
-    return rank, world_size, f"cuda:{local_rank}" if device == "cuda" and "RANK" in os.environ else device
-
-
-def leave_processes() -> None:
-    """Wait for the others and close the process group, where there is one. Not for a process that goes because of an error."""
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()

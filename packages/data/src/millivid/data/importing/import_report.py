@@ -65,7 +65,7 @@ class ImportReport:
         notes: files that were not taken as they are -> what was done.
         remarks: what concerns the dataset as a whole.
         splits: number of videos in each split; empty while the dataset is unfinished.
-        missing: files that other calls have yet to import (``shard``).
+        missing: files that other calls have yet to import (``share``).
     """
 
     videos: int

@@ -52,7 +52,7 @@ def import_videos(
     test_fraction: float = 0.01,
     errors: Errors = "skip",
     lossless: bool = False,
-    shard: tuple[int, int] = (0, 1),
+    share: tuple[int, int] = (0, 1),
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> ImportReport:
     """Import all videos below a folder as a clip dataset; may be interrupted and run again, with the same arguments.
@@ -78,7 +78,7 @@ def import_videos(
         test_fraction: share of the videos in the split ``test``, where folders are no splits.
         errors: whether a video that cannot be imported ends the import or is left out.
         lossless: as for `ClipWriter`.
-        shard: (i, n): import only every nth video from the ith on, so that n calls can share the work. The one that finds all
+        share: (i, n): import only every nth video from the ith on, so that n calls can share the work. The one that finds all
             imported finishes the dataset.
         progress: what the names of the videos to import are drawn through, `tqdm` for example.
 
@@ -86,7 +86,7 @@ def import_videos(
         DatasetError: the folder, the settings or, with ``errors="raise"``, a video or a table is not as it has to be.
     """
     source, out = Path(source), Path(out)
-    _check_settings(size, fit, fps, frames, test_fraction, errors, shard)
+    _check_settings(size, fit, fps, frames, test_fraction, errors, share)
     videos, tables, others = find_videos(source)
     if out.resolve().is_relative_to(source.resolve()):
         raise DatasetError(f"the output {out} lies inside of the source {source}; choose a folder outside of it")
@@ -123,7 +123,7 @@ def import_videos(
         columns=survey.columns,
     )
     by_name = {video.name: video for video in usable}
-    mine = {video.name for video in videos[shard[0] :: shard[1]]}
+    mine = {video.name for video in videos[share[0] :: share[1]]}
     for name in progress([name for name in by_name if name in mine]):
         video, beside = by_name[name], survey.tables.get(name, {})
         done = _record(writer, video, beside)
@@ -270,7 +270,7 @@ def _check_settings(
     frames: int,
     test_fraction: float,
     errors: Errors,
-    shard: tuple[int, int],
+    share: tuple[int, int],
 ) -> None:
     for good, what in (
         (
@@ -288,7 +288,7 @@ def _check_settings(
         ),
         (0 <= test_fraction <= 1, f"test_fraction is {test_fraction}; a number from 0 to 1 is expected"),
         (errors in ("raise", "skip"), f"errors is {errors!r}; 'raise' or 'skip' is expected"),
-        (0 <= shard[0] < shard[1], f"shard is {shard}; (i, n) with 0 <= i < n is expected"),
+        (0 <= share[0] < share[1], f"share is {share}; (i, n) with 0 <= i < n is expected"),
     ):
         if not good:
             raise DatasetError(what)

@@ -216,7 +216,7 @@ def _choose(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _prepare(stream: VideoStream) -> None:
-    stream.codec_context.thread_count = 1  # several files at once (shards) bring more than several threads on one
+    stream.codec_context.thread_count = 1  # several files at once (shares) bring more than several threads on one
     stream.codec_context.options = {"err_detect": "explode"}  # else damage is painted over without a word
 
 

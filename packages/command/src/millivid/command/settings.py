@@ -31,8 +31,25 @@ def load_config(cls: type[Config], overrides: Sequence[str], conf: Path | None =
     overrides: words `key=value` in Hydra's grammar, `experiment=NAME` among them for a file `conf/experiment/NAME.yaml`.
     Raises ConfigError naming the closest setting when one is unknown.
     """
-    defaults = {field.name: _default(cls, field) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    experiments = sorted(path.stem for path in (conf / "experiment").glob("*.yaml")) if conf else []
+    return build(cls, _compose(cls, overrides, conf))
+
+
+def load_experiment(cls: type[Config], conf: Path, name: str, **values: Any) -> Config:
+    """The config of an experiment file `conf/experiment/NAME.yaml`, with values instead of its own.
+
+    values: by setting, nested where the config is: ``out=folder, training={"steps": 3}``.
+    Raises ConfigError as `load_config` does.
+    """
+    composed = _compose(cls, [f"experiment={name}"], conf)
+    for key, value in values.items():
+        composed[key] = {**composed[key], **value} if isinstance(value, Mapping) else value
+    return build(cls, composed)
+
+
+def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str, Any]:
+    """Defaults, experiment and overrides as one nested dict of plain values."""
+    defaults = {field.name: field_default(cls, field) for field in dataclasses.fields(cls)}
+    experiments = experiments_in(conf)
     words = list(_checked_words(overrides, cls, experiments))
     plain = _plain(defaults)
     for word in words:
@@ -48,8 +65,12 @@ def load_config(cls: type[Config], overrides: Sequence[str], conf: Path | None =
             composed = OmegaConf.to_container(compose("millivid", overrides=words), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the settings {' '.join(overrides)!r} do not compose: {first_line(error)}") from error
-    assert isinstance(composed, dict)
-    return build(cls, typing.cast(dict[str, Any], composed))
+    return typing.cast(dict[str, Any], composed)
+
+
+def experiments_in(conf: Path | None) -> list[str]:
+    """Names of the files in a folder of experiments."""
+    return sorted(path.stem for path in (conf / "experiment").glob("*.yaml")) if conf else []
 
 
 def build(cls: type[Config], values: Mapping[str, Any], prefix: str = "") -> Config:
@@ -62,7 +83,7 @@ def build(cls: type[Config], values: Mapping[str, Any], prefix: str = "") -> Con
     missing = [
         prefix + field.name
         for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if converted.get(field.name, _default(cls, field)) is REQUIRED
+        if converted.get(field.name, field_default(cls, field)) is REQUIRED
     ]
     if missing:
         raise ConfigError(f"{missing[0]} is not set; add {missing[0]}=...")
@@ -86,17 +107,6 @@ def to_plain(config: Any) -> dict[str, Any]:
     return plain
 
 
-def check_device(name: str) -> None:
-    """Raise ConfigError unless torch can use the device of that name here."""
-    import torch
-
-    try:
-        torch.zeros((), device=name)
-    except (RuntimeError, AssertionError) as error:
-        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise ConfigError(f"device={name} cannot be used; this machine has {', '.join(usable)}") from error
-
-
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _plain(dataclasses.asdict(value))
@@ -107,7 +117,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _default(cls: Any, field: "dataclasses.Field[Any]") -> Any:
+def field_default(cls: Any, field: "dataclasses.Field[Any]") -> Any:
+    """A setting's default, REQUIRED where it has none."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return REQUIRED if field.default is dataclasses.MISSING else field.default

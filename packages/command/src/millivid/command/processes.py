@@ -1,19 +1,26 @@
 """Work shared by processes that end with their parent, obey Ctrl-C through it alone, and may be killed at any time."""
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial, partialmethod
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, TypeVar
 
+from tqdm import tqdm
+
 Job = TypeVar("Job")
+MINUTE = 60.0
+"""Seconds between lines of progress where there is no terminal to draw a bar on."""
 
 
 def available_cores() -> int:
@@ -43,13 +50,40 @@ def work_in_processes(
             work(job)
             done()
         return
+    _in_pool([partial(_work, prepare, job) for job in jobs], processes, done)
+
+
+def run_beside(calls: Sequence[Callable[[], object]], at_once: int, threads: int | None = 1) -> None:
+    """Run calls in processes of their own, `at_once` beside each other, in order, each with one progress line.
+
+    calls: picklable, such as ``partial(function, config)``. threads: of torch and its like, in each process; None for as many
+    as they take.
+    Raises what the first call that fails raises. The others then get SIGTERM, as they do on Ctrl-C here, so that a training
+    saves what it has; see `work_in_processes`.
+    """
+    before = os.environ.pop("OMP_NUM_THREADS", None)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # a library reads it once, while it is imported
+    try:
+        for first in range(0, len(calls), at_once):  # a pool each, so that no call inherits what another left
+            wave = calls[first : first + at_once]
+            _in_pool([partial(_call, row, call) for row, call in enumerate(wave)], len(wave), lambda: None)
+    finally:
+        os.environ.pop("OMP_NUM_THREADS", None)
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+        if sys.stderr.isatty():
+            sys.stderr.write("\n" * min(at_once, len(calls)))
+
+
+def _in_pool(calls: Sequence[Callable[[], object]], processes: int, done: Callable[[], object]) -> None:
     context = multiprocessing.get_context("spawn")  # forking is unsafe once threads run, and none off Linux
     before = set(multiprocessing.active_children())
     theirs, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(theirs,))
     try:
         with _interrupts_held_back():
-            futures = [pool.submit(_work, prepare, job) for job in jobs]
+            futures = [pool.submit(_do, call) for call in calls]
         for future in as_completed(futures):
             future.result()
             done()
@@ -101,14 +135,38 @@ def _end_with(parent: Connection) -> None:
     os._exit(1)
 
 
+def _do(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except (SystemExit, KeyboardInterrupt):  # else the pool takes it for the call's result, and begins the next one
+        os._exit(1)
+
+
 _job_done_by: Callable[[Any], object] | None = None
 
 
 def _work(prepare: Callable[[], Callable[[Job], object]], job: Job) -> None:
     global _job_done_by
-    if _job_done_by is None:  # not in the initializer, whose errors are not told to the parent
+    if _job_done_by is None:  # not in the initializer, whose errors do not reach the parent
         _job_done_by = prepare()
-    try:
-        _job_done_by(job)
-    except SystemExit:  # else the pool takes it for the job's result, and begins the next one
-        os._exit(1)
+    _job_done_by(job)
+
+
+def _call(row: int, call: Callable[[], object]) -> None:
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which is missed where a process is killed
+    tqdm.display = partialmethod(_show, row=row)  # type: ignore[assignment, method-assign]
+    call()
+
+
+def _show(bar: Any, *_: object, row: int, **__: object) -> None:
+    """Draw a progress bar in a row below the cursor by one write, which other processes cannot cut in two."""
+    bar.leave = False  # else it begins a new line when it is done
+    text = str(bar)
+    if sys.stderr.isatty():
+        text = "\n" * row + f"\r{text}\x1b[K\r" + f"\x1b[{row}A" * (row > 0)
+    elif bar.n >= (bar.total or math.inf) or time.monotonic() > getattr(bar, "shown", -math.inf) + MINUTE:
+        bar.shown, text = time.monotonic(), text + "\n"
+    else:
+        return
+    sys.stderr.flush()
+    os.write(sys.stderr.fileno(), text.encode(errors="replace"))

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from millivid.training import REQUIRED, ConfigError, TrainingConfig, build, load_config, to_plain
+from millivid.command import REQUIRED, ConfigError, build, load_config, to_plain
+from millivid.training import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

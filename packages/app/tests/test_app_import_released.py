@@ -13,9 +13,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from millivid.app import import_reference
+from millivid.app import import_released
 from millivid.app.cli import main
-from millivid.app.import_reference import video_model_of
+from millivid.app.import_released import video_model_of
 from millivid.diffusion import VideoDiT
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig
 
@@ -170,7 +170,7 @@ def test_checkpoints_are_fetched_from_the_hub(
         asked.append((repository, name))
         return str(tmp_path / ("autoencoder.ckpt" if name.startswith("autoencoder") else "millivid_192k.ckpt"))
 
-    monkeypatch.setattr(import_reference, "hf_hub_download", download)
+    monkeypatch.setattr(import_released, "hf_hub_download", download)
     words = [word for word in words if not word.startswith(("autoencoder=", "video="))]
     assert main([*words, "hub=charatan/millivid", "video=millivid"]) == 0
     assert asked == [

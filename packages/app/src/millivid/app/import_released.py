@@ -13,12 +13,13 @@ from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from millivid.command import REQUIRED, ConfigError
 from millivid.diffusion import VideoDiT, VideoDiTConfig
 from millivid.diffusion.official import from_official_names
 from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
-from millivid.training import REQUIRED, ConfigError, write_json
+from millivid.training import write_json
 
 # Names in the release, by what `video=` calls them where `hub=` is given.
 RELEASED = {
@@ -35,7 +36,7 @@ SCHEDULES: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportReferenceConfig:
+class ImportReleasedConfig:
     """What to import.
 
     autoencoder: a released .ckpt; video: a released .ckpt, or null; with hub=charatan/millivid they are fetched there,
@@ -54,7 +55,7 @@ class ImportReferenceConfig:
     schedule: dict[str, object] = field(default_factory=dict)
 
 
-def import_reference(config: ImportReferenceConfig) -> Path:
+def import_released(config: ImportReleasedConfig) -> Path:
     """Write `out/tokenizer` and, if asked for, `out/video`; returns `out`.
 
     Raises ConfigError with one sentence for a file that is no such checkpoint, listing the tensors that do not fit.
@@ -118,7 +119,7 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def tokenizer_of(state: Mapping[str, Tensor], config: ImportReferenceConfig) -> HierarchicalTokenizer:
+def tokenizer_of(state: Mapping[str, Tensor], config: ImportReleasedConfig) -> HierarchicalTokenizer:
     """The tokenizer that a released autoencoder's tensors describe."""
     try:
         encoder = _transformer_sizes(state, "encoder.transformer.", state["encoder.patchify.weight"].shape[0])
@@ -190,7 +191,7 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     model.load_state_dict(dict(state))
 
 
-def _file(config: ImportReferenceConfig, name: str) -> Path:
+def _file(config: ImportReleasedConfig, name: str) -> Path:
     if config.hub is None:
         return Path(name)
     if name not in RELEASED:

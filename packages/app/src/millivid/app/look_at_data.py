@@ -7,6 +7,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
+from millivid.command import REQUIRED
 from millivid.data import (
     ClipDataset,
     LatentDataset,
@@ -16,7 +17,6 @@ from millivid.data import (
     inspection_text,
     write_inspection,
 )
-from millivid.training import REQUIRED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ def submit(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int
 
     words: those of the command, `--multirun` among them, and Hydra's own (`hydra/launcher=submitit_slurm`,
     `hydra.launcher.nodes=2`), which say where. command: what runs a job's words, in each of its processes, and returns an exit
-    code. Each of several jobs gets a folder of its own below `out=`; shards (`shard=0/2,1/2`) share one.
+    code. Each of several jobs gets a folder of its own below `out=`; shares of one job (`share=0/2,1/2`) have one.
     Raises ValueError for words that cannot be read, ImportError where the launcher is missing.
     """
     own = [word for word in words if word.startswith(("hydra.", "hydra/"))]
@@ -29,7 +29,7 @@ def submit(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int
             import hydra_plugins.hydra_submitit_launcher  # noqa: F401
         except ImportError as error:
             raise ImportError(
-                f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher ({error}); install millivid-app[slurm]"
+                f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher ({error}); install millivid-command[slurm]"
             ) from error
 
     def run_job(config: Any) -> None:
@@ -58,7 +58,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
             if override.is_sweep_override():
                 key = word.split("=", 1)[0]
                 choices[-1] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-                if key != "shard":  # shards write into one folder
+                if key != "share":  # shares write into one folder
                     swept.append(place)
     jobs = [list(job) for job in itertools.product(*choices)]
     for job in jobs if swept else []:

@@ -1,0 +1,141 @@
+"""A function of a config as a command: what it prints, its exit codes, and its help."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from millivid.command import REQUIRED, load_experiment, run_command
+from millivid.command.help import describe_settings, explanations
+from millivid.command.run import explain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """How much.
+
+    width, depth: of the model. bias: whether there is one.
+    """
+
+    width: int = 4
+    depth: int = 2
+    bias: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    """What to do: this and that.
+
+    data: where it comes from. inner: the sizes. name: null for none.
+    """
+
+    data: Path = REQUIRED
+    inner: Inner = Inner(width=8)
+    name: str | None = None
+    choice: dict[str, object] = field(default_factory=lambda: {"name": "first", "size": [1, 2]})
+
+    def __post_init__(self) -> None:
+        if self.name == "none":
+            raise ValueError("name is 'none'; leave it out")
+
+
+def show(config: Outer) -> str | None:
+    if config.name == "stop":
+        raise KeyboardInterrupt
+    if config.name == "full":
+        raise MemoryError
+    return None if config.name == "silent" else f"{config.data} {config.inner.width}"
+
+
+def test_exit_codes_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(show, ["data=x"]) == 0
+    assert capsys.readouterr().out == "done: x 8\n"
+    assert run_command(show, ["data=x", "name=silent"]) == 0
+    assert capsys.readouterr().out == ""
+    assert run_command(show, ["data=x", "name=stop"], name="millivid show") == 130
+    assert (
+        capsys.readouterr().err
+        == "\nstopped; finished work is kept: run millivid show data=x name=stop again to go on\n"
+    )
+    for words, sentence in (
+        (["data=x", "nam=y"], "there is no setting nam; did you mean name?"),
+        (["data=x", "name=none"], "name is 'none'; leave it out"),
+        ([], "data is not set; add data=..."),
+        (
+            ["data=x", "name=full"],
+            "the memory does not suffice (no more could be had); take smaller frames, batches or pieces",
+        ),
+    ):
+        assert run_command(show, words, name="millivid show") == 2
+        assert capsys.readouterr().err == f"millivid: {sentence}\n"
+
+
+def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(show, ["--help"]) == 0
+    assert (
+        capsys.readouterr().out
+        == """What to do: this and that.
+
+data=(required)
+    where it comes from
+
+name=null
+    null for none
+
+choice=first
+choice.size=[1,2]
+
+inner: the sizes
+
+inner.width=8
+inner.depth=2
+    of the model
+
+inner.bias=true
+    whether there is one
+"""
+    )
+
+
+def test_explanations_end_where_the_next_setting_begins() -> None:
+    assert explanations(Inner) == {"width": "of the model", "depth": "of the model", "bias": "whether there is one"}
+
+
+def test_experiments_are_listed_and_changed(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "small.yaml").write_text(
+        "# @package _global_\ninner:\n  width: 2\nchoice:\n  name: second\n"
+    )
+    assert "experiment=small\n" in describe_settings(Outer, tmp_path)
+    config = load_experiment(Outer, tmp_path, "small", data="x", inner={"depth": 5})
+    assert config == Outer(data=Path("x"), inner=Inner(width=2, depth=5), choice={"name": "second"})
+    with pytest.raises(ValueError, match="no setting inner.depht; did you mean inner.depth"):
+        load_experiment(Outer, tmp_path, "small", data="x", inner={"depht": 5})
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(show, ["--version"]) == 0
+    assert all(re.fullmatch(r"millivid(-\w+)* \d+\.\d+\.\d+", line) for line in capsys.readouterr().out.splitlines())
+
+
+def test_errors_of_files_name_them() -> None:
+    error = PermissionError(13, "Permission denied", "/root/x")
+    assert explain(error) == "/root/x cannot be used (permission denied); choose another path or free this one"
+
+
+def test_the_readmes_example_runs(tmp_path: Path) -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    (block,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    (tmp_path / "count.py").write_text(block)
+    (tmp_path / "README.md").write_text("a\n\nb\n")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "count.py", *words], cwd=tmp_path, capture_output=True, text=True)
+
+    assert run("file=README.md", "blank=false").stdout == "done: 2\n"
+    wrong = run("fil=README.md")
+    assert wrong.returncode == 2 and "there is no setting fil; did you mean file?" in wrong.stderr
+    assert "whether blank lines count" in run("--help").stdout
