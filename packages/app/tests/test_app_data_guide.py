@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from millivid.app.cli import _command, main
-from millivid.command import load_config
+from millivid.app.cli import find_command, main
+from millivid.command import config_class_of, load_config
 from millivid.command.multirun import expand
 from millivid.data import ClipDataset, write_video
 
@@ -34,10 +34,10 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert program == "millivid"
         if "--multirun" in words:
             jobs = expand([word for word in words if not word.startswith(("--", "hydra"))])
-            assert [job[-1] for job in jobs] == ["shard=0/4", "shard=1/4", "shard=2/4", "shard=3/4"]
+            assert [job[-1] for job in jobs] == ["share=0/4", "share=1/4", "share=2/4", "share=3/4"]
             for job in jobs:
-                cls, conf, _, used = _command(job)
-                assert load_config(cls, job[used:], conf).out == Path("clips")
+                _, function, settings, conf = find_command(job)
+                assert load_config(config_class_of(function), settings, conf).out == Path("clips")
             continue
         if words[:2] == ["data", "generate"]:
             words = [word for word in words if not word.startswith(("train_videos", "test_videos"))] + FEWER

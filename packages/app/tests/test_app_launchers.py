@@ -80,5 +80,5 @@ def test_two_processes_train_what_one_trains(walk: Path, tmp_path: Path, launche
 def test_a_mistake_is_told_once_per_process_and_without_traceback(tmp_path: Path) -> None:
     done = launched("torchrun", "millivid.diffusion.train", "data=nowhere", f"out={tmp_path}/x", cwd=tmp_path)
     assert done.returncode != 0
-    assert "diffusion: nowhere" in done.stderr
+    assert "millivid.diffusion.train: nowhere" in done.stderr
     assert 'millivid/diffusion/train.py"' not in done.stderr

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from millivid.app.cli import _command
-from millivid.command import load_config
+from millivid.app.cli import find_command
+from millivid.command import config_class_of, load_config
 from millivid.command.multirun import expand
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
@@ -26,8 +26,8 @@ def test_its_settings_exist(command: str) -> None:
     else:
         model = words[1].removeprefix("millivid.").removesuffix(".train")
         words = ["train", model, *words[2:]]
-    cls, conf, _, used = _command(words)
-    config = load_config(cls, words[used:], conf)
+    _, function, settings, conf = find_command(words)
+    config = load_config(config_class_of(function), settings, conf)
     assert config.training.micro_batches(8)[1] == 1  # on eight GPUs nothing is accumulated
     assert config.training.micro_batches(1)[1] == 8
 

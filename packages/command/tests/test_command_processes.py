@@ -21,16 +21,19 @@ from millivid.command import available_cores, run_beside, work_in_processes
 
 def prepare(folder: Path) -> Callable[[str], None]:
     def work(job: str) -> None:
-        (folder / f"{job}-begun").touch()
+        if not job.startswith("slow"):
+            (folder / f"{job}-begun").touch()
+        else:
+            try:
+                (folder / f"{job}-begun").touch()
+                time.sleep(60)
+            finally:
+                if (folder / f"{job}-begun").exists():
+                    (folder / f"{job}-closed").touch()
         if job == "bad":
             while not list(folder.glob("slow*-begun")):
                 time.sleep(0.01)
             raise ValueError("job bad cannot be done")
-        if job.startswith("slow"):
-            try:
-                time.sleep(60)
-            finally:
-                (folder / f"{job}-closed").touch()
 
     return work
 

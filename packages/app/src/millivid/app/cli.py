@@ -3,7 +3,9 @@
 import difflib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from millivid.command import explain, run_command, submit
 from millivid.command.run import MISTAKE, version
@@ -62,18 +64,28 @@ def main(words: Sequence[str] | None = None) -> int:
         print(version())
         return 0
     try:
-        name = _find(words)
         if {"--multirun", "-m"} & set(words):
+            _find(words)
             return submit(words, main)
-        module, _, function = COMMANDS[name].partition(":")
-        found = importlib.import_module(module)
+        name, function, settings, conf = find_command(words)
     except (ValueError, ImportError) as error:
         print(f"millivid: {explain(error)}", file=sys.stderr)
         return MISTAKE
-    settings = words[len(name.split()) :]
+    return run_command(function, settings, conf, f"millivid {name}")
+
+
+def find_command(words: Sequence[str]) -> tuple[str, Callable[[Any], object], list[str], Path | None]:
+    """A command's name, its function, its settings, and its folder of experiments.
+
+    Raises ValueError where there is no such command, ImportError where a library is missing.
+    """
+    name = _find(words)
+    module, _, function = COMMANDS[name].partition(":")
+    found = importlib.import_module(module)
+    settings = list(words[len(name.split()) :])
     if name in TAKES_A_FOLDER:
         settings = [word if "=" in word or word.startswith("-") else f"data={word}" for word in settings]
-    return run_command(getattr(found, function), settings, getattr(found, "CONF", None), f"millivid {name}")
+    return name, getattr(found, function), settings, getattr(found, "CONF", None)
 
 
 def _find(words: Sequence[str]) -> str:

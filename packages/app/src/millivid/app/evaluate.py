@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, SCORES, Bound, EvaluateConfig
+from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, CONF, SCORES, Bound, EvaluateConfig
 from millivid.app.loops import loop_report
 from millivid.app.surfaces import surfaces_of
 from millivid.command import ConfigError, check_device, launched_share, to_plain
@@ -39,6 +39,8 @@ from millivid.eval.loop_closure import LoopClosure
 from millivid.eval.registry import build_metrics
 from millivid.tokenizer import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
+
+__all__ = ["CONF", "evaluate_runs"]
 
 
 def evaluate_runs(

@@ -33,7 +33,7 @@ def explanations(config_class: type) -> dict[str, str]:
     """What a config's docstring says of each setting, by its name."""
     text = " ".join((config_class.__doc__ or "").split())
     marks = list(_marks(config_class, text))
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    ends = [*(mark.start() for mark in marks), len(text)][1:]
     return {
         name: text[mark.end() : end].strip(" .;")
         for mark, end in zip(marks, ends, strict=True)

@@ -26,8 +26,8 @@ def run_command(
     the command is called, by default `python -m` and the function's module.
     Returns the exit code: 0, 2 for a mistake in what was asked for, 130 when stopped by Ctrl-C or SIGTERM.
     """
-    name = name or f"python -m {function.__module__ if function.__module__ != '__main__' else Path(sys.argv[0]).stem}"
-    config_class = next(iter(typing.get_type_hints(function).values()))
+    name = name or _name_of(function)
+    config_class = config_class_of(function)
     if {"-h", "--help"} & set(words):
         print(describe_settings(config_class, conf))
         return DONE
@@ -44,11 +44,25 @@ def run_command(
             print(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        print(f"{name.split()[0] if name.startswith('millivid') else name}: {explain(error)}", file=sys.stderr)
+        print(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}", file=sys.stderr)
         return MISTAKE
     if result is not None and is_first():
         print(f"done: {result}")
     return DONE
+
+
+def _name_of(function: Callable[[Any], object]) -> str:
+    """How a function's module is run: by its name, or as a script."""
+    if function.__module__ != "__main__":
+        return f"python -m {function.__module__}"
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name}" if spec else f"python {Path(sys.argv[0]).name}"
+
+
+def config_class_of(function: Callable[[Any], object]) -> type:
+    """The class of the config that a command's function takes, by the annotation of its first parameter."""
+    found: type = next(iter(typing.get_type_hints(function).values()))
+    return found
 
 
 def version() -> str:
