@@ -121,7 +121,7 @@ def test_a_run_goes_on_only_with_its_own_settings(
     "command",
     [
         "demo out={tmp}/x",
-        "data generate out={tmp}/x train_videos=1 test_videos=1",
+        "data generate experiment=tiny out={tmp}/x train_videos=1 test_videos=1",
         TRAIN_TOKENIZER,
         "encode data={walk}/clips tokenizer={walk}/tokenizer/model out={tmp}/x",
         TRAIN_DIFFUSION,
@@ -140,7 +140,7 @@ def test_a_folder_with_something_else_is_not_touched(
 
 
 INTERRUPTED = {  # command: what is there shortly before the end of its work
-    "data generate out={tmp}/x train_videos=30 test_videos=2 processes=2": "x/videos/*.mp4",
+    "data generate experiment=tiny out={tmp}/x train_videos=30 test_videos=2 processes=2": "x/videos/*.mp4",
     TRAIN_TOKENIZER.replace("training.steps=2", "training.steps=40")
     + " training.checkpoint_every=3": "x/checkpoints/*.pt",
     "encode data={walk}/clips tokenizer={walk}/tokenizer/model out={tmp}/x batch=1": "x/latents/*.safetensors",

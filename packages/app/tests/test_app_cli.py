@@ -27,10 +27,18 @@ def test_another_tokenizers_model_is_refused(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["demmo"], "there is no command 'demmo'"),
+        (["demmo"], "there is no command 'demmo'; did you mean demo?"),
+        (["data", "insepct", "x"], "did you mean data inspect?"),
+        (
+            ["train", "training.steps=3"],
+            "there is no command 'train'; did you mean train tokenizer or train diffusion?",
+        ),
+        (["data", "generate", "out={tmp}/x", "frames=9"], "add world=NAME out of"),
+        (["data", "generate", "out={tmp}/x", "world=voxel"], "frames is not set"),
+        (["data", "generate", "out={tmp}/x", "world.step=1", "frames=9"], "add world=NAME"),
         (["plan", "schedul=framepack"], "did you mean schedule?"),
         (["plan", "schedule.windows=[2,5,8]"], "5"),
-        (["data", "generate", "out={tmp}/x", "world.stepp=1"], "did you mean world.step?"),
+        (["data", "generate", "out={tmp}/x", "world=voxel", "frames=9", "world.stepp=1"], "did you mean world.step?"),
         (["train", "tokenizer", "data={tmp}/none", "out={tmp}/x"], "none"),
         (["train", "tokenizer", "experiment=tinny", "data=a", "out=b"], "did you mean tiny?"),
         (["train", "diffusion", "training.lrr=1"], "did you mean training.lr?"),

@@ -222,15 +222,6 @@ def test_clips_of_the_block_world_have_memory_and_a_split(walk: Path, tmp_path: 
     assert (tmp_path / "x" / "memory.svg").is_file() and "## Memory" in (tmp_path / "x" / "metrics.md").read_text()
 
 
-def test_loops_need_no_truth(walk: Path, tmp_path: Path) -> None:
-    loops = f"generate data={walk}/clips model={walk}/video/model tokenizer={walk}/tokenizer/model out={tmp_path}/loops"
-    assert main([*loops.split(), "loop=12", "steps=2", "count=1"]) == 0
-    assert main(["evaluate", f"loops.ours={tmp_path}/loops", f"out={tmp_path}/report"]) == 0
-    content = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert content["loops"]["ours"]["psnr"]["pairs"] >= 1
-    assert "of both ends ↑ / closure ↓" in (tmp_path / "report" / "metrics.md").read_text()
-
-
 GUIDE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
 
 

@@ -1,6 +1,5 @@
 """The demo: walk on from held-out videos of generated worlds, and show what was remembered."""
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
 from millivid.app.generate import GenerateConfig, generate_videos
-from millivid.app.reproduce import CONTEXT, WORLD
+from millivid.app.generate_data import DataGenerateConfig, generate_data
 from millivid.command import available_cores, run_beside
-from millivid.data_gen import RecordConfig, record
-from millivid.diffusion.train import VIDEO_MODEL_FILE
+from millivid.diffusion import VideoModelInfo
 from millivid.eval import check_report_folder
 
 RUNS = ("millivid", "framepack", "full_resolution")
@@ -24,14 +22,15 @@ WEIGHTS = Path(__file__).parent / "weights"
 class DemoConfig:
     """What the demo does, and how much of it.
 
-    out: the report's folder; what leads up to it goes to its folder `stages`. test_videos, frames: go on from the first 84
-    frames of so many held-out videos for `frames` more. sampling_steps: of the sampler. seed: of videos and sampler.
+    out: the report's folder; what leads up to it goes to its folder `stages`. test_videos: how many held-out videos. frames:
+    go on for so many from those that the models are given. sampling_steps: of the sampler, null for those that the models
+    were measured with. seed: of videos and sampler.
     """
 
     out: Path = Path("outputs/demo")
     test_videos: int = 8
     frames: int = 128
-    sampling_steps: int = 6
+    sampling_steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,16 +42,17 @@ def run_demo(config: DemoConfig) -> Path | None:
     """Run every stage that is not done yet; returns the path of index.html."""
     check_report_folder(config.out, alongside=(STAGES,))
     clips, generated = (config.out / STAGES / name for name in ("clips", "generated"))
-    recording = RecordConfig(
-        world=WORLD,
-        train_videos=0,
-        test_videos=config.test_videos,
-        test_candidates=1,  # quick
-        frames=CONTEXT + config.frames,
-        context=CONTEXT,
-        seed=config.seed,
+    shown = VideoModelInfo.read(WEIGHTS / RUNS[0])
+    generate_data(
+        DataGenerateConfig(
+            model=WEIGHTS / RUNS[0],
+            out=clips,
+            test_videos=config.test_videos,
+            test_candidates=1,  # quick
+            frames=(shown.context or 0) + config.frames,
+            seed=config.seed,
+        )
     )
-    record(recording, clips, processes=available_cores())
     generations = [
         partial(
             generate_videos,
@@ -61,7 +61,6 @@ def run_demo(config: DemoConfig) -> Path | None:
                 tokenizer=WEIGHTS / "tokenizer",
                 model=WEIGHTS / run,
                 out=generated / run,
-                context=CONTEXT,
                 frames=config.frames,
                 steps=config.sampling_steps,
                 seed=config.seed,
@@ -75,9 +74,9 @@ def run_demo(config: DemoConfig) -> Path | None:
             runs={run: str(generated / run) for run in RUNS},
             reference=clips,
             out=config.out,
-            context=CONTEXT,
+            context=shown.context or 0,
             tokenizer=WEIGHTS / "tokenizer",
-            horizons=(*(end for end in (16, 64) if end < config.frames), config.frames),
+            horizons=shown.horizons_within(config.frames),
             title="MilliVid: does it remember?",
             processes=available_cores(),
         ),
@@ -87,6 +86,6 @@ def run_demo(config: DemoConfig) -> Path | None:
 
 
 def _describe(model: Path) -> str:
-    about = json.loads((model / VIDEO_MODEL_FILE).read_text())
-    settings = ", ".join(f"{name} {value}" for name, value in about["schedule"].items() if name not in ("name", "pads"))
-    return f"{settings}; {about['examples']:,} training examples"
+    info = VideoModelInfo.read(model)
+    settings = ", ".join(f"{name} {value}" for name, value in info.schedule.items() if name not in ("name", "pads"))
+    return f"{settings}; {info.examples:,} training examples"

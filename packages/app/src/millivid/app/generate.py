@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from millivid.app.loops import Way, loop_ways
 from millivid.app.pipeline import VideoPipeline
 from millivid.command import REQUIRED, ConfigError, check_device
 from millivid.data import Clip, ClipDataset, ClipWriter
@@ -16,13 +15,13 @@ from millivid.rollout import plan
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What to generate.
+    """Go on from the first frames of videos, by their actions.
 
     data: a clip dataset; model, tokenizer: saved models; out: a clip dataset of the same ids whose first `context`
-    frames are the given ones. split, count: the first videos of that split, 0 for all. frames: generated frames per
-    video, 0 for as many as the truth has. loop: if above 0, do so many of the recorded actions after the context and
-    then what leads back to the last context frame's pose (see `loop_ways`). steps, guidance, seed: of the sampler. batch:
-    videos at once.
+    frames are the given ones. split: which videos. count: the first so many of them, 0 for all. context: how many frames are
+    given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps: of
+    the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the sampler. batch: videos at
+    once. device: such as cpu or cuda.
     """
 
     data: Path = REQUIRED
@@ -31,24 +30,21 @@ class GenerateConfig:
     out: Path = REQUIRED
     split: str = "test"
     count: int = 0
-    context: int = 84
+    context: int | None = None
     frames: int = 0
-    loop: int = 0
-    steps: int = 6
+    steps: int | None = None
     guidance: float = 1.0
     seed: int = 0
     batch: int = 8
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, least in (("count", 0), ("context", 1), ("frames", 0), ("loop", 0), ("seed", 0), ("batch", 1)):
-            if getattr(self, name) < least:
+        for name, least in (("count", 0), ("context", 1), ("frames", 0), ("seed", 0), ("batch", 1)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.loop and self.frames:
-            raise ValueError(f"loop={self.loop} says how many frames there are; leave frames={self.frames} out")
         if self.seed >= 2**31:
             raise ValueError(f"seed is {self.seed}; it must be below 2^31")
-        SamplerConfig(steps=self.steps, guidance=self.guidance)
+        SamplerConfig(steps=SamplerConfig.steps if self.steps is None else self.steps, guidance=self.guidance)
 
 
 def generate_videos(config: GenerateConfig) -> Path:
@@ -59,23 +55,11 @@ def generate_videos(config: GenerateConfig) -> Path:
     ids = list(dataset.ids(config.split))[: config.count or None]
     if not ids:
         raise ConfigError(f"{config.data} has no videos in split {config.split!r}; it has {list(dataset.index.splits)}")
-    if tuple(dataset.index.size) != pipeline.tokenizer.config.image_size:
-        raise ConfigError(
-            f"{config.data} has frames of {tuple(dataset.index.size)}, but the tokenizer takes "
-            f"{pipeline.tokenizer.config.image_size}; give clips of that size"
-        )
-    if config.context < pipeline.num_context_frames:
-        raise ConfigError(
-            f"context={config.context} is shorter than the {pipeline.num_context_frames} frames that schedule "
-            f"{pipeline.schedule.name} reads; use context={pipeline.num_context_frames} or more"
-        )
-    model, names = pipeline.model.config, dataset.index.action_names
-    if model.num_actions and (model.action_type, model.num_actions) != (dataset.index.action_type, len(names)):
-        raise ConfigError(
-            f"{config.data} has {len(names)} {dataset.index.action_type} actions, but {config.model} was trained with "
-            f"{model.num_actions} {model.action_type} ones; give clips with those"
-        )
-    ways = _ways(config, dataset, ids)
+    context = config.context or pipeline.info.context or pipeline.num_context_frames
+    steps = pipeline.sampling_steps(config.steps)
+    _check_fit(config, dataset, pipeline, context)
+    end = _end(config, dataset, ids, context)
+    horizons = pipeline.info.horizons_within(end - context)
     writer = ClipWriter(
         config.out,
         fps=dataset.index.fps,
@@ -87,57 +71,75 @@ def generate_videos(config: GenerateConfig) -> Path:
         source={
             "generated_by": fingerprint(pipeline.model),
             "schedule": pipeline.schedule.settings(),
-            "context": config.context,
-            **({"loop": config.loop} if config.loop else {"frames": len(ways[ids[0]]) - config.context}),
-            "steps": config.steps,
+            "context": context,
+            "frames": end - context,
+            **({"horizons": list(horizons)} if pipeline.info.horizons else {}),
+            "steps": steps,
             "guidance": config.guidance,
             "seed": config.seed,
             "batch": config.batch,
         },
     )
-    batches = _batches(ids, ways, config.batch)
-    tokens = pipeline.model.config.tokens_per_level
-    steps = [len(plan(pipeline.schedule, tokens, config.context, len(ways[batch[0]]))) for batch in batches]
-    with tqdm(total=sum(steps), desc=f"generate {config.out.name}", unit="step") as bar:
+    batches = [ids[first : first + config.batch] for first in range(0, len(ids), config.batch)]
+    per_batch = len(plan(pipeline.schedule, pipeline.model.config.tokens_per_level, context, end))
+    with tqdm(total=per_batch * len(batches), desc=f"generate {config.out.name}", unit="step") as bar:
         for number, batch in enumerate(batches):
             if all(writer.done(id) for id in batch):
-                bar.update(steps[number])
+                bar.update(per_batch)
                 continue
-            truth = torch.stack([torch.from_numpy(dataset.read(id, 0, config.context).frames) for id in batch])
-            actions = torch.stack([torch.from_numpy(ways[id].actions) for id in batch])
+            given = torch.stack([torch.from_numpy(dataset.read(id, 0, context).frames) for id in batch])
+            actions = [dataset.actions(id, 0, end) for id in batch]
             made = pipeline.generate(
-                truth.permute(0, 1, 4, 2, 3).float() / 255,
-                actions,
-                steps=config.steps,
+                given.permute(0, 1, 4, 2, 3).float() / 255,
+                torch.stack([torch.from_numpy(each) for each in actions]),
+                steps=steps,
                 guidance=config.guidance,
                 generator=torch.Generator(config.device).manual_seed(config.seed * 1_000_003 + number),
                 on_step=lambda _: bar.update(),
             )
             pixels = (made * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu()
-            for id, given, new in zip(batch, truth, pixels, strict=True):
-                frames = torch.cat([given, new]).numpy()
-                writer.write(id, Clip(frames=frames, actions=ways[id].actions, poses=ways[id].poses))
+            videos = torch.cat([given, pixels], dim=1).numpy()
+            for id, frames, done in zip(batch, videos, actions, strict=True):
+                writer.write(id, Clip(frames=frames, actions=done, poses=dataset.poses(id, 0, end)))
     writer.finish({config.split: ids})
     return config.out
 
 
-def _ways(config: GenerateConfig, dataset: ClipDataset, ids: list[str]) -> dict[str, Way]:
-    """What is done in each video: as recorded, or a loop."""
-    wanted = config.loop or config.frames
-    end = config.context + wanted if wanted else min(dataset.num_frames(id) for id in ids)
-    short = [id for id in ids if dataset.num_frames(id) < end]
-    if short or end <= config.context:
+def _check_fit(config: GenerateConfig, dataset: ClipDataset, pipeline: VideoPipeline, context: int) -> None:
+    """Raise ConfigError where frames, context or actions are none that the model can go on from."""
+    size = pipeline.tokenizer.config.image_size
+    if tuple(dataset.index.size) != size:
         raise ConfigError(
-            f"{end - config.context} frames after {config.context} of context need {end} true frames and actions, but "
-            f"{(short or ids)[0]} has {dataset.num_frames((short or ids)[0])}; lower "
-            f"{'loop' if config.loop else 'frames'}= or context="
+            f"{config.data} has frames of {tuple(dataset.index.size)}, but the tokenizer takes {size}; give clips of that size"
         )
-    if config.loop:
-        return loop_ways(dataset, ids, config.context, config.loop)
-    return {id: Way(actions=dataset.actions(id, 0, end), poses=dataset.poses(id, 0, end)) for id in ids}
+    if context < pipeline.num_context_frames:
+        raise ConfigError(
+            f"context={context} is shorter than the {pipeline.num_context_frames} frames that schedule "
+            f"{pipeline.schedule.name} reads; use context={pipeline.num_context_frames} or more"
+        )
+    model, names = pipeline.model.config, dataset.index.action_names
+    if not model.num_actions:
+        return
+    if (model.action_type, model.num_actions) != (dataset.index.action_type, len(names)):
+        raise ConfigError(
+            f"{config.data} has {len(names)} {dataset.index.action_type} actions, but {config.model} was trained with "
+            f"{model.num_actions} {model.action_type} ones; give clips with those"
+        )
+    if pipeline.info.action_names and pipeline.info.action_names != tuple(names):
+        raise ConfigError(
+            f"{config.data} has the actions {', '.join(names)}, but {config.model} was trained with "
+            f"{', '.join(pipeline.info.action_names)}; give clips with those"
+        )
 
 
-def _batches(ids: list[str], ways: dict[str, Way], size: int) -> list[list[str]]:
-    """Videos of equal length, `size` at a time, the shorter ones first."""
-    groups = [[id for id in ids if len(ways[id]) == length] for length in sorted({len(ways[id]) for id in ids})]
-    return [group[first : first + size] for group in groups for first in range(0, len(group), size)]
+def _end(config: GenerateConfig, dataset: ClipDataset, ids: list[str], context: int) -> int:
+    """How many frames each video gets, the context included; raises ConfigError where the truth has fewer."""
+    end = context + config.frames if config.frames else min(dataset.num_frames(id) for id in ids)
+    short = [id for id in ids if dataset.num_frames(id) < end]
+    if short or end <= context:
+        shown = (short or ids)[0]
+        raise ConfigError(
+            f"{max(end - context, 1)} frames after {context} of context need {max(end, context + 1)} true frames and actions, "
+            f"but {shown} has {dataset.num_frames(shown)}; lower frames= or context="
+        )
+    return end

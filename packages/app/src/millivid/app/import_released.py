@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from millivid.command import REQUIRED, ConfigError
-from millivid.diffusion import VideoDiT, VideoDiTConfig
+from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.official import from_official_names
-from millivid.diffusion.train import VIDEO_MODEL_FILE
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
-from millivid.training import write_json
 
 # Names in the release, by what `video=` calls them where `hub=` is given.
 RELEASED = {
@@ -33,14 +31,16 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "framepack": {"name": "framepack", "num_targets": 3, "context": (3, 12, 48, 192)},
     "full_resolution": {"name": "full_resolution", "num_frames": 14},
 }
+SAMPLING_STEPS, HORIZONS, ACTION_NAMES = 50, (64, 256, 768), ("forward", "left", "right")
+"""What the paper samples with, measures at, and calls its three actions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportReleasedConfig:
     """What to import.
 
-    autoencoder: a released .ckpt; video: a released .ckpt, or null; with hub=charatan/millivid they are fetched there,
-    and video is millivid, framepack or full_resolution. out: gets the folders `tokenizer` and `video`. image_size,
+    autoencoder: a released .ckpt; video: a released .ckpt, or null. hub: null, or charatan/millivid to fetch them there,
+    where video is millivid, framepack or full_resolution. out: gets the folders `tokenizer` and `video`. image_size,
     patch_size, variant: of the tokenizer, which its file does not say. schedule: the rollout schedule of the video
     model; by default the paper's, by the name that the file's begins with.
     """
@@ -77,13 +77,15 @@ def import_released(config: ImportReleasedConfig) -> Path:
         tokenizer.save_pretrained(whole / "tokenizer")
         if video is not None and schedule is not None:
             video.save_pretrained(whole / "video")
-            about = {
-                "schedule": schedule.settings(),
-                "tokenizer": fingerprint(tokenizer),
-                "shift": 1.0,
-                "examples": None,
-            }
-            write_json(whole / "video" / VIDEO_MODEL_FILE, about)
+            info = VideoModelInfo(
+                schedule=schedule.settings(),
+                tokenizer=fingerprint(tokenizer),
+                sampling_steps=SAMPLING_STEPS,
+                context=schedule.chunk(video.config.tokens_per_level).num_context_frames,
+                horizons=HORIZONS,
+                action_names=ACTION_NAMES,
+            )
+            info.save(whole / "video")
         whole.replace(out)
     return config.out
 

@@ -21,7 +21,10 @@ from millivid.data import (
 
 @dataclass(frozen=True, kw_only=True)
 class DataVerifyConfig:
-    """data: clips or latents, whose files are counted, measured and hashed."""
+    """Compare the files of a dataset with what its dataset.json says.
+
+    data: clips or latents, whose files are counted, measured and hashed.
+    """
 
     data: Path = REQUIRED
 
@@ -37,7 +40,10 @@ def verify_data(config: DataVerifyConfig) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataInspectConfig:
-    """data: clips; out: a folder for the page (index.html), or null for the text alone."""
+    """Say what is in a dataset and what would spoil training.
+
+    data: clips; out: a folder for the page (index.html), or null for the text alone.
+    """
 
     data: Path = REQUIRED
     out: Path | None = None
@@ -52,7 +58,11 @@ def inspect_data(config: DataInspectConfig) -> Path | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataExportConfig:
-    """data: clips; out: a folder of WebDataset tar shards; split: null for all videos; image: png is exact."""
+    """Write the frames of clips for other software.
+
+    data: clips; out: a folder of WebDataset tar shards; split: null for all videos; frames_per_shard: at most; image: png is
+    exact.
+    """
 
     data: Path = REQUIRED
     out: Path = REQUIRED

@@ -1,6 +1,5 @@
 """The whole system in one object: context frames and actions in, remembered video out."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -9,19 +8,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.diffusion import RolloutProgress, SamplerConfig, VideoDiT, rollout
-from millivid.diffusion.train import VIDEO_MODEL_FILE
-from millivid.rollout import Schedule, make_schedule, plan
+from millivid.diffusion import RolloutProgress, SamplerConfig, VideoDiT, VideoModelInfo, rollout
+from millivid.rollout import plan
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
 
 class VideoPipeline:
     """A tokenizer, a video model and the rollout schedule that it was trained for."""
 
-    def __init__(
-        self, tokenizer: HierarchicalTokenizer, model: VideoDiT, schedule: Schedule, shift: float = 1.0
-    ) -> None:
-        self.tokenizer, self.model, self.schedule, self.shift = tokenizer, model, schedule, shift
+    def __init__(self, tokenizer: HierarchicalTokenizer, model: VideoDiT, info: VideoModelInfo) -> None:
+        self.tokenizer, self.model, self.info = tokenizer, model, info
+        self.schedule = info.make_schedule()
 
     @classmethod
     def from_pretrained(cls, model: str | Path, tokenizer: str | Path) -> Self:
@@ -29,27 +26,14 @@ class VideoPipeline:
 
         Raises ValueError when a folder holds no such model, or the video model was trained on another tokenizer.
         """
-        about_file = Path(model) / VIDEO_MODEL_FILE
-        video_model = VideoDiT.from_pretrained(model)
-        if not about_file.is_file():
-            raise ValueError(
-                f"{model} has no {VIDEO_MODEL_FILE}, so its schedule is unknown; train it with millivid train"
-            )
-        try:
-            about = json.loads(about_file.read_text())
-            trained_with, shift = str(about["tokenizer"]), float(about["shift"])
-            schedule = make_schedule(**about["schedule"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{about_file} is damaged ({type(error).__name__}: {error}); save the model again"
-            ) from error
+        video_model, info = VideoDiT.from_pretrained(model), VideoModelInfo.read(model)
         loaded = HierarchicalTokenizer.from_pretrained(tokenizer)
-        if fingerprint(loaded) != trained_with:
+        if fingerprint(loaded) != info.tokenizer:
             raise ValueError(
-                f"{model} was trained on latents of tokenizer {trained_with}, but {tokenizer} is "
+                f"{model} was trained on latents of tokenizer {info.tokenizer}, but {tokenizer} is "
                 f"{fingerprint(loaded)}; give the tokenizer it was trained with"
             )
-        return cls(loaded, video_model, schedule, shift)
+        return cls(loaded, video_model, info)
 
     def to(self, device: str | torch.device) -> Self:
         """Move both models; returns self."""
@@ -62,13 +46,22 @@ class VideoPipeline:
         """How many frames have to be given before the first generated one."""
         return self.schedule.chunk(self.model.config.tokens_per_level).num_context_frames
 
+    def sampling_steps(self, steps: int | None = None) -> int:
+        """The sampler's steps: as given, else those that the model was measured with.
+
+        Raises ValueError where nobody says.
+        """
+        if (steps := steps or self.info.sampling_steps) is None:
+            raise ValueError("the model does not say how many sampling steps it was measured with; give steps=50 or so")
+        return steps
+
     @torch.no_grad()
     def generate(
         self,
         frames: Float[Tensor, "batch context 3 h w"],
         actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"],
         *,
-        steps: int = 50,
+        steps: int | None = None,
         guidance: float = 1.0,
         generator: torch.Generator | None = None,
         on_step: Callable[[RolloutProgress], object] | None = None,
@@ -76,7 +69,7 @@ class VideoPipeline:
         """The frames after the context, one for every further action.
 
         frames: the context in [0, 1]; actions: of every frame, the context's too; both go where the models are. steps,
-        guidance: see `SamplerConfig`. generator: of the models' device.
+        guidance: see `SamplerConfig`; by default the steps that the model was measured with. generator: of the models' device.
         Raises ValueError when the context is shorter than the schedule's memory.
         """
         start, end = frames.shape[1], actions.shape[1]
@@ -93,7 +86,7 @@ class VideoPipeline:
             stores.append(store)
         missing = planned.buffer_end - end
         padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing), *actions.shape[2:])], dim=1)
-        sampler = SamplerConfig(steps=steps, guidance=guidance, shift=self.shift)
+        sampler = SamplerConfig(steps=self.sampling_steps(steps), guidance=guidance, shift=self.info.shift)
         for progress in rollout(self.model, stores, planned, padded, sampler, generator):
             if on_step is not None:
                 on_step(progress)

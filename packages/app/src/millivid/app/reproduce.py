@@ -1,17 +1,20 @@
 """The paper's result in our own world: data, models, rollouts and figures from one command, stage after stage."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
 from millivid.app.generate import GenerateConfig, generate_videos
+from millivid.app.generate_data import CONF as DATA
+from millivid.app.generate_data import DataGenerateConfig, generate_data, recording
 from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
 from millivid.command import REQUIRED, available_cores, check_device, load_experiment, run_beside, to_plain
-from millivid.data_gen import RecordConfig, VoxelConfig, record
+from millivid.data_gen import VoxelConfig
+from millivid.diffusion import VideoModelInfo
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
 from millivid.tokenizer import train as tokenizer_train
@@ -19,23 +22,6 @@ from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 from millivid.tokenizer.train import TrainTokenizerConfig, train_tokenizer
 from millivid.training import open_run
 
-WORLD = VoxelConfig(
-    step=0.1,
-    biome_size=0,
-    building_spacing=0,
-    fixed_sun=True,
-    hill_height=0,
-    ponds=0,
-    shadows=False,
-    landmark_spacing=5,
-    tree_spacing=64,
-    path_clearance=2,
-    view_distance=14,
-)
-"""Landmarks to remember on plain ground: what was tried is in docs/decisions/0011."""
-CONTEXT = 84
-"""Frames that are given: what the windows of 4, 16 and 64 frames need."""
-HORIZONS = (16, 64, 256)
 BUDGET = 150.0
 """Minutes on two cores that the sizes below were planned for; they scale with it, and nothing is cut off."""
 TRAIN_VIDEOS, TOKENIZER_STEPS, DIFFUSION_STEPS = 1000, 1600, 5000
@@ -50,8 +36,8 @@ class ReproduceConfig:
 
     out: its folder; RESULTS.md ends up there. budget: minutes on two cores; data and training shrink and grow with it.
     models: which to train, of millivid, framepack, full_resolution and millivid_cascaded; more may be added later.
-    test_videos, frames: go on from the first 84 frames of so many held-out videos for `frames` more. sampling_steps: of the
-    sampler. seed: of it all. device: cpu, where all models train at once, or cuda, where one trains after the other.
+    test_videos: how many held-out videos. frames: generated in each. sampling_steps: of the sampler, null for those of the
+    models' experiments. seed: of it all. device: cpu, where all models train at once, or cuda, where one after the other does.
     """
 
     out: Path = REQUIRED
@@ -59,7 +45,7 @@ class ReproduceConfig:
     models: tuple[str, ...] = MODELS
     test_videos: int = 64
     frames: int = 256
-    sampling_steps: int = 6
+    sampling_steps: int | None = None
     seed: int = 0
     device: str = "cpu"
 
@@ -72,7 +58,7 @@ class ReproduceConfig:
             raise ValueError("models is empty; name at least one")
         if self.test_videos < 2:
             raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
-        if self.sampling_steps < 2:
+        if self.sampling_steps is not None and self.sampling_steps < 2:
             raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2")
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; it must be at least 1")
@@ -110,15 +96,8 @@ def reproduce(config: ReproduceConfig) -> Path:
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
     open_run(config.out, "a reproduction", settings)
     _say(1, "data")
-    recording = RecordConfig(
-        world=WORLD,
-        train_videos=config.scaled(TRAIN_VIDEOS, least=2),
-        test_videos=config.test_videos,
-        frames=CONTEXT + max(config.frames, 64),
-        context=CONTEXT,
-        seed=config.seed,
-    )
-    record(recording, config.out / "clips", processes=available_cores())
+    data = _data(config)
+    generate_data(data)
     _say(2, "tokenizers")
     threads = config.threads(len(config.variants))
     _beside(config, [_tokenizer_training(config, variant, threads) for variant in config.variants], threads)
@@ -147,16 +126,29 @@ def reproduce(config: ReproduceConfig) -> Path:
             runs={name: str(config.out / "generated" / name) for name in config.models},
             reference=config.out / "clips",
             out=config.out / "report",
-            context=CONTEXT,
+            context=data.context or 0,
             frames=config.frames,
             tokenizer=config.tokenizer("adaptive"),
-            horizons=(*(end for end in HORIZONS if end < config.frames), config.frames),
+            horizons=VideoModelInfo.read(config.model(config.models[0])).horizons_within(config.frames),
             title="MilliVid: does it remember?",
             processes=config.processes,
             device=config.device,
         )
     )
     return write_results(config.out, config.models)
+
+
+def _data(config: ReproduceConfig) -> DataGenerateConfig:
+    tiny = load_experiment(
+        DataGenerateConfig,
+        DATA,
+        "tiny",
+        out=config.out / "clips",
+        train_videos=config.scaled(TRAIN_VIDEOS, least=2),
+        test_videos=config.test_videos,
+        seed=config.seed,
+    )
+    return replace(tiny, frames=(tiny.context or 0) + max(config.frames, 64))
 
 
 def _tokenizer_training(config: ReproduceConfig, variant: str, threads: int | None) -> Callable[[], object]:
@@ -178,7 +170,9 @@ def _tokenizer_training(config: ReproduceConfig, variant: str, threads: int | No
 
 
 def _video_training(config: ReproduceConfig, name: str, threads: int | None) -> Callable[[], object]:
-    turn = 90 / WORLD.frames_per_action
+    world = recording(_data(config)).world
+    assert isinstance(world, VoxelConfig)
+    turn = 90 / world.frames_per_action
     settings = load_experiment(
         TrainDiffusionConfig,
         diffusion_train.CONF,
@@ -187,7 +181,7 @@ def _video_training(config: ReproduceConfig, name: str, threads: int | None) -> 
         out=_run_of(config, name),
         device=config.device,
         # forward, left, right: distance and degrees of a frame
-        model={"odometry": [[WORLD.step, 0.0], [0.0, turn], [0.0, -turn]]},
+        model={"odometry": [[world.step, 0.0], [0.0, turn], [0.0, -turn]]},
         training={
             "steps": config.scaled(DIFFUSION_STEPS, least=1),
             "seed": config.seed,
@@ -203,7 +197,6 @@ def _generation(config: ReproduceConfig, name: str) -> Callable[[], object]:
         model=config.model(name),
         tokenizer=config.tokenizer(variant_of(name)),
         out=config.out / "generated" / name,
-        context=CONTEXT,
         frames=config.frames,
         steps=config.sampling_steps,
         batch=16,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millivid.diffusion import VideoDiT
-from millivid.diffusion.train import VIDEO_MODEL_FILE
+from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.rollout import make_schedule
 
 OURS, RIVALS = "millivid", ("framepack", "full_resolution")
@@ -61,7 +60,7 @@ class Trained:
     def read(cls, out: Path, name: str) -> "Trained":
         """Of a reproduction's folder."""
         folder = out / "weights" / name
-        schedule = json.loads((folder / VIDEO_MODEL_FILE).read_text())["schedule"]
+        schedule = VideoModelInfo.read(folder).schedule
         model = VideoDiT.from_pretrained(folder)
         chunk = make_schedule(**schedule).chunk(model.config.tokens_per_level)
         settings = ", ".join(f"{key} {value}" for key, value in schedule.items() if key not in ("name", "pads"))

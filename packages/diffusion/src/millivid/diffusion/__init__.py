@@ -2,6 +2,7 @@
 
 from millivid.diffusion.config import SIZES, VideoDiTConfig
 from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.noise import alpha_sigma, logsnr
 from millivid.diffusion.objective import Draws, diffusion_loss, draw
 from millivid.diffusion.pretrained import fingerprint
@@ -9,20 +10,6 @@ from millivid.diffusion.sampler import RolloutProgress, SamplerConfig, denoise, 
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 
 __all__ = [
-    "SIZES",
-    "Draws",
-    "RolloutProgress",
-    "SamplerConfig",
-    "TokenBatch",
-    "VideoDiT",
-    "VideoDiTConfig",
-    "alpha_sigma",
-    "denoise",
-    "diffusion_loss",
-    "draw",
-    "fingerprint",
-    "logsnr",
-    "rollout",
-    "sample_step",
-    "stack_tokens",
-]
+    "SIZES", "Draws", "RolloutProgress", "SamplerConfig", "TokenBatch", "VideoDiT", "VideoDiTConfig", "VideoModelInfo",
+    "alpha_sigma", "denoise", "diffusion_loss", "draw", "fingerprint", "logsnr", "rollout", "sample_step", "stack_tokens",
+]  # fmt: skip

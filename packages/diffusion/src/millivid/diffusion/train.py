@@ -13,17 +13,18 @@ from torch import Tensor, nn
 
 from millivid.command import REQUIRED, ConfigError, run_command, to_plain
 from millivid.data import LatentDataset
+from millivid.diffusion import model_info
 from millivid.diffusion.actions import VectorEmbedding
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
 from millivid.rollout import Chunk, make_schedule
-from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train, write_json
+from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train
 
 CONF = Path(__file__).parent / "conf"
-VIDEO_MODEL_FILE = "video_model.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +33,10 @@ class TrainDiffusionConfig:
 
     data: a latent dataset, whose grids, channels and actions the model takes over; out: the run's folder, where `model/` ends
     up. schedule: the rollout schedule to train for, by name and settings. context_dropout: how often an example sees no
-    context and no actions, or still the actions with drop_actions=false. shift: of the noise schedule. tokenizer: a saved
-    one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. dry_run: only
-    tell what the run would be.
+    context and no actions, or still the actions with drop_actions=false. shift: of the noise schedule. sampling_steps,
+    horizons: stored with the model, how it is to be sampled, and the last generated frames that it is measured at. tokenizer:
+    a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. dry_run:
+    only tell what the run would be.
     """
 
     data: Path = REQUIRED
@@ -47,6 +49,8 @@ class TrainDiffusionConfig:
     context_dropout: float = 0.1
     drop_actions: bool = True
     shift: float = 1.0
+    sampling_steps: int = 50
+    horizons: tuple[int, ...] = (64, 256, 768)
     tokenizer: Path | None = None
     decoder: str = "millivid.tokenizer:HierarchicalTokenizer"
     device: str = "cpu"
@@ -57,6 +61,12 @@ class TrainDiffusionConfig:
             raise ValueError(f"context_dropout is {self.context_dropout}; it must lie between 0 and 1")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
+        if self.sampling_steps < 2:
+            raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2")
+        if not self.horizons or self.horizons[0] < 1 or list(self.horizons) != sorted(set(self.horizons)):
+            raise ValueError(
+                f"horizons is {list(self.horizons)}; they must be frames above 0, each after the one before"
+            )
 
 
 class DiffusionTask:
@@ -155,7 +165,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     tokenizer = _load_tokenizer(config, dataset)
     if not config.dry_run:
         processes.once(lambda: open_run(config.out, "a video model's training", to_plain(config)))
-        if (config.out / "model" / VIDEO_MODEL_FILE).is_file():
+        if (config.out / "model" / model_info.FILE).is_file():
             return config.out / "model"
     torch.manual_seed(config.training.seed)
     model = VideoDiT(model_config)
@@ -172,20 +182,25 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
             print(told)
         return None
     trained = train(task, config.training, config.out, processes=processes)
-    about = {
-        "schedule": schedule.settings(),
-        "tokenizer": dataset.index.tokenizer["fingerprint"],
-        "shift": config.shift,
-        "examples": config.training.steps * config.training.batch_size,
-    }
-    processes.once(lambda: _save(trained, about, config.out / "model"))
+    info = VideoModelInfo(
+        schedule=schedule.settings(),
+        tokenizer=dataset.index.tokenizer["fingerprint"],
+        shift=config.shift,
+        examples=config.training.steps * config.training.batch_size,
+        sampling_steps=config.sampling_steps,
+        context=max(chunk.num_context_frames, dataset.index.source.get("context", 0)),
+        horizons=config.horizons,
+        action_names=names if model_config.num_actions else (),
+        trained_on=dataset.index.source,
+    )
+    processes.once(lambda: _save(trained, info, config.out / "model"))
     return config.out / "model"
 
 
-def _save(model: nn.Module, about: dict[str, Any], folder: Path) -> None:
+def _save(model: nn.Module, info: VideoModelInfo, folder: Path) -> None:
     assert isinstance(model, VideoDiT)
     model.save_pretrained(folder)
-    write_json(folder / VIDEO_MODEL_FILE, about)
+    info.save(folder)  # last, for a folder that has it is a finished run's
 
 
 def _load_tokenizer(config: TrainDiffusionConfig, dataset: LatentDataset) -> Any:

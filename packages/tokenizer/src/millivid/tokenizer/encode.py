@@ -21,10 +21,11 @@ LOOK_SECONDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """data: a clip dataset; tokenizer: a saved tokenizer; out: the latent dataset's folder; batch: frames at once.
+    """Encode clips as latents.
 
-    processes: how many encode at the same time on the CPU, each with one thread; 0 for one per core. For many GPUs start
-    one command per GPU with torchrun instead (RANK, WORLD_SIZE, LOCAL_RANK): device=cuda is then each one's own.
+    data: a clip dataset; tokenizer: a saved tokenizer; out: the latent dataset's folder; batch: frames at once. processes: how
+    many encode at the same time on the CPU, each with one thread; 0 for one per core. device: such as cpu or cuda. For many
+    GPUs start one command per GPU with torchrun (RANK, WORLD_SIZE, LOCAL_RANK); cuda is then each one's own.
     """
 
     data: Path = REQUIRED

@@ -19,7 +19,7 @@ RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
-    *("out", "device", "dry_run", "tokenizer", "decoder"),
+    *("out", "device", "dry_run", "tokenizer", "decoder", "sampling_steps", "horizons"),
     *(
         f"training.{name}"
         for name in ("log_every", "pictures_every", "wandb", "checkpoint_every", "keep", "keep_every")

@@ -1,0 +1,70 @@
+"""`video_model.json`: what a saved video model has to say beside its weights and its network's config."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from millivid.rollout import Schedule, make_schedule
+
+FILE = "video_model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoModelInfo:
+    """How a video model was trained, and how it is sampled and measured.
+
+    schedule: name and settings of its rollout schedule. tokenizer: the fingerprint of the one that made its latents. shift:
+    of the noise schedule. examples: seen in training, None where nobody says. sampling_steps: times of the sampler that it
+    was measured with. context: how many frames it is given. horizons: last generated frame of each that it is measured at.
+    action_names: of categorical actions in order, or of a vector's components. trained_on: what its dataset says of its
+    origin (`dataset.json`, source): for a recorded one the world and its settings.
+
+    None and empty stand for what a model saved by an earlier version does not say.
+    """
+
+    schedule: Mapping[str, Any]
+    tokenizer: str
+    shift: float = 1.0
+    examples: int | None = None
+    sampling_steps: int | None = None
+    context: int | None = None
+    horizons: tuple[int, ...] = ()
+    action_names: tuple[str, ...] = ()
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def make_schedule(self) -> Schedule:
+        """The rollout schedule; raises ValueError where its settings cannot be."""
+        return make_schedule(**self.schedule)
+
+    def horizons_within(self, frames: int) -> tuple[int, ...]:
+        """The model's horizons for so many generated frames: those that end before, and all frames."""
+        return (*(end for end in self.horizons if end < frames), frames)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the file into a saved model's folder, whole or not at all."""
+        file = Path(folder) / FILE
+        partial = file.with_name(f"{FILE}.partial")
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        partial.replace(file)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """The info of a saved model's folder.
+
+        Raises ValueError, naming the file, where it is missing or damaged.
+        """
+        file = Path(folder) / FILE
+        if not file.is_file():
+            raise ValueError(f"{folder} has no {FILE}, so its schedule is unknown; train it with millivid train")
+        try:
+            found = json.loads(file.read_text())
+            known = {item.name: found[item.name] for item in fields(cls) if item.name in found}
+            for name in ("horizons", "action_names"):
+                known[name] = tuple(known.get(name, ()))
+            info = cls(**known)
+            info.make_schedule()
+            return info
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is damaged ({type(error).__name__}: {error}); save the model again") from error
