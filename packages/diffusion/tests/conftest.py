@@ -7,7 +7,7 @@ MODULES = (
     "attention",
     "embedding",
     "model",
-    "motion",
+    "odometry",
     "noise",
     "objective",
     "per_token",

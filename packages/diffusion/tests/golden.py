@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from millivid.diffusion import VideoDiT, VideoDiTConfig
-from millivid.diffusion.official import from_official_names
+from millivid.diffusion.released import from_released_names
 from millivid.rollout import Schedule, make_schedule
 
 GOLDEN = Path(os.environ.get("MILLIVID_GOLDEN", Path(__file__).parents[3] / "tests" / "golden"))
@@ -94,7 +94,7 @@ def build_model(golden: dict[str, Tensor], meta: dict[str, Any], **settings: Any
     config = {"grids": grids_of(meta), "latent_channels": meta["latent_channels"], **sizes, **settings}
     model = VideoDiT(VideoDiTConfig(**config))
     state = {k.removeprefix("model."): v for k, v in golden.items() if k.startswith("model.dit.")}
-    model.load_state_dict(from_official_names(state))
+    model.load_state_dict(from_released_names(state))
     return model
 
 
@@ -107,7 +107,7 @@ def assert_gradients(model: VideoDiT, golden: dict[str, Tensor]) -> None:
     """The gradients that a fixture has, if it has any, which then are those of every parameter."""
     if not any(key.startswith("grad.") for key in golden):
         return
-    expected = from_official_names({k.removeprefix("grad."): v for k, v in golden.items() if k.startswith("grad.")})
+    expected = from_released_names({k.removeprefix("grad."): v for k, v in golden.items() if k.startswith("grad.")})
     assert expected.keys() == dict(model.named_parameters()).keys()
     for name, parameter in model.named_parameters():
         assert (parameter.grad - expected[name]).abs().max() <= GRADIENT * expected[name].abs().max(), name

@@ -23,7 +23,7 @@ from millivid.diffusion import (
     stack_tokens,
 )
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
-from millivid.diffusion.official import from_official_names
+from millivid.diffusion.released import from_released_names
 from millivid.kernels import pack_tokens
 from millivid.rollout import Plan, Role, plan
 
@@ -252,7 +252,7 @@ def test_nothing_in_a_fixture_is_left_unread(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("params_[vf]*.json")), ids=lambda path: path.stem)
 def test_names_and_shapes_of_the_released_models(path: Path) -> None:
     shapes = {name: torch.empty(shape, device="meta") for name, shape in json.loads(path.read_text()).items()}
-    released = {name: tuple(value.shape) for name, value in from_official_names(shapes).items()}
+    released = {name: tuple(value.shape) for name, value in from_released_names(shapes).items()}
     size = re.fullmatch(r"params_(video|framepack)_dit(s|b|l|xl).*", path.stem)
     assert size, f"{path.name} does not say its size, as params_video_ditb.json does"
     own = {}

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.profiler import profile
 
 from millivid.diffusion import TokenBatch, VideoDiT, VideoDiTConfig, alpha_sigma, diffusion_loss, draw, stack_tokens
-from millivid.diffusion.motion import dead_reckon
 from millivid.diffusion.noise import add_noise, data_and_noise, logsnr, velocity
+from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.per_token import forward_per_token
 from millivid.rollout import StepTokens, make_schedule, plan
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millivid.rollout import Plan, Role, ScheduleError, make_schedule, plan, schedule_names, suggest
-from millivid.rollout.registry import _BUILT_IN
+from millivid.rollout.schedule_registry import _BUILT_IN
 
 
 @st.composite

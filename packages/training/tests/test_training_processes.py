@@ -93,8 +93,8 @@ def test_parameters_under_the_wrong_rule_or_in_another_place_are_refused(
     layout, alone = deepspeed_engine._layout, join_processes("cpu", group=True)
 
     def swapped(*given: object) -> tuple[dict, dict[str, str]]:
-        shards, rules = layout(*given)
-        return shards, {**rules, "head.weight": "adamw"}
+        partitions, rules = layout(*given)
+        return partitions, {**rules, "head.weight": "adamw"}
 
     with monkeypatch.context() as patch:
         patch.setattr(deepspeed_engine, "_layout", swapped)

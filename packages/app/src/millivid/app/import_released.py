@@ -15,7 +15,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from millivid.command import REQUIRED, ConfigError
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
-from millivid.diffusion.official import from_official_names
+from millivid.diffusion.released import from_released_names
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
 
@@ -144,7 +144,7 @@ def tokenizer_of(state: Mapping[str, Tensor], config: ImportReleasedConfig) -> H
 
 def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer, name: str) -> VideoDiT:
     """The video model that a released checkpoint's tensors describe; its copy of the decoder is left out."""
-    state = from_official_names({key: value for key, value in state.items() if not key.startswith("decoder.")})
+    state = from_released_names({key: value for key, value in state.items() if not key.startswith("decoder.")})
     narrow = state.get("patchify.kernels.0.0.weight")
     own = narrow is not None or "patchify.kernels.0.weight" in state
     try:

@@ -14,7 +14,7 @@ class VideoDiTConfig:
     num_actions: how many categories an action can be, or how many numbers a continuous one has; 0 for no actions.
     action_type: whether an action is one of so many categories or a vector.
     odometry: per action the (distance, turn in degrees) of one frame; when given, the pose that follows from the
-    actions is an input too (`motion.py`). normalize_latents: standardise latents per level and channel with statistics
+    actions is an input too (`odometry.py`). normalize_latents: standardise latents per level and channel with statistics
     kept beside the weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack"
     makes the tokens of all levels from the finest latents, through `bottleneck` channels if that is given.
     Raises ValueError for sizes that do not fit together.

@@ -8,7 +8,7 @@ from millivid.diffusion.actions import Actions, VectorEmbedding, is_given
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
 from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
-from millivid.diffusion.motion import PoseEmbedding, relative_pose
+from millivid.diffusion.odometry import PoseEmbedding, relative_pose
 from millivid.diffusion.pretrained import PretrainedModel
 from millivid.diffusion.tokens import TokenBatch
 from millivid.diffusion.transformer import Block, Head

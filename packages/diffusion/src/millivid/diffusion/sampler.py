@@ -10,8 +10,8 @@ from torch import Tensor
 
 from millivid.diffusion.actions import Actions
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.motion import dead_reckon
 from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
+from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 from millivid.kernels import pack_tokens, unpack_tokens_
 from millivid.rollout import Plan, Role

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from millivid.data import LatentDataset
 from millivid.diffusion.actions import Actions
-from millivid.diffusion.motion import dead_reckon
+from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 from millivid.rollout import Chunk, StepTokens
 

@@ -7,8 +7,8 @@ from .chunk import Chunk
 from .millivid import MilliVid
 from .pictures import draw_plan_gif, draw_plan_png
 from .plan import Plan, PlannedStep, plan
-from .registry import make_schedule, schedule_names
 from .schedule import Schedule
+from .schedule_registry import make_schedule, schedule_names
 from .steps import Role, Step, StepTokens, make_step
 from .text import describe_step, draw_text
 from .upscaling import RolloutUpscale, Upscale

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from millivid.command.settings import first_line
-from millivid.training.launch import describe_launch
+from millivid.training.provenance import describe_launch
 
 RUN_FILE = "run.json"
 FORMAT = "millivid-run"

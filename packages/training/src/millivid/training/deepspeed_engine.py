@@ -1,8 +1,8 @@
-"""DeepSpeed's ZeRO around the same optimizer: it shards parameters, gradients and states; the update stays ours.
+"""DeepSpeed's ZeRO around the same optimizer: it partitions parameters, gradients and states; the update stays ours.
 
 DeepSpeed has a Muon of its own. It is not used: it flags parameters by another rule, scales updates in another way, and at
 stages 2 and 3 clips what is already orthogonalised (docs/decisions/0008). Given an optimizer, DeepSpeed averages and clips
-raw gradients, hands over flat shards of weights and gradients, and gathers the updated weights.
+raw gradients, hands over flat partitions of weights and gradients, and gathers the updated weights.
 """
 
 import logging
@@ -18,8 +18,8 @@ from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
 from millivid.training.engine import LossOf, finite, use_bf16
 from millivid.training.optimizer import MuonAdamW, split_parameters
+from millivid.training.partitions import Parameter, Partition, contiguous_spans, striped_spans
 from millivid.training.processes import Processes
-from millivid.training.shards import Parameter, Shard, contiguous_spans, striped_spans
 from millivid.training.task import Parts, Task
 
 VERSION = "0.19.8"
@@ -57,7 +57,9 @@ class DeepSpeedEngine:
         self.stage = config.zero
         found = dict(rules)
         if self.stage:
-            self.optimizer.shards, found = _layout(self.engine.optimizer, self.optimizer, names, processes, self.stage)
+            self.optimizer.partitions, found = _layout(
+                self.engine.optimizer, self.optimizer, names, processes, self.stage
+            )
         self._check(rules, found, before)
 
     def _check(self, rules: dict[str, str], found: dict[str, str], before: dict[str, Tensor]) -> None:
@@ -109,7 +111,7 @@ def import_deepspeed(device: torch.device) -> Any:
         ) from error
     if deepspeed.__version__.split("+")[0] != VERSION:
         raise RunError(
-            f"training.zero needs deepspeed=={VERSION}, whose layout of shards is known and tested, but "
+            f"training.zero needs deepspeed=={VERSION}, whose layout of partitions is known and tested, but "
             f"{deepspeed.__version__} is installed; install that one or set training.zero=null"
         )
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)  # it warns of every optimizer that is not its own
@@ -120,9 +122,9 @@ def import_deepspeed(device: torch.device) -> Any:
 
 def _layout(
     zero: Any, optimizer: MuonAdamW, names: dict[int, str], processes: Processes, stage: int
-) -> tuple[dict[Tensor, Shard], dict[str, str]]:
+) -> tuple[dict[Tensor, Partition], dict[str, str]]:
     """How parameters lie in the flat tensors that DeepSpeed has the optimizer update, and by which rule it updates each."""
-    shards: dict[Tensor, Shard] = {}
+    partitions: dict[Tensor, Partition] = {}
     rules: dict[str, str] = {}
     for index, flat in enumerate(
         zero.single_partition_of_fp32_groups if stage < 3 else zero.fp32_partitioned_groups_flat
@@ -139,5 +141,5 @@ def _layout(
                 start += size
             parameters.append(Parameter(name=names[id(p)], shape=shape, spans=spans))
             rules[names[id(p)]] = optimizer.param_groups[group]["rule"]
-        shards[flat] = Shard(parameters=tuple(parameters), processes=processes.count, rank=processes.rank)
-    return shards, rules
+        partitions[flat] = Partition(parameters=tuple(parameters), processes=processes.count, rank=processes.rank)
+    return partitions, rules

@@ -1,4 +1,4 @@
-"""Muon for the weight matrices of linear layers, AdamW for the rest, on whole parameters or on shards of them."""
+"""Muon for the weight matrices of linear layers, AdamW for the rest, on whole parameters or on partitions of them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch.optim.adamw import adamw
 
 from millivid.training.config import TrainingConfig
 from millivid.training.muon import MOMENTUM, orthogonalize
-from millivid.training.shards import Shard
+from millivid.training.partitions import Partition
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 State = dict[str, dict[str, Tensor]]
@@ -37,9 +37,10 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
 class MuonAdamW(torch.optim.Optimizer):
     """Updates a model as `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")` and `torch.optim.AdamW` do, side by side.
 
-    The tensors that it updates may be replaced by flat shards of which every process holds one (what ZeRO does): then
-    `shards` has to say how the parameters lie in them. Muon's momentum and AdamW's moments are kept per shard; a matrix's
-    update is gathered before it is orthogonalised. With `config.ema`, a running average of the weights is kept beside.
+    The tensors that it updates may be replaced by flat partitions of which every process holds one (what ZeRO does): then
+    `partitions` has to say how the parameters lie in them. Muon's momentum and AdamW's moments are kept per partition; a
+    matrix's update is gathered before it is orthogonalised. With `config.ema`, it also keeps a running average of the
+    weights.
 
     Raises ValueError for a model without linear layers.
     """
@@ -54,7 +55,9 @@ class MuonAdamW(torch.optim.Optimizer):
         self.updates = 0
         self.clip: float | None = None
         self.norm: Tensor | None = None
-        self.shards: dict[Tensor, Shard] = {p: Shard.whole(name, p) for name, p in (matrices | rest).items()}
+        self.partitions: dict[Tensor, Partition] = {
+            p: Partition.whole(name, p) for name, p in (matrices | rest).items()
+        }
 
     def prepare(self, step: int) -> None:
         """Set the learning rate of a training step (from 0), before `step`."""
@@ -87,11 +90,11 @@ class MuonAdamW(torch.optim.Optimizer):
         gradient, buffer = cast(Tensor, p.grad), self._state(p, "momentum_buffer")
         buffer.lerp_(gradient, 1 - MOMENTUM)
         p.mul_(1 - self.rate * self.config.weight_decay)
-        shard = self.shards[p]
+        partition = self.partitions[p]
         dtype = torch.float32 if self.config.precision == "fp32" else None
-        for parameter, update in shard.gather(gradient.lerp(buffer, MOMENTUM), only_mine=True):
+        for parameter, update in partition.gather(gradient.lerp(buffer, MOMENTUM), only_local=True):
             rate = self.rate * 0.2 * math.sqrt(max(parameter.shape))  # the update's size then matches AdamW's
-            for place, values in shard.places(parameter, p, orthogonalize(update, dtype)):
+            for place, values in partition.places(parameter, p, orthogonalize(update, dtype)):
                 place.add_(values, alpha=-rate)
 
     def _adamw(self, trained: list[Tensor]) -> None:
@@ -121,9 +124,9 @@ class MuonAdamW(torch.optim.Optimizer):
     def whole_state(self, keep: bool = True) -> State:
         """All state tensors, whole, on the CPU; every process has to call it, those with keep=False get nothing."""
         whole: State = {}
-        for p, shard in self.shards.items():
+        for p, partition in self.partitions.items():
             for kind in sorted(self.state.get(p, {})):
-                for parameter, tensor in shard.gather(self.state[p][kind]):
+                for parameter, tensor in partition.gather(self.state[p][kind]):
                     if keep:
                         whole.setdefault(kind, {})[parameter.name] = tensor.detach().to("cpu", copy=True)
         return whole
@@ -135,16 +138,16 @@ class MuonAdamW(torch.optim.Optimizer):
         Raises KeyError or ValueError where it is of other parameters.
         """
         self.updates = updates
-        for p, shard in self.shards.items():
+        for p, partition in self.partitions.items():
             for kind in state:
-                if any(parameter.name in state[kind] for parameter in shard.parameters):
-                    shard.scatter(state[kind], self._state(p, kind))
+                if any(parameter.name in state[kind] for parameter in partition.parameters):
+                    partition.scatter(state[kind], self._state(p, kind))
 
     def weights(self, average: bool, keep: bool = True) -> dict[str, Tensor]:
         """The trained parameters by name, or their running average, whole, on the CPU; as `whole_state`."""
         whole: dict[str, Tensor] = {}
-        for p, shard in self.shards.items():
-            for parameter, tensor in shard.gather(self._state(p, "average") if average else p):
+        for p, partition in self.partitions.items():
+            for parameter, tensor in partition.gather(self._state(p, "average") if average else p):
                 if keep:
                     whole[parameter.name] = tensor.detach().to("cpu", copy=True)
         return whole

@@ -15,7 +15,7 @@ _RENAMED = (
 )
 
 
-def from_official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_released_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A released video model's state dict under the names of `VideoDiT`; names it does not know stay as they are."""
     renamed = {}
     for name, tensor in state.items():

@@ -1,4 +1,4 @@
-"""Where parameters lie in flat shards: by hand, and gathered and scattered by simulated processes."""
+"""Where parameters lie in flat partitions: by hand, and gathered and scattered by simulated processes."""
 
 from unittest.mock import patch
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from millivid.training.shards import Parameter, Shard, contiguous_spans, striped_spans
+from millivid.training.partitions import Parameter, Partition, contiguous_spans, striped_spans
 
 
 def test_contiguous_spans_by_hand() -> None:
@@ -25,7 +25,7 @@ def test_striped_spans_by_hand() -> None:
 SIZES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=5)
 
 
-def shards(sizes: list[tuple[int, int]], processes: int, striped: bool) -> tuple[list[Shard], int]:
+def partitions(sizes: list[tuple[int, int]], processes: int, striped: bool) -> tuple[list[Partition], int]:
     """The same layout as each process sees it, and the length of the flat tensors."""
     parameters, start = [], 0
     total = sum(rows * columns for rows, columns in sizes)
@@ -38,32 +38,34 @@ def shards(sizes: list[tuple[int, int]], processes: int, striped: bool) -> tuple
         parameters.append(Parameter(name=f"p{index}", shape=torch.Size((rows, columns)), spans=spans))
     layout = tuple(parameters)
     length = start if striped else size
-    return [Shard(parameters=layout, processes=processes, rank=rank) for rank in range(processes)], length
+    return [Partition(parameters=layout, processes=processes, rank=rank) for rank in range(processes)], length
 
 
 @given(sizes=SIZES, processes=st.integers(1, 4), striped=st.booleans())
 def test_what_is_scattered_is_gathered_again(sizes: list[tuple[int, int]], processes: int, striped: bool) -> None:
-    each, length = shards(sizes, processes, striped)
+    each, length = partitions(sizes, processes, striped)
     whole = {f"p{index}": torch.randn(shape) for index, shape in enumerate(sizes)}
     flats = [torch.full((length,), torch.nan) for _ in each]
-    for shard, flat in zip(each, flats, strict=True):
-        shard.scatter(whole, flat)
+    for partition, flat in zip(each, flats, strict=True):
+        partition.scatter(whole, flat)
 
-    def all_gather(out: list[Tensor], mine: Tensor) -> None:
+    def all_gather(out: list[Tensor], part: Tensor) -> None:
         for place, flat in zip(out, flats, strict=True):
             place.copy_(flat)
 
     with patch("torch.distributed.all_gather", all_gather):
-        for shard, flat in zip(each, flats, strict=True):
-            found = {parameter.name: tensor for parameter, tensor in shard.gather(flat)}
+        for partition, flat in zip(each, flats, strict=True):
+            found = {parameter.name: tensor for parameter, tensor in partition.gather(flat)}
             assert found.keys() == whole.keys()
             assert all(torch.equal(found[name], whole[name]) for name in whole)
-            mine = [parameter.name for parameter, _ in shard.gather(flat, only_mine=True)]
-            assert mine == [p.name for p in shard.parameters if any(rank == shard.rank for rank, _, _ in p.spans)]
+            local = [parameter.name for parameter, _ in partition.gather(flat, only_local=True)]
+            assert local == [
+                p.name for p in partition.parameters if any(rank == partition.rank for rank, _, _ in p.spans)
+            ]
 
 
 def test_places_cover_a_processs_part_of_a_parameter() -> None:
-    each, length = shards([(3, 3)], 2, striped=False)
+    each, length = partitions([(3, 3)], 2, striped=False)
     whole, flat = torch.arange(9.0).view(3, 3), torch.zeros(length)
     ((place, values),) = each[1].places(each[1].parameters[0], flat, whole)
     assert values.tolist() == [5, 6, 7, 8]
@@ -72,6 +74,6 @@ def test_places_cover_a_processs_part_of_a_parameter() -> None:
 
 
 def test_a_tensor_of_another_shape_is_refused() -> None:
-    shard = Shard.whole("weight", torch.zeros(2, 3))
+    partition = Partition.whole("weight", torch.zeros(2, 3))
     with pytest.raises(ValueError, match=r"weight has shape \(3, 2\), not \(2, 3\)"):
-        shard.scatter({"weight": torch.zeros(3, 2)}, torch.zeros(2, 3))
+        partition.scatter({"weight": torch.zeros(3, 2)}, torch.zeros(2, 3))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millivid.rollout import MilliVid, ScheduleError, make_schedule, schedule_names
-from millivid.rollout.registry import _BUILT_IN, GROUP
+from millivid.rollout.schedule_registry import _BUILT_IN, GROUP
 
 MODULE = """
 from dataclasses import dataclass
