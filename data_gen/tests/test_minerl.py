@@ -13,7 +13,7 @@ from millivid.data_gen import World
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.boxes import average_boxes
 from millivid.data_gen.minerl import MinerlConfig, MinerlWorld
-from millivid.data_gen.registry import make_config
+from millivid.data_gen.world_registry import make_config
 
 STEP = 0.2
 

@@ -234,37 +234,37 @@ def test_a_world_may_plan_the_agents_actions(corridor: RecordConfig, tmp_path: P
         assert (ClipDataset(tmp_path).actions(f"train_{index:05d}") == expected).all()
 
 
-def test_shards_record_the_same_dataset(corridor: RecordConfig, tmp_path: Path) -> None:
+def test_shares_record_the_same_dataset(corridor: RecordConfig, tmp_path: Path) -> None:
     record(corridor, tmp_path / "one", processes=1, progress=False)
-    shards = tmp_path / "shards"
-    missing = [record(corridor, shards, processes=1, progress=False, shard=(number, 3)) for number in (2, 0)]
+    shares = tmp_path / "shares"
+    missing = [record(corridor, shares, processes=1, progress=False, share=(number, 3)) for number in (2, 0)]
     assert missing == [9, 4]  # of 13
     with pytest.raises(DatasetError, match="unfinished"):
-        ClipDataset(shards)
-    assert record(corridor, shards, processes=1, progress=False, shard=(1, 3)) == 0
-    assert digests(shards) == digests(tmp_path / "one")
+        ClipDataset(shares)
+    assert record(corridor, shares, processes=1, progress=False, share=(1, 3)) == 0
+    assert digests(shares) == digests(tmp_path / "one")
     for number in range(3):  # again: nothing to do
-        assert record(corridor, shards, processes=1, progress=False, shard=(number, 3)) == 0
-    assert digests(shards) == digests(tmp_path / "one")
-    with pytest.raises(ValueError, match="shard 3 of 3 does not exist; they are numbered 0 to 2"):
-        record(corridor, shards, progress=False, shard=(3, 3))
+        assert record(corridor, shares, processes=1, progress=False, share=(number, 3)) == 0
+    assert digests(shares) == digests(tmp_path / "one")
+    with pytest.raises(ValueError, match="share 3 of 3 does not exist; they are numbered 0 to 2"):
+        record(corridor, shares, progress=False, share=(3, 3))
 
 
-def test_a_shard_that_finds_the_dataset_finished_meanwhile(
+def test_a_share_that_finds_the_dataset_finished_meanwhile(
     corridor: RecordConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(corridor, tmp_path / "one", processes=1, progress=False)
-    choose, shards = recorder._choose, tmp_path / "shards"
+    choose, shares = recorder._choose, tmp_path / "shares"
 
     def late(*arguments: Any) -> Any:
         monkeypatch.setattr(recorder, "_choose", choose)
-        assert record(corridor, shards, processes=1, progress=False, shard=(0, 2)) == 0
+        assert record(corridor, shares, processes=1, progress=False, share=(0, 2)) == 0
         return choose(*arguments)  # of candidates that are deleted by now
 
-    record(corridor, shards, processes=1, progress=False, shard=(0, 2))
+    record(corridor, shares, processes=1, progress=False, share=(0, 2))
     monkeypatch.setattr(recorder, "_choose", late)
-    assert record(corridor, shards, processes=1, progress=False, shard=(1, 2)) == 0
-    assert digests(shards) == digests(tmp_path / "one")
+    assert record(corridor, shares, processes=1, progress=False, share=(1, 2)) == 0
+    assert digests(shares) == digests(tmp_path / "one")
 
 
 def test_killed_while_candidates_are_deleted(
@@ -304,7 +304,7 @@ def test_a_world_of_another_package_is_found_by_name(monkeypatch: pytest.MonkeyP
             return Corridor
 
     monkeypatch.setattr(Corridor, "Config", CorridorConfig)
-    monkeypatch.setattr("millivid.data_gen.registry.entry_points", lambda group, name="corridor": [Entry()])
+    monkeypatch.setattr("millivid.data_gen.world_registry.entry_points", lambda group, name="corridor": [Entry()])
     assert world_names() == ["corridor"]
     world = make_world("corridor", size=(16, 24))
     assert world.reset(3).frame.shape == (16, 24, 3)

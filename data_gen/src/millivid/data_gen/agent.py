@@ -43,10 +43,16 @@ def draw_actions(rng: np.random.Generator, num_frames: int, frames_per_action: i
     decisions: list[int] = []
     while len(decisions) * frames_per_action < num_frames:
         decisions += draw_bundle(rng)
+    return hold(decisions, num_frames, frames_per_action)
+
+
+def hold(decisions: list[int], num_frames: int, frames_per_action: int) -> NDArray[np.int64]:
+    """The action of each of ``num_frames`` frames, int64, when each decision holds for ``frames_per_action`` of them."""
     return np.repeat(np.asarray(decisions, np.int64), frames_per_action)[:num_frames]
 
 
-def wrong_action(action: object) -> ValueError:
-    """What a world says of something that is none of the agent's actions."""
-    names = ", ".join(f"{index} {name}" for index, name in enumerate(ACTION_NAMES))
-    return ValueError(f"action must be one of {names}; got {action!r}")
+def check_action(action: object) -> None:
+    """Raise ValueError unless it is one of the agent's actions."""
+    if action not in (FORWARD, LEFT, RIGHT):
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(ACTION_NAMES))
+        raise ValueError(f"action must be one of {names}; got {action!r}")

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agent import draw_actions
-from .registry import make_config
 from .trajectory import Plan, draw_test_actions
 from .voxel import VoxelConfig
 from .world import WorldConfig
+from .world_registry import make_config, world_class
 
 SPLITS = ("train", "test")
 GENERATOR = "millivid-data-gen"
@@ -119,13 +119,15 @@ class RecordConfig:
         if found["generator"] != GENERATOR:
             raise ValueError(f"the clips are no recording of {GENERATOR}, so they cannot be made again; record them")
         try:
-            world = make_config(str(found["world"]), settings.pop("world_settings"))
-            known = _generator(world)
-            if found == known:
-                return cls(world=world, **settings)
+            known = _generator(world_class(str(found["world"])).Config)
+            if found != known:
+                raise ValueError(
+                    f"the clips are from version {found['generator_version']} of the world {found['world']}; only those of "
+                    f"version {known['generator_version']}, which is installed, can be made again: record them anew"
+                )
+            return cls(world=make_config(str(found["world"]), settings.pop("world_settings")), **settings)
         except (KeyError, TypeError) as error:
             raise ValueError(f"the settings of the recording are damaged ({error}); restore dataset.json") from error
-        raise ValueError(f"the clips are from {found}; only those of {known} can be made again")
 
 
 def world_seed(seed: int, split: str, index: int) -> int:
@@ -133,7 +135,7 @@ def world_seed(seed: int, split: str, index: int) -> int:
     return (seed * 100_000 + index) * len(SPLITS) + SPLITS.index(split)
 
 
-def _generator(world: WorldConfig) -> dict[str, Any]:
+def _generator(world: WorldConfig | type[WorldConfig]) -> dict[str, Any]:
     return {"generator": GENERATOR, "generator_version": world.version, "world": world.world}
 
 

@@ -14,9 +14,9 @@ from millivid.command import available_cores, work_in_processes
 from millivid.data import Clip, ClipWriter, DatasetError
 
 from .record_config import RecordConfig, video_actions, world_seed
-from .registry import world_class
 from .trajectory import distance_covered
 from .world import World
+from .world_registry import world_class
 
 Job = tuple[str, int]
 """Split and number of a video."""
@@ -27,12 +27,12 @@ def record(
     out: str | Path,
     processes: int | None = None,
     progress: bool = True,
-    shard: tuple[int, int] = (0, 1),
+    share: tuple[int, int] = (0, 1),
 ) -> int:
     """Record a clip dataset into the folder ``out``.
 
     Videos that are there already are kept, so that the same call after an interruption finishes the dataset. What
-    is written depends on ``config`` alone: neither the number of processes or shards nor interruptions change a byte.
+    is written depends on ``config`` alone: neither the number of processes or shares nor interruptions change a byte.
 
     Args:
         config: what to record.
@@ -40,11 +40,11 @@ def record(
         processes: how many videos are recorded at the same time; None: one per core. Above 1, a script that calls this
             needs ``if __name__ == "__main__":`` around the call.
         progress: whether to show a progress bar.
-        shard: (number, count): record every ``count``-th video only, from ``number`` on. Calls with the other numbers, on
+        share: (number, count): record every ``count``-th video only, from ``number`` on. Calls with the other numbers, on
             other machines perhaps, record the rest into the same folder; the one that ends last finishes the dataset.
 
     Returns:
-        How many videos other shards have yet to write; 0 once the dataset is finished.
+        How many videos other shares have yet to write; 0 once the dataset is finished.
 
     Raises:
         DatasetError: the folder holds something else.
@@ -52,9 +52,9 @@ def record(
         ChildProcessError: a process ended, for lack of memory perhaps; what is recorded is kept.
         KeyboardInterrupt: on Ctrl-C; videos that are written are kept, those under way are given up.
     """
-    number, count = shard
+    number, count = share
     if not 0 <= number < count:
-        raise ValueError(f"shard {number} of {count} does not exist; they are numbered 0 to {count - 1}")
+        raise ValueError(f"share {number} of {count} does not exist; they are numbered 0 to {count - 1}")
     writer = _make_writer(config, out)
     listed = writer.splits()  # a video that was deleted from a finished dataset is made again
     ids = listed or config.ids()
@@ -68,14 +68,14 @@ def record(
             initial=(len(jobs) - len(open_jobs)) * config.frames,
             unit="frame",
             unit_scale=True,
-            desc="recording" if count == 1 else f"recording, shard {number} of {count}",
+            desc="recording" if count == 1 else f"recording, share {number} of {count}",
             disable=not progress,
         ) as bar,
     ):
         prepare = partial(_prepare, config, out, held if processes == 1 else None)
         work_in_processes(prepare, open_jobs, processes, partial(bar.update, config.frames))
     if writer.complete():
-        writer.tidy()  # nothing was to be done, or another shard was quicker
+        writer.tidy()  # nothing was to be done, or another share was quicker
         return 0
     written = writer.written()
     missing = sum(id not in written for split in ids.values() for id in split)
@@ -85,7 +85,7 @@ def record(
         except DatasetError:
             if not writer.complete():
                 raise
-            writer.tidy()  # another shard was quicker, and has deleted candidates by now
+            writer.tidy()  # another share was quicker, and has deleted candidates by now
     return missing
 
 

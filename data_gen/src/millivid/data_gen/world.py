@@ -101,3 +101,10 @@ class World(Protocol):
     def close(self) -> None:
         """Give back what the world holds (a game's process, say); it may be called twice, and `reset` starts anew."""
         ...
+
+
+def check_seed(seed: object, bits: int | None = None) -> None:
+    """Raise ValueError unless it is the seed of a world: an integer from 0 on, of at most so many bits."""
+    if not isinstance(seed, (int, np.integer)) or not (seed >= 0 and (bits is None or int(seed) < 2**bits)):
+        allowed = "of at least 0" if bits is None else f"of 0 to 2^{bits} - 1"
+        raise ValueError(f"seed must be an integer {allowed}; got {seed!r}")

@@ -9,14 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, wrong_action
+from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, check_action
 from ..boxes import average_boxes
-from ..world import Observation
+from ..world import Observation, check_seed
 from .config import MinerlConfig
 from .task import import_minerl, make_environment
 
 PLACE = ("xpos", "ypos", "zpos")
-LARGEST_SEED = 2**63 - 1
 
 
 class MinerlWorld:
@@ -50,8 +49,7 @@ class MinerlWorld:
         Raises:
             ValueError: ``seed`` is out of range or no integer.
         """
-        if not isinstance(seed, (int, np.integer)) or not 0 <= seed <= LARGEST_SEED:
-            raise ValueError(f"seed must be an integer of 0 to 2^63 - 1; got {seed!r}")
+        check_seed(seed, bits=63)
         if self._environment is None:
             self._environment = make_environment(self.config.render_size)
         self._started = False
@@ -72,8 +70,7 @@ class MinerlWorld:
         """
         if not self._started:
             raise RuntimeError("call reset(seed) before anything else")
-        if action not in (FORWARD, LEFT, RIGHT):
-            raise wrong_action(action)
+        check_action(action)
         turn = {FORWARD: 0.0, LEFT: -90.0, RIGHT: 90.0}[int(action)] / self.config.frames_per_action
         return self._observe(self._act(forward=action == FORWARD, jump=self.config.jump, turn=turn))
 

@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hop import hop_heights
+from ..walking import HOP, slide
 
 FORBIDDEN, NOT_GROUND, HEIGHT = 255, 32, 31
 """What a byte of the map says: never enter (water, lava); part of a tree; bits of the height in sixteenths."""
@@ -20,7 +20,6 @@ HIGHEST_STEP, DEEPEST_DROP = 1.0, 3.0
 RISE, FALL = 0.25, 0.35
 """Blocks per frame that the eye follows the feet at most, up and down."""
 
-HOP = hop_heights()
 HOP_FRAMES = len(HOP)
 
 ABOVE_EYE, SHORE = 0.2, 0.6
@@ -143,9 +142,7 @@ class Walker:
             while self._hop and not self._ground.is_free(self.x, self.z, self.feet, self.eye + ABOVE_EYE):
                 rising = 2 * self._hop <= HOP_FRAMES  # then fall from the height of the frame before
                 self._hop = (HOP_FRAMES - self._hop + 1 if rising else self._hop + 1) % HOP_FRAMES
-        for way_x, way_z in ((dx, dz), (dx, 0.0), (0.0, dz)):
-            if (way_x or way_z) and self._move(way_x, way_z):
-                break
+        slide(dx, dz, self._move)
         self._height += min(max(self.feet + EYE - self._height, -FALL), RISE)
 
     def _move(self, dx: float, dz: float) -> bool:

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, wrong_action
-from ..world import Observation, WorldConfig
+from ..walking import WalkingWorld
+from ..world import Observation, WorldConfig, check_seed
 from .config import MinetestConfig
 from .display import Display
 from .game import Game, window_size
@@ -18,7 +18,7 @@ from .process import find_program
 from .walker import Ground, Walker
 
 
-class MinetestWorld:
+class MinetestWorld(WalkingWorld):
     """Landscapes of the game Minetest, drawn by the game itself on a screen in memory; see `MinetestConfig`.
 
     A frame is a function of the seed and the pose. Each seed has a map, generated at its first use and kept. The agent
@@ -29,17 +29,16 @@ class MinetestWorld:
     """
 
     Config: ClassVar[type[WorldConfig]] = MinetestConfig
-    action_names: tuple[str, ...] = ACTION_NAMES
+    config: MinetestConfig
 
     def __init__(self, config: MinetestConfig | None = None) -> None:
-        self.config = config or MinetestConfig()
+        super().__init__(config)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._display: Display | None = None
         self._game: Game | None = None
         self._seed: int | None = None
         self._middle = (0, 0)
         self._walker: Walker | None = None
-        self._start_yaw, self._turns = 0.0, 0  # turns are counted, so that a full circle ends exactly where it began
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``, on open land; the start's direction depends on the seed.
@@ -55,8 +54,7 @@ class MinetestWorld:
             ImportError: minetest or Xvfb is not installed.
             ChildProcessError: the game failed; the message has the end of its log.
         """
-        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-            raise ValueError(f"seed must be an integer of 0 to 2^64 - 1; got {seed!r}")
+        check_seed(seed, bits=64)
         find_program("Xvfb")
         saved = saved_map(self.config, int(seed))
         if self._game is None or self._seed != seed:
@@ -64,31 +62,12 @@ class MinetestWorld:
             self._seed = int(seed)
         self._middle = saved.middle
         self._walker = Walker(Ground(saved.solids, LOW), self.config.jump)
-        self._start_yaw, self._turns = float(np.random.default_rng([int(seed), 1]).integers(360)), 0
-        return self._observe()
-
-    def step(self, action: int) -> Observation:
-        """Move forward or turn for one frame.
-
-        Raises:
-            ValueError: the action is not in 0..2.
-            RuntimeError: the world was not reset before.
-            ChildProcessError: the game failed; the message has the end of its log.
-        """
-        if self._walker is None:
-            raise RuntimeError("call reset(seed) before anything else")
-        if action == FORWARD:
-            heading = math.radians(self._yaw())
-            self._walker.frame(-math.sin(heading) * self.config.step, math.cos(heading) * self.config.step)
-        elif action in (LEFT, RIGHT):
-            self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
-            self._walker.frame()
-        else:
-            raise wrong_action(action)
+        self._start(yaw=float(np.random.default_rng([int(seed), 1]).integers(360)))
         return self._observe()
 
     def close(self) -> None:
         """End the game and its screen."""
+        super().close()
         if self._game is not None:
             self._game.close()
         if self._display is not None:
@@ -108,12 +87,13 @@ class MinetestWorld:
             self._display = Display(*window_size(self.config), folder)
         self._game = Game(self.config, saved, self._display, Path(tempfile.mkdtemp(dir=folder)))
 
-    def _yaw(self) -> float:
-        return (self._start_yaw + self._turns * 90.0 / self.config.frames_per_action) % 360.0
+    def _walk(self, dx: float, dz: float) -> None:
+        assert self._walker is not None
+        self._walker.frame(dx * self.config.step, dz * self.config.step)
 
     def _observe(self) -> Observation:
         assert self._walker is not None and self._game is not None
-        walker, yaw = self._walker, self._yaw()
+        walker, yaw = self._walker, self._yaw
         # The game's x grows to the right where its z grows ahead, and its yaw grows to the left: both are mirrored.
         position = (self._middle[0] - walker.x, walker.eye, self._middle[1] + walker.z)
         try:

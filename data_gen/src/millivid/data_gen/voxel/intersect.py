@@ -1,95 +1,51 @@
-"""Where a ray enters a solid, through which face, and the surface normal there."""
+"""Where a ray enters a solid whose outline changes with height, through which face; and a solid's surface normals."""
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .jit import compiled
-from .scene import ABOVE, BELOW, BOX, CONE, CYLINDER, EAST, NORTH, PYRAMID, RIDGE_X, RIDGE_Z, ROUND, SOUTH, SPHERE, WEST
+from .scene import ABOVE, BELOW, CONE, EAST, NORTH, PYRAMID, ROUND, SOUTH, SPHERE, WEST, Shape
 
 MISS = 1e30
 
-
-@compiled
-def intersect(
-    kind: int,
-    shapes: NDArray[np.float32],
-    solid: int,
-    ox: float,
-    oy: float,
-    oz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-) -> tuple[float, int]:
-    """Distance along the ray from the origin o in direction d to a solid (`MISS`: none), and the face."""
-    px, pz = ox - shapes[solid, 0], oz - shapes[solid, 1]
-    bottom, top, half_x, half_z = shapes[solid, 2], shapes[solid, 3], shapes[solid, 4], shapes[solid, 5]
-    if kind == BOX:
-        return _box(px, oy, pz, dx, dy, dz, bottom, top, half_x, half_z)
-    if kind == CYLINDER:
-        return _cylinder(px, oy, pz, dx, dy, dz, bottom, top, half_x)
-    return intersect_slanting(kind, px, oy, pz, dx, dy, dz, bottom, top, half_x, half_z)
+Vector = tuple[float, float, float]
 
 
 @compiled
-def intersect_slanting(
-    kind: int,
-    px: float,
-    py: float,
-    pz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-    bottom: float,
-    top: float,
-    half_x: float,
-    half_z: float,
-) -> tuple[float, int]:
-    """`intersect` for kinds whose outline changes with height; p is the origin less the centre's x and z."""
+def intersect_slanting(kind: int, shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+    """Distance along the ray to a sphere, cone or pyramid (`MISS`: none), and the face.
+
+    ``start`` is where the ray begins, its x and z less the solid's.
+    """
     if kind == SPHERE:
-        # Squash the ray so that the ellipsoid becomes a ball.
-        centre, half_y = (bottom + top) / 2, (top - bottom) / 2
-        ax, ay, az = px / half_x, (py - centre) / half_y, pz / half_z
-        bx, by, bz = dx / half_x, dy / half_y, dz / half_z
-        a, b, c = bx * bx + by * by + bz * bz, ax * bx + ay * by + az * bz, ax * ax + ay * ay + az * az - 1
-        root = b * b - a * c
-        if root <= 0 or c < 0:
-            return MISS, ROUND
-        t = (-b - math.sqrt(root)) / a
-        return (t if t > 0 else MISS), ROUND
+        return _sphere(shape, start, direction)
     if kind == CONE:
-        return _cone(px, py, pz, dx, dy, dz, bottom, top, half_x)
-    return _roof(px, py, pz, dx, dy, dz, bottom, top, half_x, half_z, kind != RIDGE_X, kind != RIDGE_Z)
+        return _cone(shape, start, direction)
+    return _pyramid(shape, start, direction)
 
 
 @compiled
-def normal(
-    kind: int, shapes: NDArray[np.float32], solid: int, face: int, x: float, y: float, z: float
-) -> tuple[float, float, float]:
+def normal(kind: int, shape: Shape, face: int, x: float, y: float, z: float) -> Vector:
     """The outward unit normal of a solid's face at a point of it."""
-    bottom, top, half_x, half_z = shapes[solid, 2], shapes[solid, 3], shapes[solid, 4], shapes[solid, 5]
-    height = top - bottom
+    height = shape.top - shape.bottom
     if face == ROUND:
-        nx, ny, nz = x - shapes[solid, 0], 0.0, z - shapes[solid, 1]
+        nx, ny, nz = x - shape.x, 0.0, z - shape.z
         if kind == SPHERE:
             half_y = height / 2
-            nx, ny, nz = nx / half_x**2, (y - bottom - half_y) / half_y**2, nz / half_z**2
+            nx, ny, nz = nx / shape.half_x**2, (y - shape.bottom - half_y) / half_y**2, nz / shape.half_z**2
         elif kind == CONE:
-            ny = math.sqrt(nx * nx + nz * nz) * half_x / height
+            ny = math.sqrt(nx * nx + nz * nz) * shape.half_x / height
         norm = 1 / math.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
         return nx * norm, ny * norm, nz * norm
     nx, ny, nz = axis(face)
-    if (face <= EAST and kind in (PYRAMID, RIDGE_Z)) or (face >= SOUTH and kind in (PYRAMID, RIDGE_X)):
-        half = half_x if face <= EAST else half_z
+    if kind == PYRAMID and face not in (BELOW, ABOVE):
+        half = shape.half_x if face <= EAST else shape.half_z
         norm = 1 / math.sqrt(height * height + half * half)
         return nx * height * norm, half * norm, nz * height * norm
     return nx, ny, nz
 
 
 @compiled
-def axis(face: int) -> tuple[float, float, float]:
+def axis(face: int) -> Vector:
     """The direction that a face's name means; up for `ROUND`."""
     if face <= EAST:
         return 2.0 * face - 1.0, 0.0, 0.0
@@ -99,59 +55,24 @@ def axis(face: int) -> tuple[float, float, float]:
 
 
 @compiled
-def _box(
-    px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, hx: float, hz: float
-) -> tuple[float, int]:
-    near, far, face = -MISS, MISS, ROUND
-    for index in range(3):
-        if index == 0:
-            low, high, direction = -hx - px, hx - px, dx
-        elif index == 1:
-            low, high, direction = bottom - py, top - py, dy
-        else:
-            low, high, direction = -hz - pz, hz - pz, dz
-        if direction == 0.0:
-            if low > 0 or high < 0:
-                return MISS, face
-            continue
-        first, second = low / direction, high / direction
-        if first > second:
-            first, second = second, first
-        if first > near:
-            near, face = first, 2 * index + (0 if direction > 0 else 1)
-        far = min(far, second)
-    if near > far or near <= 0:
-        return MISS, face
-    return near, face
-
-
-@compiled
-def _cylinder(
-    px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, radius: float
-) -> tuple[float, int]:
-    a, b, c = dx * dx + dz * dz, px * dx + pz * dz, px * px + pz * pz - radius * radius
+def _sphere(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+    # Squash the ray so that the ellipsoid becomes a ball.
+    centre, half_y = (shape.bottom + shape.top) / 2, (shape.top - shape.bottom) / 2
+    ax, ay, az = start[0] / shape.half_x, (start[1] - centre) / half_y, start[2] / shape.half_z
+    bx, by, bz = direction[0] / shape.half_x, direction[1] / half_y, direction[2] / shape.half_z
+    a, b, c = bx * bx + by * by + bz * bz, ax * bx + ay * by + az * bz, ax * ax + ay * ay + az * az - 1
     root = b * b - a * c
-    if root <= 0:
+    if root <= 0 or c < 0:
         return MISS, ROUND
     t = (-b - math.sqrt(root)) / a
-    y = py + t * dy
-    if t > 0 and bottom <= y <= top:
-        return t, ROUND
-    if dy != 0.0:
-        cap = top if dy < 0 else bottom
-        t = (cap - py) / dy
-        x, z = px + t * dx, pz + t * dz
-        if t > 0 and x * x + z * z <= radius * radius:
-            return t, (ABOVE if dy < 0 else BELOW)
-    return MISS, ROUND
+    return (t if t > 0 else MISS), ROUND
 
 
 @compiled
-def _cone(
-    px: float, py: float, pz: float, dx: float, dy: float, dz: float, bottom: float, top: float, radius: float
-) -> tuple[float, int]:
-    slope = radius / (top - bottom)
-    wide = (top - py) * slope  # radius of the (double) cone at the ray's origin
+def _cone(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+    (px, py, pz), (dx, dy, dz), radius = start, direction, shape.half_x
+    slope = radius / (shape.top - shape.bottom)
+    wide = (shape.top - py) * slope  # radius of the (double) cone at the ray's origin
     narrow = -dy * slope  # and how it changes along the ray
     a = dx * dx + dz * dz - narrow * narrow
     b = px * dx + pz * dz - wide * narrow
@@ -163,10 +84,10 @@ def _cone(
         for sign in (-1.0, 1.0):
             t = (-b + sign * root) / a
             y = py + t * dy
-            if 0 < t < best and bottom <= y <= top:
+            if 0 < t < best and shape.bottom <= y <= shape.top:
                 best = t
     if dy > 0:  # the base, from below
-        t = (bottom - py) / dy
+        t = (shape.bottom - py) / dy
         x, z = px + t * dx, pz + t * dz
         if 0 < t < best and x * x + z * z <= radius * radius:
             return t, BELOW
@@ -174,32 +95,19 @@ def _cone(
 
 
 @compiled
-def _roof(
-    px: float,
-    py: float,
-    pz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-    bottom: float,
-    top: float,
-    hx: float,
-    hz: float,
-    slant_x: bool,
-    slant_z: bool,
-) -> tuple[float, int]:
-    """Pyramids and gable roofs: the sides towards x, towards z or both lean inwards up to the top."""
+def _pyramid(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
     # Clip the ray by five half spaces (origin: middle of the base).
-    height = top - bottom
-    qy = py - bottom
+    (px, py, pz), (dx, dy, dz) = start, direction
+    height = shape.top - shape.bottom
+    qy = py - shape.bottom
     near, far, face = 0.0, MISS, BELOW
     for side in range(5):
         if side < 2:
-            sign, lean, name = (2.0 * side - 1) * height, (hx if slant_x else 0.0), WEST + side
-            outside, along = sign * px + lean * qy - hx * height, sign * dx + lean * dy
+            sign, lean, name = (2.0 * side - 1) * height, shape.half_x, WEST + side
+            outside, along = sign * px + lean * qy - lean * height, sign * dx + lean * dy
         elif side < 4:
-            sign, lean, name = (2.0 * side - 5) * height, (hz if slant_z else 0.0), SOUTH - 2 + side
-            outside, along = sign * pz + lean * qy - hz * height, sign * dz + lean * dy
+            sign, lean, name = (2.0 * side - 5) * height, shape.half_z, SOUTH - 2 + side
+            outside, along = sign * pz + lean * qy - lean * height, sign * dz + lean * dy
         else:
             name, outside, along = BELOW, -qy, -dy
         if along == 0.0:

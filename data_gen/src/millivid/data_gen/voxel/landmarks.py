@@ -1,4 +1,4 @@
-"""Things to remember: landmarks of distinct shapes and colours."""
+"""Things to remember: landmarks of distinct shapes and colours; and trees."""
 
 import numpy as np
 
@@ -17,6 +17,8 @@ HUES = (
     (0.96, 0.95, 0.92),  # white
     (0.17, 0.17, 0.20),  # black
 )
+LEAVES = ((0.18, 0.45, 0.20), (0.28, 0.52, 0.22), (0.13, 0.38, 0.26), (0.78, 0.42, 0.16), (0.90, 0.60, 0.72))
+BARK = (0.40, 0.28, 0.18)
 SHAPES = ("pillar", "tower", "block", "arch", "ball", "pyramid", "gate", "obelisk")
 
 
@@ -61,3 +63,13 @@ def add_landmark(solids: Solids, rng: np.random.Generator, x: float, z: float, b
         half, height = 0.95 * scale, 6.2 * scale
         solids.add(BOX, at, (bottom, base + 1.1), (half, half), b)
         solids.add(PYRAMID, at, (base + 1.1, base + height), (half * 0.8, half * 0.8), a)
+
+
+def add_tree(solids: Solids, rng: np.random.Generator, x: float, z: float, base: float) -> None:
+    """Build one tree at (x, z): round, conical or blocky. An agent who does not jump reaches its trunk alone."""
+    leaves = LEAVES[int(rng.choice(5, p=(0.3, 0.3, 0.25, 0.08, 0.07)))]
+    scale = rng.uniform(0.9, 1.2)
+    kind, height, half = ((SPHERE, 2.7, 1.4), (CONE, 3.6, 1.4), (BOX, 2.0, 1.2))[int(rng.integers(3))]
+    trunk = base + 2.3 * scale
+    solids.add(CYLINDER, (x, z), (base - 1.0, trunk + 0.4), (0.28, 0.28), BARK)
+    solids.add(kind, (x, z), (trunk, trunk + height * scale), (half * scale, half * scale), leaves)

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import compiled
 from .scene import PLAIN
+
+Place = tuple[float, float, float]
+"""x, z and the radius that what stands there needs."""
 
 
 @dataclass
@@ -38,44 +40,31 @@ class Solids:
         self.period.append(period)
 
 
-@compiled
 def choose_places(
-    places: NDArray[np.float64],
+    rng: np.random.Generator,
+    size: int,
+    most: int,
     reach: float,
     spacing: float,
     path: NDArray[np.float64],
     clearance: float,
-    water: NDArray[np.bool_],
-    taken: NDArray[np.float64],
-    num_taken: int,
-    most: int,
-) -> int:
-    """Take places in order that are far enough from each other, from those taken, from the path and from water.
+    taken: list[Place],
+) -> list[Place]:
+    """At most ``most`` places of this ``reach``, drawn at random in a world of this ``size``.
 
-    ``taken`` [place, 3] (x, z, reach) is filled from row ``num_taken`` on; returns its new number of rows.
+    They are ``spacing`` apart, and keep off the edge, off what is ``taken``, and by ``clearance`` off ``path`` [point, 2].
     """
-    size = water.shape[0]
-    begun = num_taken
-    for index in range(places.shape[0]):
-        if num_taken - begun >= most:
+    drawn = rng.uniform(0, size, (4 * most, 2))
+    inside = ((drawn > reach + 1) & (drawn < size - reach - 1)).all(axis=1)
+    others, count = np.empty((len(taken) + most, 3)), len(taken)  # x, z, and the square of how far away to stay
+    for index, (x, z, radius) in enumerate(taken):
+        others[index] = x, z, (radius + reach + 0.5) ** 2
+    for place in drawn[inside]:
+        if count == len(others):
             break
-        x, z = places[index, 0], places[index, 1]
-        free = reach + 1 < x < size - reach - 1 and reach + 1 < z < size - reach - 1
-        if free:
-            for i in range(int(x - reach), int(x + reach) + 1):
-                for j in range(int(z - reach), int(z + reach) + 1):
-                    free = free and not water[i, j]
-        other = 0
-        while free and other < num_taken:
-            apart = spacing if other >= begun else taken[other, 2] + reach + 0.5
-            free = (taken[other, 0] - x) ** 2 + (taken[other, 1] - z) ** 2 >= apart**2
-            other += 1
-        point = 0
-        limit = (clearance + reach) ** 2
-        while free and point < path.shape[0]:
-            free = (path[point, 0] - x) ** 2 + (path[point, 1] - z) ** 2 >= limit
-            point += 1
-        if free:
-            taken[num_taken, 0], taken[num_taken, 1], taken[num_taken, 2] = x, z, reach
-            num_taken += 1
-    return num_taken
+        near_path = ((path - place) ** 2).sum(axis=1) < (clearance + reach) ** 2
+        near_others = ((others[:count, :2] - place) ** 2).sum(axis=1) < others[:count, 2]
+        if not near_path.any() and not near_others.any():
+            others[count] = *place, spacing**2
+            count += 1
+    return [(float(x), float(z), reach) for x, z, _ in others[len(taken) : count]]

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from .intersect import axis, normal
 from .jit import compiled
-from .raycast import trace
-from .scene import Scene
-from .shading import GROUND, NOTHING
+from .rays import SKY_KEY, SOLID_KEY, TOP_KEY, Camera, list_rises, list_solids, make_bundle, shape_of, trace
+from .scene import ABOVE, Scene
+
+GROUND = -1
+"""What is found where it is no solid."""
 
 SKY_SECTOR = 5.0
 """Degrees of azimuth, and of elevation, that share an id in the sky."""
@@ -44,52 +46,30 @@ class Surfaces:
 
 
 @compiled
-def trace_surfaces(
-    x: float,
-    y: float,
-    z: float,
-    yaw: float,
-    pitch: float,
-    field_of_view: float,
-    far: float,
-    scene: Scene,
-    ids: NDArray[np.int64],
-    depth: NDArray[np.float32],
-) -> None:
-    """Fill ``ids`` and ``depth`` of `Surfaces` with the view from (x, y, z); angles in radians.
-
-    The camera is that of `render_rays` with one ray per pixel.
-    """
-    # Taken apart once, as in render_rays.
-    ground, kinds, shapes = scene.ground, scene.kinds, scene.shapes
-    cell_start, cell_solids, ceiling = scene.cell_start, scene.cell_solids, scene.ceiling[0]
-    height, width = ids.shape[0], ids.shape[1]
-    scale = math.tan(field_of_view / 2) / (width / 2)
-    sin_yaw, cos_yaw = math.sin(yaw), math.cos(yaw)
-    sin_pitch, cos_pitch = math.sin(pitch), math.cos(pitch)
-    for row in range(height):
-        for column in range(width):
-            right = (column + 0.5 - width / 2) * scale
-            up = (height / 2 - row - 0.5) * scale
-            ahead = cos_pitch + up * sin_pitch
-            dx = -ahead * sin_yaw - right * cos_yaw
-            dy = up * cos_pitch - sin_pitch
-            dz = ahead * cos_yaw - right * sin_yaw
-            flat = max(math.sqrt(dx * dx + dz * dz), 1e-6)
-            t, found, face = trace(
-                x, y, z, dx, dy, dz, far / flat, ceiling, ground, kinds, shapes, cell_start, cell_solids
-            )
-            if found == NOTHING:
-                ids[row, column] = sky_id(dx, dy, dz, flat)
+def trace_surfaces(camera: Camera, scene: Scene, ids: NDArray[np.int64], depth: NDArray[np.float32]) -> None:
+    """Fill ``ids`` and ``depth`` of `Surfaces`: one ray through the middle of each pixel."""
+    ground, kinds, shapes = scene.ground, scene.kinds, scene.shapes  # taken apart once, as in `render`
+    height, width = camera.height, camera.width
+    rise, spans = list_rises(camera, 1), list_solids(camera, width, kinds, shapes)
+    distance, keys = np.empty(height), np.empty(height, np.int64)
+    for column in range(width):
+        bundle = make_bundle(camera, column + 0.5)
+        trace(bundle, column, camera.far, rise, ground, kinds, shapes, spans, distance, keys)
+        for ray in range(height):
+            row, key, t = height - 1 - ray, keys[ray], distance[ray]
+            if key == SKY_KEY:
+                ids[row, column] = sky_id(bundle.dx, rise[ray], bundle.dz, bundle.flat)
                 depth[row, column] = math.inf
+                continue
+            x, y, z = bundle.x + t * bundle.dx, bundle.y + t * rise[ray], bundle.z + t * bundle.dz
+            if key < SOLID_KEY:
+                found = GROUND
+                nx, ny, nz = axis(ABOVE if key == TOP_KEY else key & 7)
             else:
-                hit_x, hit_y, hit_z = x + t * dx, y + t * dy, z + t * dz
-                if found == GROUND:
-                    nx, ny, nz = axis(face)
-                else:
-                    nx, ny, nz = normal(kinds[found], shapes, found, face, hit_x, hit_y, hit_z)
-                ids[row, column] = surface_id(found, hit_x, hit_y, hit_z, nx, ny, nz)
-                depth[row, column] = t * math.sqrt(1.0 + right * right + up * up)
+                found = (key - SOLID_KEY) >> 5
+                nx, ny, nz = normal(kinds[found], shape_of(shapes, found), (key >> 2) & 7, x, y, z)
+            ids[row, column] = surface_id(found, x, y, z, nx, ny, nz)
+            depth[row, column] = t * math.sqrt(bundle.flat * bundle.flat + rise[ray] * rise[ray])
 
 
 @compiled

@@ -62,7 +62,7 @@ class DataGenerateConfig:
 def generate_data(config: DataGenerateConfig) -> Path | None:
     """Record what is missing; returns the folder once the dataset is finished."""
     share = parse_share(config.share)
-    missing = record(recording(config), config.out, processes=config.processes or None, shard=share)
+    missing = record(recording(config), config.out, processes=config.processes or None, share=share)
     if missing:
         print(
             f"share {config.share} is done; {missing} videos of other shares are missing, and the last one to end finishes"

@@ -33,7 +33,7 @@ class VoxelSurfaces:
         poses = self._dataset.poses(id, start, stop)
         world = self.world(id)
         ids = [world.surfaces(pose).ids for pose in poses]
-        return np.stack(ids) if ids else np.empty((0, *world.size), np.int64)
+        return np.stack(ids) if ids else np.empty((0, *self._config.world.size), np.int64)
 
     def describe(self) -> dict[str, Any]:
         """What the ids depend on, besides a video's id and its poses, as JSON values."""
