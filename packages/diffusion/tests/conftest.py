@@ -4,7 +4,6 @@ from jaxtyping import install_import_hook
 
 MODULES = (
     "actions",
-    "attention",
     "embedding",
     "model",
     "odometry",

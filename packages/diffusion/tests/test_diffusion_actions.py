@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from millivid.diffusion import SamplerConfig, VideoDiT, VideoDiTConfig, rollout, stack_tokens
+from millivid.diffusion import Noise, SamplerConfig, VideoDiT, VideoDiTConfig, rollout, stack_tokens
 from millivid.diffusion.actions import VectorEmbedding, is_given, withhold
 from millivid.rollout import make_schedule, plan
 
@@ -57,7 +57,7 @@ def test_a_rollout_with_guidance_is_the_same() -> None:
     for model, given in ((categorical, actions), (continuous, one_hot(actions))):
         generator = torch.Generator().manual_seed(2)
         stores = [torch.randn(2, PLAN.buffer_end, *grid, 3, generator=generator) for grid in GRIDS]
-        list(rollout(model, stores, PLAN, given, SamplerConfig(steps=2, guidance=1.5), generator))
+        list(rollout(model, stores, PLAN, given, SamplerConfig(steps=2, guidance=1.5), Noise(generator)))
         made.append(stores)
     for first, second in zip(*made, strict=True):
         torch.testing.assert_close(first, second)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from millivid.diffusion import (
     Draws,
+    FrameNoise,
     SamplerConfig,
     VideoDiT,
     VideoDiTConfig,
@@ -116,7 +117,7 @@ def test_generated_video(path: Path) -> None:
     planned = plan(framepack.schedule, framepack.model.config.tokens_per_level, start, whole)
     config = SamplerConfig(steps=meta["sampling_steps"], shift=meta["shift"])
     actions = golden["in.actions"][:, :, 0].long()
-    steps = list(rollout(framepack.model, [store], planned, actions, config, kept_noise=[noise]))
+    steps = list(rollout(framepack.model, [store], planned, actions, config, FrameNoise([noise])))
     assert len(steps) == (end - start) // meta["num_denoised_frames"]
     assert_near(store, channels_last(golden["out.generate"]), VIDEO)
 

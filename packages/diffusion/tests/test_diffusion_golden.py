@@ -11,6 +11,7 @@ from torch import Tensor
 from millivid.diffusion import (
     SIZES,
     Draws,
+    Noise,
     SamplerConfig,
     TokenBatch,
     VideoDiT,
@@ -45,7 +46,7 @@ from .golden import (
     schedule_of,
 )
 
-NOISE, EMBEDDINGS = "NoiseSchedule", "embeddings"
+SCHEDULE, EMBEDDINGS = "NoiseSchedule", "embeddings"
 FORWARD, UNIVERSAL = "ModelVideoUniversal.dit (DiTWrapper)", "ModelVideoUniversal"
 ELSEWHERE = (
     r"out\.posemb_sincos_2d_dim\d+",  # by the tokenizer's tests
@@ -54,7 +55,17 @@ ELSEWHERE = (
 )
 
 
-@reading(NOISE, r"out\.alpha_shift.+", r"out\.sigma_shift.+", r"out\.logsnr_shift.+")
+class RecordedNoise(Noise):
+    """What the authors' code drew, step by step."""
+
+    def __init__(self, steps: Tensor) -> None:
+        self.steps = iter(steps)
+
+    def draw(self, x: Tensor, tokens: TokenBatch) -> Tensor:
+        return next(self.steps)
+
+
+@reading(SCHEDULE, r"out\.alpha_shift.+", r"out\.sigma_shift.+", r"out\.logsnr_shift.+")
 def test_noise_schedule(path: Path) -> None:
     golden, _ = load(path)
     for (shift,) in results(golden, r"out\.alpha_shift(.+)"):
@@ -64,7 +75,7 @@ def test_noise_schedule(path: Path) -> None:
         assert_near(logsnr(golden["in.t"], float(shift)), golden[f"out.logsnr_shift{shift}"], EMBEDDING)
 
 
-@reading(NOISE, r"out\.linspace_1_0_\d+")
+@reading(SCHEDULE, r"out\.linspace_1_0_\d+")
 def test_sampling_times(path: Path) -> None:
     golden, _ = load(path)
     for (count,) in results(golden, r"out\.linspace_1_0_(\d+)"):
@@ -215,8 +226,8 @@ def test_generated_video(path: Path) -> None:
     for (guidance,) in results(video.golden, r"out\.generate_gs([\d.]+)"):
         stores = video.stores(torch.where(written & later, torch.nan, given))
         config = SamplerConfig(steps=video.meta["sampling_steps"], guidance=float(guidance), shift=video.meta["shift"])
-        noise = video.golden["rng.generate_eps"]
-        steps = list(rollout(video.model, stores, video.plan, video.actions, config, noise=lambda i, _, n=noise: n[i]))
+        noise = RecordedNoise(video.golden["rng.generate_eps"])
+        steps = list(rollout(video.model, stores, video.plan, video.actions, config, noise))
         assert len(steps) == len(video.plan) == video.meta["num_rollout_steps"]
         found = video.flat(stores)
         assert torch.equal(torch.where(written, given, found), given)
@@ -242,7 +253,7 @@ def test_loss_and_gradients(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for kind in (NOISE, EMBEDDINGS, FORWARD, UNIVERSAL) for path in fixtures(kind)],
+    [path for kind in (SCHEDULE, EMBEDDINGS, FORWARD, UNIVERSAL) for path in fixtures(kind)],
     ids=lambda path: path.stem,
 )
 def test_nothing_in_a_fixture_is_left_unread(path: Path) -> None:

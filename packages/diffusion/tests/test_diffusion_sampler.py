@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from millivid.diffusion import SamplerConfig, VideoDiT, VideoDiTConfig, denoise, rollout, stack_tokens
+from millivid.diffusion import Noise, SamplerConfig, VideoDiT, VideoDiTConfig, denoise, rollout, stack_tokens
 from millivid.rollout import Role, make_schedule, plan
 
 GRIDS = ((2, 4), (1, 2))
@@ -48,7 +48,7 @@ def actions() -> Tensor:
 
 def video(model: VideoDiT, seed: int, config: SamplerConfig = QUICK) -> list[Tensor]:
     stores = given()
-    list(rollout(model, stores, PLAN, actions(), config, torch.Generator().manual_seed(seed)))
+    list(rollout(model, stores, PLAN, actions(), config, Noise(torch.Generator().manual_seed(seed))))
     return stores
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from millivid.command import ConfigError
+from millivid.command import ConfigError, to_plain
 from millivid.command.launchers import launched_share, slurm_environment
 from millivid.training import Processes, TrainingConfig, describe_run
 from millivid.training.dry_run import estimate_memory, kept_bytes
@@ -112,7 +112,7 @@ def test_copies_of_weights_in_bfloat16_count_once() -> None:
 
 def test_a_run_in_words() -> None:
     config = settings(batch_size=12, micro_batch_size=3, steps=100)
-    told = describe_run(config, OneLayer(), config, Processes(count=2))
+    told = describe_run(to_plain(config), OneLayer(), config, Processes(count=2))
     assert "batch_size: 12\n" in told
     assert "parameters       500,000 (500,000 in 1 matrices by Muon, 0 by AdamW)" in told
     assert "sequence length  7 tokens an example" in told

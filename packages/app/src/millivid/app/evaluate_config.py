@@ -30,24 +30,26 @@ SCORES = "scores"
 class EvaluateConfig:
     """What to compare.
 
-    generated: folder of generated videos, or several by name as `runs.millivid=DIR`; reference: the true videos, or one
-    `split` of them (by default that of the generated ones, if they are a clip dataset of one split); videos are matched by
-    name. out: the report's folder. videos: "all" wants the same videos everywhere, "common" scores those that all have.
+    generated: folder of generated videos. runs: several such folders by name, as `runs.millivid=DIR`. reference: the true
+    videos, matched by name. split: the part of them that counts; null for that of the generated ones, if they are a clip
+    dataset of one split. out: the report's folder. title: of the report. videos: "all" wants the same videos everywhere,
+    "common" scores those that all have.
 
     loops: folders of videos made by `millivid generate loop=`, by name as `loops.millivid=DIR`, which need no reference.
 
-    context: frames that were given, which are not scored. holds_context: whether generated videos begin with them. frames:
-    how many generated frames to score, 0 for all there are. check_rate: refuse videos of another frame rate.
+    context: frames that were given, which are not scored. holds_context: whether generated videos begin with them.
+    frames: how many generated frames to score, 0 for all there are. check_rate: refuse videos of another frame rate.
 
-    bounds: true for true latents decoded and the same in random order, both by `tokenizer`, or a list out of true_latents,
-    shuffled_frames, other_videos (frames of other videos); by default those two where a tokenizer is given.
+    tokenizer: a saved one, for bounds. bounds: true for true latents decoded and the same in random order, or a list out
+    of true_latents, shuffled_frames, other_videos (frames of other videos); by default those two where a tokenizer is
+    given.
 
     horizons: last generated frame of each. metrics: by name, or [paper] for those of the paper's table. view_distance,
-    view_angle: how far apart, in units of the world and in degrees, two poses may be that show one view. seed: of bounds and
-    intervals. max_videos: how many the page shows, the first ones.
+    view_angle: how far apart, in units of the world and in degrees, two poses may be that show one view. seed: of bounds
+    and intervals. max_videos: how many the page shows, the first ones.
 
-    batch: frames at once. processes: how many evaluate at the same time on the CPU. For many GPUs start one command per GPU
-    with torchrun instead; device=cuda is then each one's own.
+    batch: frames at once. processes: how many evaluate at the same time on the CPU. device: such as cpu or cuda. For many
+    GPUs start one command per GPU with torchrun instead; cuda is then each one's own.
     """
 
     runs: dict[str, str] = field(default_factory=dict)

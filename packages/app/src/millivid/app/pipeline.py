@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.diffusion import RolloutProgress, SamplerConfig, VideoDiT, VideoModelInfo, rollout
+from millivid.diffusion import Noise, RolloutProgress, SamplerConfig, VideoDiT, VideoModelInfo, rollout
 from millivid.rollout import plan
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
@@ -87,7 +87,7 @@ class VideoPipeline:
         missing = planned.buffer_end - end
         padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing), *actions.shape[2:])], dim=1)
         sampler = SamplerConfig(steps=self.sampling_steps(steps), guidance=guidance, shift=self.info.shift)
-        for progress in rollout(self.model, stores, planned, padded, sampler, generator):
+        for progress in rollout(self.model, stores, planned, padded, sampler, Noise(generator)):
             if on_step is not None:
                 on_step(progress)
         parts = [self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)]

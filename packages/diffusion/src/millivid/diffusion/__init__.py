@@ -6,10 +6,11 @@ from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.noise import alpha_sigma, logsnr
 from millivid.diffusion.objective import Draws, diffusion_loss, draw
 from millivid.diffusion.pretrained import fingerprint
-from millivid.diffusion.sampler import RolloutProgress, SamplerConfig, denoise, rollout, sample_step
+from millivid.diffusion.sampler import FrameNoise, Noise, RolloutProgress, SamplerConfig, denoise, rollout, sample_step
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 
 __all__ = [
-    "SIZES", "Draws", "RolloutProgress", "SamplerConfig", "TokenBatch", "VideoDiT", "VideoDiTConfig", "VideoModelInfo",
-    "alpha_sigma", "denoise", "diffusion_loss", "draw", "fingerprint", "logsnr", "rollout", "sample_step", "stack_tokens",
+    "SIZES", "Draws", "FrameNoise", "Noise", "RolloutProgress", "SamplerConfig", "TokenBatch", "VideoDiT",
+    "VideoDiTConfig", "VideoModelInfo", "alpha_sigma", "denoise", "diffusion_loss", "draw", "fingerprint", "logsnr",
+    "rollout", "sample_step", "stack_tokens",
 ]  # fmt: skip

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 def sincos_3d(
     frame: Int[Tensor, "*b"], row: Int[Tensor, "*b"], column: Int[Tensor, "*b"], dim: int
 ) -> Float[Tensor, "*b dim"]:
-    """Position embedding: sin f, cos f, sin row, cos row, sin column, cos column, zero-padded at the end to dim.
+    """Position embedding: sines then cosines of the frame, of the row, and of the column; zeros fill up the rest of dim.
 
-    Each has dim // 6 frequencies 10000^(-i / (dim // 6 - 1)). Frames count from the smallest one in the sequence.
+    Each of the six takes dim // 6 frequencies 10000^(-i / (dim // 6 - 1)), so dim is at least 12.
     """
     num = dim // 6
     frequency = 1 / 10000 ** (torch.arange(num, device=frame.device) / (num - 1))
@@ -22,7 +22,7 @@ def sincos_3d(
 
 
 class TimeEmbedding(nn.Module):
-    """An MLP over 128 sine-cosine features of 1000 t, for t in [0, 1]."""
+    """An MLP over 256 features of t in [0, 1]: cosines then sines of 1000 t at 128 frequencies from 1 to 1/10000."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -4,7 +4,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from millivid.diffusion.attention import attention
 from millivid.diffusion.embedding import sincos_3d
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.tokens import TokenBatch
@@ -48,7 +47,7 @@ def _modulate(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 def _attend(attn: Attention, h: Tensor) -> Tensor:
     q, k, v = attn.qkv(h).unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     q, k = (_norm(norm, part.float()).to(v.dtype) for norm, part in ((attn.q_norm, q), (attn.k_norm, k)))
-    return attn.proj(attention(q, k, v).transpose(1, 2).flatten(2))
+    return attn.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 def _norm(norm: RMSNorm, x: Tensor) -> Tensor:

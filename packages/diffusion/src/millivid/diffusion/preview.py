@@ -1,4 +1,4 @@
-"""A glance at a video model in training: a short rollout beside the truth."""
+"""A picture of a video model in training: a short rollout below the true frames."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from millivid.data import LatentDataset
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.sampler import SamplerConfig, rollout
+from millivid.diffusion.sampler import Noise, SamplerConfig, rollout
 from millivid.rollout import Schedule, plan
 
 FRAMES, SHOWN, STEPS = 16, 8, 6
@@ -43,7 +43,8 @@ def draw_rollout(
     actions = known.new_zeros(1, planned.buffer_end, *known.shape[1:])
     actions[0, :kept] = known
     sampler = SamplerConfig(steps=STEPS, shift=shift)
-    for progress in rollout(model, stores, planned, actions, sampler, torch.Generator(device).manual_seed(0)):
+    noise = Noise(torch.Generator(device).manual_seed(0))
+    for progress in rollout(model, stores, planned, actions, sampler, noise):
         if progress.finished[1] >= start + FRAMES:
             break
     shown = torch.linspace(start, start + FRAMES - 1, SHOWN).long()

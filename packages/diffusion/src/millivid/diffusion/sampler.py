@@ -1,7 +1,7 @@
 """Sampling: one rollout step by DDIM, and whole videos by running a plan."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,25 +95,55 @@ class RolloutProgress:
     finished: tuple[int, int]
 
 
+class Noise:
+    """Where a rollout's noise comes from: standard normal, new for every token of every step.
+
+    generator: of the latents' device; None for torch's own.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self.generator = generator
+
+    def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
+        """The noise of a step's tokens, which hold x."""
+        return torch.randn(x.shape, generator=self.generator, device=x.device, dtype=x.dtype)
+
+    def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
+        """Take the noise as the step left it: at the targets, the model's last estimate."""
+
+
+class FrameNoise(Noise):
+    """One noise per frame for the whole video, in which targets leave their last estimate: FramePack's released rollout.
+
+    stores: noise per level, shaped like the latents.
+    """
+
+    def __init__(self, stores: Sequence[Float[Tensor, "batch _frame _height _width c"]]) -> None:
+        self.stores = stores
+
+    def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
+        return pack_tokens(self.stores, *tokens.place)
+
+    def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
+        unpack_tokens_(self.stores, eps, *tokens.place, tokens.is_target)
+
+
 def rollout(
     model: VideoDiT,
     stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
     plan: Plan,
     actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"] | None = None,
     config: SamplerConfig | None = None,
-    generator: torch.Generator | None = None,
-    noise: Callable[[int, tuple[int, ...]], Tensor] | None = None,
-    kept_noise: Sequence[Float[Tensor, "batch _frame _height _width c"]] | None = None,
+    noise: Noise | None = None,
 ) -> Iterator[RolloutProgress]:
     """Run a plan, writing into `stores`, and yield after every step.
 
     stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
     `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category or
-    vector of every frame up to `plan.buffer_end`, -1 or nan for none. Fresh noise per step comes from `generator`, or from
-    `noise(index, shape)`; or, as in FramePack's released rollout, it lies in `kept_noise` like the latents in `stores`, and a
-    step's targets leave their last estimate there. Raises ValueError for stores or actions that are too short.
+    vector of every frame up to `plan.buffer_end`, -1 or nan for none. noise: by default fresh, from torch's own generator.
+    Raises ValueError for stores or actions that are too short.
     """
-    config = config or SamplerConfig()
+    noise = noise or Noise()
     short = min(store.shape[1] for store in stores)
     if short < plan.buffer_end or (actions is not None and actions.shape[1] < plan.buffer_end):
         raise ValueError(
@@ -121,33 +151,19 @@ def rollout(
             f"{'none' if actions is None else actions.shape[1]}; pad both to {plan.buffer_end}"
         )
     batch, device = len(stores[0]), stores[0].device
-    pose = None
+    poses = None
     if model.config.odometry is not None and actions is not None:
-        pose = dead_reckon(actions, model.config.odometry)
+        poses = dead_reckon(actions, model.config.odometry)
     for planned in plan:
         tokens = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)], device).expand(batch)
-        columns = (tokens.level, tokens.frame, tokens.row, tokens.column)
-        x = model.normalize(pack_tokens(stores, *columns), tokens.level)
-        x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)  # whatever lies where targets go must not shine through
-        if kept_noise is not None:
-            eps = pack_tokens(kept_noise, *columns)
-        elif noise is not None:
-            eps = noise(planned.index, tuple(x.shape))
-        else:
-            eps = torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype)
+        x = model.normalize(pack_tokens(stores, *tokens.place), tokens.level)
+        x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)  # what lay there before must not be seen
         frame = tokens.cell_frame[0]
-        x, eps = sample_step(
-            model,
-            x,
-            eps,
-            tokens,
-            None if actions is None else actions[:, frame],
-            None if pose is None else pose[:, frame],
-            config,
-        )
-        unpack_tokens_(stores, model.denormalize(x, tokens.level), *columns, tokens.is_target)
-        if kept_noise is not None:
-            unpack_tokens_(kept_noise, eps, *columns, tokens.is_target)
+        action = None if actions is None else actions[:, frame]
+        pose = None if poses is None else poses[:, frame]
+        x, eps = sample_step(model, x, noise.draw(x, tokens), tokens, action, pose, config)
+        unpack_tokens_(stores, model.denormalize(x, tokens.level), *tokens.place, tokens.is_target)
+        noise.keep(eps, tokens)
         written = (planned.step.roles[0] == Role.TARGET).nonzero()[0] + planned.chunk_start
         finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
         yield RolloutProgress(index=planned.index, total=len(plan), finished=finished)

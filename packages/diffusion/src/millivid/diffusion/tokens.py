@@ -48,6 +48,11 @@ class TokenBatch:
         return TokenBatch(**columns, key_mask=None if self.key_mask is None else change(self.key_mask))
 
     @property
+    def place(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Level, frame, row and column of every token."""
+        return self.level, self.frame, self.row, self.column
+
+    @property
     def cell_is_target(self) -> Bool[Tensor, "batch cell"]:
         """Which cells the step writes."""
         return self.cell_role == int(Role.TARGET)

@@ -3,7 +3,7 @@
 import importlib
 import math
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from millivid.command import REQUIRED, ConfigError, run_command, to_plain
 from millivid.data import LatentDataset
 from millivid.diffusion import model_info
 from millivid.diffusion.actions import VectorEmbedding
-from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.model_info import VideoModelInfo
+from millivid.diffusion.model_settings import ModelSettings
 from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
@@ -25,18 +25,30 @@ from millivid.rollout import Chunk, make_schedule
 from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train
 
 CONF = Path(__file__).parent / "conf"
+FREE_TO_CHANGE = {
+    "tokenizer",
+    "decoder",
+    "sampling_steps",
+    "horizons",
+    # These follow from the data. Earlier versions recorded the paper's values, whatever the data had.
+    "model.grids",
+    "model.latent_channels",
+    "model.num_actions",
+    "model.action_type",
+}
+"""Settings that another start of the same run may change, beside those of `open_run`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainDiffusionConfig:
     """A video model's training run.
 
-    data: a latent dataset, whose grids, channels and actions the model takes over; out: the run's folder, where `model/` ends
-    up. schedule: the rollout schedule to train for, by name and settings. context_dropout: how often an example sees no
-    context and no actions, or still the actions with drop_actions=false. shift: of the noise schedule. sampling_steps,
-    horizons: stored with the model, how it is to be sampled, and the last generated frames that it is measured at. tokenizer:
-    a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. dry_run:
-    only tell what the run would be.
+    data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
+    name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
+    drop_actions: whether those lose their actions too. shift: of the noise schedule. sampling_steps, horizons: stored with
+    the model: how it is to be sampled, and the last generated frames that it is measured at. tokenizer: a saved one, to
+    show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. device: cpu, cuda or
+    cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -44,7 +56,7 @@ class TrainDiffusionConfig:
     schedule: dict[str, object] = field(
         default_factory=lambda: {"name": "millivid", "windows": [3, 12, 48, 192], "history": 768}
     )
-    model: VideoDiTConfig = field(default_factory=VideoDiTConfig)
+    model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(steps=192_000, batch_size=384))
     context_dropout: float = 0.1
     drop_actions: bool = True
@@ -130,31 +142,14 @@ class DiffusionTask:
 def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     """Train, or go on training, and save the model with its schedule and its tokenizer's fingerprint; returns its folder.
 
-    With `dry_run`, only tells what that would be. Where a launcher started several processes, all of them call this.
+    With `dry_run`, only prints what that would be. Where a launcher started several processes, all of them call this.
     Raises ValueError with one sentence for data or folders that do not fit.
     """
     processes = join_processes(config.device, group=config.training.zero is not None)
     config.training.micro_batches(processes.count)
     dataset = LatentDataset(config.data)
-    for name, given, default in (
-        ("grids", dataset.index.grids, VideoDiTConfig.grids),
-        ("latent_channels", dataset.index.channels, VideoDiTConfig.latent_channels),
-    ):
-        if (asked := getattr(config.model, name)) not in (given, default):
-            raise ConfigError(f"model.{name} is {asked}, but the latents in {config.data} have {given}; leave it out")
-    names, action_type = dataset.index.action_names, dataset.index.action_type
-    if config.model.num_actions not in (0, len(names), VideoDiTConfig.num_actions):
-        raise ConfigError(
-            f"model.num_actions is {config.model.num_actions}, but {config.data} has the {len(names)} {action_type} "
-            f"actions {', '.join(names)}; leave it out, or set it to 0 for a model without actions"
-        )
-    model_config = replace(
-        config.model,
-        grids=dataset.index.grids,
-        latent_channels=dataset.index.channels,
-        num_actions=config.model.num_actions and len(names),
-        action_type=action_type,
-    )
+    model_config = config.model.resolve(dataset)
+    settings = to_plain(config) | {"model": to_plain(model_config)}
     schedule = make_schedule(**config.schedule)  # type: ignore[arg-type]
     chunk = schedule.chunk(model_config.tokens_per_level)
     if not long_enough(dataset, chunk):
@@ -164,7 +159,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         )
     tokenizer = _load_tokenizer(config, dataset)
     if not config.dry_run:
-        processes.once(lambda: open_run(config.out, "a video model's training", to_plain(config)))
+        processes.once(lambda: open_run(config.out, "a video model's training", settings, FREE_TO_CHANGE))
         if (config.out / "model" / model_info.FILE).is_file():
             return config.out / "model"
     torch.manual_seed(config.training.seed)
@@ -177,9 +172,9 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         model.action_embedding.measure(torch.from_numpy(np.concatenate(of_training)))
     task = DiffusionTask(model.to(processes.device), dataset, chunk, config, tokenizer)
     if config.dry_run:
-        told = describe_run(config, task, config.training, processes)
+        description = describe_run(settings, task, config.training, processes)
         if processes.first:
-            print(told)
+            print(description)
         return None
     trained = train(task, config.training, config.out, processes=processes)
     info = VideoModelInfo(
@@ -190,7 +185,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         sampling_steps=config.sampling_steps,
         context=max(chunk.num_context_frames, dataset.index.source.get("context", 0)),
         horizons=config.horizons,
-        action_names=names if model_config.num_actions else (),
+        action_names=dataset.index.action_names if model_config.num_actions else (),
         trained_on=dataset.index.source,
     )
     processes.once(lambda: _save(trained, info, config.out / "model"))

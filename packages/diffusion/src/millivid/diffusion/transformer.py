@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from millivid.diffusion.attention import attention
 from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm
 
 
@@ -43,9 +42,9 @@ class Attention(nn.Module):
         batch, token, width = x.shape
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        return self.proj(
-            attention(self.q_norm(q), self.k_norm(k), v, key_mask).transpose(1, 2).reshape(batch, token, width)
-        )
+        mask = None if key_mask is None else key_mask[:, None, None, :]  # where False, a key is padding
+        out = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v, attn_mask=mask)
+        return self.proj(out.transpose(1, 2).reshape(batch, token, width))
 
 
 class MLP(nn.Module):

@@ -10,9 +10,11 @@ from millivid.tokenizer.pyramid import Grid, level_grids
 class TokenizerConfig:
     """Sizes of a hierarchical tokenizer.
 
-    image_size and patch_size are (height, width) in pixels; the coarser of the num_levels images are 2x2 means.
-    width, depth and num_heads describe the encoder, and the decoder too where its own are not given.
-    variant "adaptive" learns every level; "cascaded" averages the finest one (the paper's ablation).
+    image_size, patch_size: (height, width) in pixels. num_levels: of the pyramid; each coarser image is the 2x2 mean of
+    the finer one. latent_channels: numbers per token. width, depth, num_heads: of the encoder's transformer.
+    decoder_width, decoder_depth, decoder_num_heads: of the decoder's; null for the encoder's. variant: "adaptive" learns
+    every level, "cascaded" averages the finest one (the paper's ablation).
+
     Raises ValueError for sizes that do not divide.
     """
 

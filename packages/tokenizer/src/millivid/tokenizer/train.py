@@ -25,10 +25,11 @@ TEST_FRAMES, SHOWN = 2_000, 6
 class TrainTokenizerConfig:
     """A tokenizer's training run.
 
-    data: a clip dataset; out: the run's folder, where `model/` ends up. frames_in_memory: how many training frames,
-    evenly spread over the videos, are held and drawn from, 0 to draw from all and decode each then. perceptual: a
-    "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example millivid.eval:LPIPS,
-    made with perceptual_settings; null for none. dry_run: only tell what the run would be.
+    data: a clip dataset; out: the run's folder, where `model/` ends up. frames_in_memory: how many training frames, evenly
+    spread over the videos, are held in memory and drawn from; 0 draws from all and decodes each from its video.
+    perceptual: a "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example
+    millivid.eval:LPIPS; null for none. perceptual_settings: what it is made with. perceptual_weight: of that distance in
+    the loss. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -86,7 +87,7 @@ class TokenizerTask:
 
 
 def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
-    """Train, or go on training, and save the model; returns its folder. With `dry_run`, only tells what that would be.
+    """Train, or go on training, and save the model; returns its folder. With `dry_run`, only prints what that would be.
 
     Where a launcher started several processes, all of them call this. Raises ValueError for data of another size, an
     unusable folder or a checkpoint that does not fit.
@@ -114,9 +115,9 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
         pool = load_pool(dataset, ids, config.frames_in_memory, skip, hidden=not processes.first)
     task = TokenizerTask(model, FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
     if config.dry_run:
-        told = describe_run(config, task, config.training, processes)
+        description = describe_run(to_plain(config), task, config.training, processes)
         if processes.first:
-            print(told)
+            print(description)
         return None
     trained = train(task, config.training, config.out, processes=processes)
     assert isinstance(trained, HierarchicalTokenizer)

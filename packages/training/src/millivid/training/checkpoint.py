@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,35 @@ RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
-    *("out", "device", "dry_run", "tokenizer", "decoder", "sampling_steps", "horizons"),
-    *(
-        f"training.{name}"
-        for name in ("log_every", "pictures_every", "wandb", "checkpoint_every", "keep", "keep_every")
-    ),
-    *(f"training.{name}" for name in ("max_skipped", "unreadable", "threads", "workers", "zero", "micro_batch_size")),
-    *(f"training.{name}" for name in ("compile", "checkpoint_activations")),
+    "out",
+    "device",
+    "dry_run",
+    "training.log_every",
+    "training.pictures_every",
+    "training.wandb",
+    "training.checkpoint_every",
+    "training.keep",
+    "training.keep_every",
+    "training.max_skipped",
+    "training.unreadable",
+    "training.threads",
+    "training.workers",
+    "training.zero",
+    "training.micro_batch_size",
+    "training.compile",
+    "training.checkpoint_activations",
 }
-"""Settings that another start of the same run may change: rounding at most, and with `device` the noise that is drawn on it."""
+"""Settings that another start of the same run may change. They change rounding at most; `device` also the noise drawn on it."""
 
 
 class RunError(ValueError):
     """A run's folder that cannot be used; the message is one sentence for the user."""
 
 
-def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
+def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: Collection[str] = ()) -> None:
     """Make a run's folder, or accept one that holds the same run; `run.json` there lists its settings and every launch.
 
+    free_to_change: settings, beside those of every training, that another start of the run may change.
     Raises RunError when the folder holds something else or a run with other settings.
     """
     file = out / RUN_FILE
@@ -56,7 +67,7 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any]) -> None:
     if found.get("format") != FORMAT or found.get("version") != VERSION or found.get("kind") != kind:
         raise RunError(f"{out} holds {found.get('kind', 'something')}, not {kind}; choose another out= or delete it")
     old, new = _flat(found["settings"]), _flat(json.loads(json.dumps(settings)))
-    free = FREE_TO_CHANGE | ({"training.steps"} if new.get("training.decay") == "constant" else set())
+    free = FREE_TO_CHANGE.union(free_to_change, {"training.steps"} if new.get("training.decay") == "constant" else ())
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in free)
     if changed:
         listed = ", ".join(f"{key} was {old.get(key)} and is now {new.get(key)}" for key in changed[:3])
@@ -71,7 +82,7 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     partial.replace(file)
 
 
-def write_whole(file: Path, write: Callable[[Path], None]) -> None:
+def write_whole(file: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, force it to disk and rename it.
 
     Raises RunError where that fails, for example on a full disk; nothing half-written stays.
@@ -108,7 +119,7 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, k
     file.unlink(missing_ok=True)
     write_whole(file, lambda partial: torch.save(dict(state), partial))
     manifest = {"step": step, "bytes": file.stat().st_size, "sha256": _hash(file)}
-    write_whole(file.with_suffix(".json"), lambda partial: _write_text(partial, json.dumps(manifest) + "\n"))
+    write_whole(file.with_suffix(".json"), lambda partial: partial.write_text(json.dumps(manifest) + "\n"))
     for left in folder.glob("*.partial"):
         left.unlink()
     for old in checkpoints(out)[:-keep]:
@@ -172,10 +183,6 @@ def _damage(file: Path) -> str | None:
     if file.stat().st_size != size:
         return f"it has {file.stat().st_size} bytes, not {size}"
     return None if _hash(file) == digest else "its hash is another"
-
-
-def _write_text(file: Path, text: str) -> None:
-    file.write_text(text)
 
 
 def _hash(file: Path) -> str:

@@ -9,19 +9,22 @@ from typing import Literal
 class TrainingConfig:
     """How a model is trained. Defaults are the paper's; lengths count optimizer steps.
 
-    batch_size: examples of a step, over all processes. micro_batch_size: how many of them a process takes at once at
-    most, None for its whole share; gradients are accumulated over the rest. decay: what follows the linear warm-up.
-    clip: limit of the gradient norm, 0 for none. ema: decay of a running average of the weights, which is what gets saved,
-    0 for none. precision: "bf16" is autocast over float32 weights, "auto" that where it is faster than fp32; with "fp32" Muon
-    iterates in float32 too, on every device.
+    steps: how long. batch_size: examples of a step, over all processes. micro_batch_size: how many of them a process takes
+    at once at most, null for its whole share; gradients are accumulated over the rest. lr, weight_decay: of Muon and AdamW
+    alike. warmup: steps in which the learning rate rises linearly. decay: what follows. clip: limit of the gradient norm, 0
+    for none. ema: decay of a running average of the weights, which is what gets saved, 0 for none. precision: bf16 is
+    autocast over float32 weights, auto chooses it where it is faster; with fp32 Muon iterates in float32 too. seed: of
+    initial weights, order of examples and noise.
 
-    zero: stage of DeepSpeed's ZeRO (0-3), None for plain torch. compile: compile the model's blocks.
-    checkpoint_activations: compute blocks again in the backward pass, for less memory. threads: CPU threads, None for torch's
-    choice. workers: processes that read examples, 0 for none. unreadable: what to do about an example that cannot be read.
+    zero: stage of DeepSpeed's ZeRO (0-3), null for plain torch. compile: compile the model's blocks.
+    checkpoint_activations: compute blocks again in the backward pass, for less memory. threads: CPU threads, null for
+    torch's choice. workers: processes that read examples, 0 for none. unreadable: what to do with an example that cannot be
+    read.
 
-    keep: how many checkpoints stay, beside those of every `keep_every`-th step (0 for none). max_skipped: how many steps
-    whose loss or gradient is not finite a run passes over before it stops. pictures_every: steps between pictures in the log,
-    0 for none. wandb: also log there, as this project's name.
+    log_every: steps between lines of the log. pictures_every: steps between pictures in the log, 0 for none. wandb: also log
+    to Weights & Biases, as the project of this name. checkpoint_every: steps between checkpoints. keep: how many of the
+    newest checkpoints stay. keep_every: those of every so many steps stay too, 0 for none. max_skipped: how many steps
+    whose loss or gradient is not finite are skipped; one more stops the run.
     """
 
     steps: int = 128_000

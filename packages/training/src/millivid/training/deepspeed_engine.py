@@ -8,24 +8,23 @@ raw gradients, hands over flat partitions of weights and gradients, and gathers 
 import logging
 import os
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import LossOf, finite, use_bf16
+from millivid.training.engine import Engine, LossOf, use_bf16
 from millivid.training.optimizer import MuonAdamW, split_parameters
 from millivid.training.partitions import Parameter, Partition, contiguous_spans, striped_spans
 from millivid.training.processes import Processes
-from millivid.training.task import Parts, Task
+from millivid.training.task import Task
 
 VERSION = "0.19.8"
 
 
-class DeepSpeedEngine:
+class DeepSpeedEngine(Engine):
     """A task under ZeRO. Weights stay float32; bfloat16 is autocast, as in plain torch."""
 
     def __init__(self, task: Task, config: TrainingConfig, processes: Processes) -> None:
@@ -38,9 +37,9 @@ class DeepSpeedEngine:
         self.optimizer = MuonAdamW(task.model, config)
         size, count = config.micro_batches(processes.count)
         self.count = count
-        if config.zero == 0:  # DeepSpeed would clip here without telling the norm
+        if config.zero == 0:  # DeepSpeed would clip here without giving the norm
             self.optimizer.clip = config.clip
-        self.engine, *_ = deepspeed.initialize(
+        self.module, *_ = deepspeed.initialize(
             model=LossOf(task, use_bf16(config, processes.device)),
             optimizer=self.optimizer,
             dist_init_required=False,
@@ -58,7 +57,7 @@ class DeepSpeedEngine:
         found = dict(rules)
         if self.stage:
             self.optimizer.partitions, found = _layout(
-                self.engine.optimizer, self.optimizer, names, processes, self.stage
+                self.module.optimizer, self.optimizer, names, processes, self.stage
             )
         self._check(rules, found, before)
 
@@ -76,24 +75,15 @@ class DeepSpeedEngine:
                 f"DeepSpeed does not keep parameters where millivid-training looks for them: {moved}; use deepspeed=={VERSION}"
             )
 
-    def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
-        total, parts = torch.zeros((), device=self.processes.device), []
-        for index, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
-            loss, told = self.engine(batch)
-            # DeepSpeed takes the mean over accumulated batches and processes; this makes it the weighted sum
-            self.engine.backward(loss * (weight * self.processes.count * self.count) * finite(loss))
-            if index < self.count:
-                self.engine.step()  # which only counts, until the last
-            total += loss.detach() * weight
-            parts.append(told)
-        return total, parts
+    def backward(self, loss: Tensor, weight: float, last: bool) -> None:
+        # DeepSpeed takes the mean over accumulated batches and processes; this makes it the weighted sum
+        self.module.backward(loss * (weight * self.processes.count * self.count))
+        if not last:
+            self.module.step()  # which only counts, until the last
 
-    def update(self, step: int) -> float:
-        self.optimizer.prepare(step)
-        self.engine.step()
-        norm = float(self.engine.optimizer._global_grad_norm if self.stage else self.optimizer.norm)  # type: ignore[arg-type]
-        self.optimizer.updates += norm < float("inf")
-        return norm
+    def apply(self) -> float:
+        self.module.step()
+        return float(self.module.optimizer._global_grad_norm if self.stage else cast(Tensor, self.optimizer.norm))
 
 
 def import_deepspeed(device: torch.device) -> Any:

@@ -1,6 +1,7 @@
 """What a run would be: settings, sizes, steps and memory, without training."""
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from millivid.command import to_plain
 from millivid.training.checkpoint import RunError
 from millivid.training.config import TrainingConfig
 from millivid.training.engine import autocast, checkpoint_blocks, use_bf16
@@ -37,17 +37,17 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: Processes) -> str:
-    """The resolved settings, and what follows from them, in words. Reads one example and runs a few forward passes of it.
+def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig, processes: Processes) -> str:
+    """The settings, and what follows from them, in words. Reads one example and runs a few forward passes of it.
 
     The task's model belongs to this function from then on. Raises RunError where the example cannot be read, ValueError
     where the batch does not divide among the processes.
     """
     size, count = config.micro_batches(processes.count)
     matrices, rest = ({name: p.numel() for name, p in part.items()} for part in split_parameters(task.model))
-    example, told = Positions(task.examples, config)[0]
+    example, errors = Positions(task.examples, config)[0]
     if example is None:
-        raise RunError(told[-1])
+        raise RunError(errors[-1])
     batch = task.examples.collate([example])
     twice = task.examples.collate([example, example])
     flops = (1 + BACKWARD) * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
@@ -66,7 +66,7 @@ def describe_run(settings: Any, task: Task, config: TrainingConfig, processes: P
         f"memory           about {memory.total / GIB:.2f} GiB a process: "
         + ", ".join(f"{name} {value:.2f}" for name, value in parts.items()),
     ]
-    return OmegaConf.to_yaml(OmegaConf.create(to_plain(settings))) + "\n" + "\n".join(sizes)
+    return OmegaConf.to_yaml(OmegaConf.create(dict(settings))) + "\n" + "\n".join(sizes)
 
 
 def estimate_memory(task: Task, one: Any, two: Any, config: TrainingConfig, processes: Processes) -> Memory:

@@ -1,30 +1,57 @@
-"""What every engine is, and what they share: precision, recomputed and compiled blocks."""
+"""What every engine does with a step, and what they share: precision, recomputed and compiled blocks."""
 
-import copy
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import torch
-import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from millivid.training.config import TrainingConfig
 from millivid.training.muon import bf16_is_fast
 from millivid.training.optimizer import MuonAdamW
+from millivid.training.processes import Processes
 from millivid.training.task import Parts, Task
 
 
-class Engine(Protocol):
-    """A model in training. Weights and states are asked of the optimizer, which knows how they are spread over processes."""
+class Engine(ABC):
+    """A model in training. The optimizer knows its weights and states, and how they are spread over processes.
 
+    module: gives the loss of a batch and its parts, as `LossOf` does.
+    """
+
+    module: Any
     optimizer: MuonAdamW
+    processes: Processes
 
     def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
         """Gradients of the weighted sum of the batches' losses, added over all processes; returns that sum of this one."""
+        total, parts = torch.zeros((), device=self.processes.device), []
+        for index, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
+            loss, named = self.module(batch)
+            # NaN where the loss is not finite: its gradient must not pass for a good one
+            self.backward(loss * (1 + 0 * loss.detach()), weight, last=index == len(batches))
+            total += loss.detach() * weight
+            parts.append(named)
+        return total, parts
 
     def update(self, step: int) -> float:
         """Apply and drop the gradients; returns their norm before clipping. Where that is not finite, nothing changes."""
+        self.optimizer.prepare(step)
+        norm = self.apply()
+        self.optimizer.updates += norm < float("inf")
+        return norm
+
+    @abstractmethod
+    def backward(self, loss: Tensor, weight: float, last: bool) -> None:
+        """Add the gradients of a weighted loss; at the step's last batch, over all processes."""
+
+    @abstractmethod
+    def apply(self) -> float:
+        """Update the weights by the gradients and drop these; returns their norm before clipping."""
 
 
 class LossOf(nn.Module):
@@ -46,47 +73,24 @@ def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
-def finite(loss: Tensor) -> Tensor:
-    """1 for a finite loss, else NaN: a factor that lets no gradient of such a loss pass for a good one."""
-    return 1 + 0 * loss.detach()
+def use_bf16(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the forward pass runs under bfloat16 autocast; the weights stay float32."""
+    return config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(device))
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:
     """The repeated parts of a model, the elements of its lists named `blocks`; the model itself where it has none."""
-    named = model.named_modules()
-    return [
-        block
-        for name, module in named
-        if name.split(".")[-1] == "blocks" and isinstance(module, nn.ModuleList)
-        for block in module
-    ] or [model]
+    lists = [module for name, module in model.named_modules() if name.split(".")[-1] == "blocks"]
+    return [block for module in lists if isinstance(module, nn.ModuleList) for block in module] or [model]
 
 
 def checkpoint_blocks(model: nn.Module) -> None:
     """Keep only the inputs of a model's blocks for the backward pass, and compute what is inside again there."""
     for block in blocks(model):
-        block.forward = _Checkpointed(block.forward)
-
-
-class _Checkpointed:
-    def __init__(self, forward: Any) -> None:
-        self.inner = forward
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return torch.utils.checkpoint.checkpoint(self.inner, *arguments, use_reentrant=False, **named)
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def compile_blocks(model: nn.Module) -> None:
     """Compile a model's blocks, each kind once, where they stand, so that no parameter changes its name."""
     for block in blocks(model):
         block.compile()
-
-
-def use_bf16(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether the forward pass runs under bfloat16 autocast; the weights stay float32."""
-    return config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(device))
-
-
-def spare(model: nn.Module) -> nn.Module:
-    """A copy of a model on the CPU, to look at weights while the model itself belongs to an engine."""
-    return copy.deepcopy(model).cpu()

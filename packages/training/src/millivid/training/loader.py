@@ -16,7 +16,7 @@ from millivid.training.task import Examples
 
 ROUNDS = 4
 ATTEMPTS = 100
-"""How many examples in a row may be unreadable before a run stops even where it passes them over."""
+"""How many examples in a row may be unreadable before a run stops even with `unreadable=skip`."""
 
 
 def random_bits(*key: int | str) -> int:
@@ -61,23 +61,23 @@ class Positions(Dataset[Any]):
         size = len(self.examples)
         epoch, index = divmod(position, size)
         index = shuffled(index, size, random_bits("epoch", self.config.seed, epoch))
-        told: list[str] = []
+        errors: list[str] = []
         for attempt in range(ATTEMPTS):
             try:
-                return self.examples.example(index, position_generator(self.config.seed, position)), tuple(told)
+                return self.examples.example(index, position_generator(self.config.seed, position)), tuple(errors)
             except (ValueError, OSError) as error:
-                told.append(str(error))
+                errors.append(str(error))
                 if self.config.unreadable == "raise":
                     break
                 index = random_bits("instead", self.config.seed, position, attempt) % size
-        return None, tuple(told)
+        return None, tuple(errors)
 
     def __getitems__(self, positions: Sequence[int]) -> tuple[Any, tuple[str, ...]]:
         """A batch, or None, and what could not be read on the way."""
         found = [self[position] for position in positions]
-        told = tuple(sentence for _, sentences in found for sentence in sentences)
+        errors = tuple(error for _, errors in found for error in errors)
         examples = [example for example, _ in found]
-        return (None if any(example is None for example in examples) else self.examples.collate(examples)), told
+        return (None if any(example is None for example in examples) else self.examples.collate(examples)), errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +89,13 @@ class Share:
     failure: str | None = None
 
 
-class _Steps:
-    """Which positions this process's batches hold, from a step on."""
-
-    def __init__(self, config: TrainingConfig, processes: Processes, start: int) -> None:
-        self.config, self.processes, self.start = config, processes, start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        size, count = self.config.micro_batches(self.processes.count)
-        for step in range(self.start, self.config.steps):
-            first = step * self.config.batch_size + self.processes.rank * size * count
-            for micro in range(count):
-                yield list(range(first + micro * size, first + (micro + 1) * size))
+def _positions(config: TrainingConfig, processes: Processes, start: int) -> Iterator[list[int]]:
+    """Which positions each of this process's batches holds, from step `start` on."""
+    size, count = config.micro_batches(processes.count)
+    for step in range(start, config.steps):
+        first = step * config.batch_size + processes.rank * size * count
+        for micro in range(count):
+            yield list(range(first + micro * size, first + (micro + 1) * size))
 
 
 def load_shares(examples: Examples, config: TrainingConfig, processes: Processes, start: int = 0) -> Iterator[Share]:
@@ -110,38 +105,38 @@ def load_shares(examples: Examples, config: TrainingConfig, processes: Processes
     """
     loader = DataLoader(
         Positions(examples, config),
-        batch_sampler=_Steps(config, processes, start),  # type: ignore[arg-type]
-        collate_fn=_as_it_is,
+        batch_sampler=_positions(config, processes, start),  # type: ignore[arg-type]
+        collate_fn=_unchanged,
         num_workers=config.workers,
         pin_memory=processes.device.type == "cuda",
         prefetch_factor=4 if config.workers else None,
-        worker_init_fn=_leave_signals_to_the_parent,
+        worker_init_fn=_ignore_signals,
     )
     count = config.micro_batches(processes.count)[1]
     batches: list[Any] = []
-    told: list[str] = []
-    for batch, sentences in loader:
+    passed_over: list[str] = []
+    for batch, errors in loader:
         if batch is None:
-            yield Share(batches=(), failure=_why(sentences[-1], config))
+            yield Share(batches=(), failure=_explain_failure(errors[-1], config))
             return
-        told.extend(sentences)
+        passed_over.extend(errors)
         batches.append(batch)
         if len(batches) == count:
-            yield Share(batches=tuple(batches), passed_over=tuple(told))
-            batches, told = [], []
+            yield Share(batches=tuple(batches), passed_over=tuple(passed_over))
+            batches, passed_over = [], []
 
 
-def _why(sentence: str, config: TrainingConfig) -> str:
+def _explain_failure(error: str, config: TrainingConfig) -> str:
     if config.unreadable == "raise":
-        return f"{sentence} (to pass over examples that cannot be read, set training.unreadable=skip)"
-    return f"{ATTEMPTS} examples in a row could not be read, the last because: {sentence}"
+        return f"{error} (to pass over examples that cannot be read, set training.unreadable=skip)"
+    return f"{ATTEMPTS} examples in a row could not be read, the last because: {error}"
 
 
-def _leave_signals_to_the_parent(_: int) -> None:
-    """A signal to the whole process group must not end the workers before the step under way is done and saved."""
+def _ignore_signals(_: int) -> None:
+    """A signal to the whole process group must not end the workers before the current step is done and saved."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a progress bar, TensorBoard, Weights & Biases where it is asked for."""
+"""The log of a run: a progress bar, TensorBoard, and Weights & Biases where it is asked for."""
 
 import math
 import sys
@@ -23,7 +23,7 @@ from millivid.training.throughput import Throughput
 
 
 class Log:
-    """Gathers what steps tell in every process and shows it in the first one, every `config.log_every` steps.
+    """Gathers every process's losses and shows them in the first one, every `config.log_every` steps.
 
     Losses and their parts are means over the steps since the last time, but for those that were passed over; gradient norm
     and learning rate are the last step's. Raises RunError where the log cannot be written.
@@ -40,9 +40,9 @@ class Log:
         unread: int = 0,
     ) -> None:
         self.config, self.processes, self.throughput = config, processes, throughput
-        self.out, self.steps, self.told, self.unread = out, step, set[str](), unread
+        self.out, self.steps, self.unread, self.named = out, step, unread, set[str]()
         self.begun, self.since = time.monotonic(), step
-        self.loss: list[Tensor] = []
+        self.losses: list[Tensor] = []
         self.parts: dict[str, list[Tensor]] = {}
         self.writer = SummaryWriter(str(out / "logs"), purge_step=step + 1) if processes.first else None
         self.wandb = _start_wandb(out, config) if config.wandb and processes.first else None
@@ -62,48 +62,56 @@ class Log:
         if self.wandb is not None:
             self.wandb.finish()
 
-    def passed_over(self, told: Sequence[str]) -> None:
+    def pass_over(self, errors: Sequence[str]) -> None:
         """Count examples that could not be read, and name each once."""
-        self.unread += len(told)
-        for sentence in told:
-            if sentence not in self.told:
-                self.told.add(sentence)
-                self.tell(f"passed over: {sentence}")
+        self.unread += len(errors)
+        for error in errors:
+            if error not in self.named:
+                self.named.add(error)
+                self.print(f"passed over: {error}")
 
-    def tell(self, sentence: str) -> None:
-        """Say something beside the progress bar."""
+    def print(self, sentence: str) -> None:
+        """Print beside the progress bar."""
         tqdm.write(sentence, file=sys.stderr)
 
     def step(self, loss: Tensor, parts: Sequence[Parts], norm: float, rate: float, skipped: int) -> None:
-        """One step's share of this process."""
+        """One step's loss and its parts in this process; after every `log_every`-th, show the means."""
         self.steps += 1
         self.bar.update()
         if math.isfinite(norm):
-            self.loss.append(loss)
-            for told in parts:
-                for name, value in told.items():
-                    self.parts.setdefault(name, []).append(value.detach())
+            self.losses.append(loss)
+            for name, value in (item for named in parts for item in named.items()):
+                self.parts.setdefault(name, []).append(value.detach())
         if self.steps % self.config.log_every and self.steps != self.config.steps:
             return
-        seconds, steps = time.monotonic() - self.begun, self.steps - self.since
-        mine = {name: (float(torch.stack(values).float().sum()), len(values)) for name, values in self.parts.items()}
-        taken = len(self.loss)
-        everyones = self.processes.gather((float(sum(self.loss)), mine, self.unread))
-        scalars = {"loss": sum(total for total, _, _ in everyones) / taken} if taken else {}
-        for name in sorted({name for _, parts, _ in everyones for name in parts}):
-            sums = [parts[name] for _, parts, _ in everyones if name in parts]
-            scalars[name] = sum(total for total, _ in sums) / sum(count for _, count in sums)
-        samples = steps * self.config.batch_size / seconds
-        scalars |= {
-            "gradient_norm": norm,
-            "learning_rate": rate,
+        last = {"gradient_norm": norm, "learning_rate": rate}
+        scalars = self._means() | last | self._rates() | {"skipped_steps": skipped}
+        scalars["unreadable_examples"] = int(self.processes.sum(self.unread)[0])
+        self.begun, self.since, self.losses, self.parts = time.monotonic(), self.steps, [], {}
+        self._write(scalars)
+        loss_text = f"loss {scalars['loss']:.4f}, " if "loss" in scalars else ""
+        rates = f"{scalars['samples_per_second']:.3g} samples/s, {scalars['tokens_per_second']:.3g} tokens/s"
+        self.bar.set_postfix_str(f"{loss_text}{rates}, MFU {scalars['model_flops_utilization']:.0%}")
+
+    def _means(self) -> dict[str, float]:
+        """Over all processes: the mean loss of the steps since the last time, and of each of its parts."""
+        sums = {name: (float(torch.stack(values).float().sum()), len(values)) for name, values in self.parts.items()}
+        gathered = self.processes.gather((float(sum(self.losses)), sums))
+        means = {"loss": sum(total for total, _ in gathered) / len(self.losses)} if self.losses else {}
+        for name in sorted({name for _, sums in gathered for name in sums}):
+            found = [sums[name] for _, sums in gathered if name in sums]
+            means[name] = sum(total for total, _ in found) / sum(count for _, count in found)
+        return means
+
+    def _rates(self) -> dict[str, float]:
+        samples = (self.steps - self.since) * self.config.batch_size / (time.monotonic() - self.begun)
+        return {
             "samples_per_second": samples,
             "tokens_per_second": samples * self.throughput.tokens,
             "model_flops_utilization": self.throughput.utilization(samples / self.processes.count),
-            "skipped_steps": skipped,
-            "unreadable_examples": sum(unread for _, _, unread in everyones),
         }
-        self.begun, self.since, self.loss, self.parts = time.monotonic(), self.steps, [], {}
+
+    def _write(self, scalars: Mapping[str, float]) -> None:
         if self.writer is not None:
             try:
                 for name, scalar in scalars.items():
@@ -115,9 +123,6 @@ class Log:
                 ) from error
         if self.wandb is not None:
             self.wandb.log(scalars, step=self.steps)
-        rates = f"{samples:.3g} samples/s, {samples * self.throughput.tokens:.3g} tokens/s"
-        loss_told = f"loss {scalars['loss']:.4f}, " if "loss" in scalars else ""
-        self.bar.set_postfix_str(f"{loss_told}{rates}, MFU {scalars['model_flops_utilization']:.0%}")
 
     def pictures(self, images: Mapping[str, Tensor]) -> None:
         """Show images (3, height, width) in [0, 1]."""

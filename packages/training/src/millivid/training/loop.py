@@ -1,12 +1,11 @@
 """The training loop: batches by step number, so that a run resumes exactly where it was."""
 
+import copy
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from millivid.training.checkpoint import (
     write_whole,
 )
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import spare
 from millivid.training.engines import make_engine
+from millivid.training.interrupts import Interrupts
 from millivid.training.loader import load_shares
 from millivid.training.log import Log
-from millivid.training.optimizer import MuonAdamW, learning_rate_factor
+from millivid.training.optimizer import learning_rate_factor
 from millivid.training.processes import Processes
 from millivid.training.task import Task
 from millivid.training.throughput import Throughput
@@ -48,7 +47,7 @@ def train(
     one, and writes `trained.json`; the task's own model belongs to the engine from then on. Where several processes train
     (see `join_processes`), all of them call this, and all get the model.
 
-    Ctrl-C and SIGTERM save a checkpoint after the step that is under way, and raise KeyboardInterrupt; a second Ctrl-C raises
+    Ctrl-C and SIGTERM save a checkpoint after the current step, and raise KeyboardInterrupt; a second Ctrl-C raises
     it at once and saves nothing. A step whose loss or gradient is not finite changes nothing and is counted. Raises RunError
     when the checkpoint does not fit the model, an example cannot be read (the run is saved first), the log or a checkpoint
     cannot be written, or more than `max_skipped` steps were passed over; the last one's batch is then in `skipped_batch.pt`.
@@ -56,20 +55,23 @@ def train(
     processes = processes or Processes(device=next(task.model.parameters()).device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    whole = spare(task.model)
-    state = _resume(task.model, config, out, processes)
+    whole = copy.deepcopy(task.model).cpu()  # to look at weights while the model itself belongs to the engine
+    state = _read_newest(out, processes)
+    with _refuse_another_config(out):
+        if state and bool(config.ema) != ("average" in state["optimizer"]):
+            raise KeyError("average")
+        _fill(task.model, state["model"] if state else {})
     task.model.train()
     throughput = Throughput.of(task, config, processes)
     engine = make_engine(task, config, processes)
     optimizer = engine.optimizer
-    if state is not None:
-        _load(optimizer, state, out)
-    step, skipped = (int(state["step"]), int(state["skipped"])) if state else (0, 0)
-    average, begun = config.ema > 0, time.monotonic() - (float(state.get("seconds", 0.0)) if state else 0.0)
-
-    log = Log(
-        out, config, processes, step, throughput, progress, int(state["unreadable"]) if state and processes.first else 0
-    )
+    if state:
+        with _refuse_another_config(out):
+            optimizer.load_whole_state(state["optimizer"], int(state["updates"]))
+    step, skipped = int(state.get("step", 0)), int(state.get("skipped", 0))
+    begun, average = time.monotonic() - float(state.get("seconds", 0)), config.ema > 0
+    unread = int(state.get("unreadable", 0)) if processes.first else 0
+    log = Log(out, config, processes, step, throughput, progress, unread)
 
     def save() -> None:
         (unreadable,) = processes.sum(log.unread)
@@ -84,17 +86,17 @@ def train(
         }
         processes.once(lambda: save_checkpoint(out, step, written, config.keep, config.keep_every))
 
-    with log, _Interrupts(processes) as interrupted:
+    with log, Interrupts(processes) as interrupts:
         for share in load_shares(task.examples, config, processes, step):
-            log.passed_over(share.passed_over)
+            log.pass_over(share.passed_over)
             weights = [task.weight(batch) for batch in share.batches]
-            total, stop, failed = processes.sum(sum(weights), interrupted.came, share.failure is not None)
+            total, stop, failed = processes.sum(sum(weights), interrupts.received, share.failure is not None)
             if failed:
                 save()
-                raise RunError(next(told for told in processes.gather(share.failure) if told))
+                raise RunError(next(failure for failure in processes.gather(share.failure) if failure))
             if stop:
                 save()
-                interrupted.pass_on()
+                interrupts.pass_on()
                 raise KeyboardInterrupt(", and the run is saved")
             loss, parts = engine.run(share.batches, [weight / total for weight in weights])
             norm = engine.update(step)
@@ -102,7 +104,7 @@ def train(
             if not math.isfinite(norm):
                 skipped += 1
                 if skipped > config.max_skipped:
-                    raise _too_many(skipped, step, share.batches, out, processes)
+                    raise _too_many_skipped(skipped, step, share.batches, out, processes)
             log.step(loss, parts, norm, config.lr * learning_rate_factor(step - 1, config), skipped)
             if config.pictures_every and hasattr(task, "pictures") and step % config.pictures_every == 0:
                 _fill(whole, optimizer.weights(average, keep=processes.first))
@@ -112,90 +114,28 @@ def train(
                 save()
     _fill(whole, optimizer.weights(average))
     examples = step * config.batch_size
-    took = {"steps": step, "examples": examples, "seconds": round(time.monotonic() - begun, 1)}
-    processes.once(lambda: write_json(out / TRAINED_FILE, {**took, "flop": examples * throughput.flops}))
+    cost = {"steps": step, "examples": examples, "seconds": round(time.monotonic() - begun, 1)}
+    processes.once(lambda: write_json(out / TRAINED_FILE, {**cost, "flop": examples * throughput.flops}))
     return whole.eval()
 
 
-def _draw(task: Any, whole: nn.Module, log: Log, processes: Processes) -> None:
-    """Pictures of the weights as they are; a run does not end for want of them."""
-    try:
-        log.pictures(task.pictures(whole.to(processes.device).eval()))
-    except (ValueError, OSError) as error:
-        log.tell(f"no pictures: {error}")
-    whole.cpu()
-
-
-class _Interrupts:
-    """`came` is 1 once Ctrl-C, SIGTERM or a signal that somebody else waits for did.
-
-    Of a single process, a second Ctrl-C does not wait for the step's end.
-    """
-
-    def __init__(self, processes: Processes) -> None:
-        self.came = 0
-        self.processes = processes
-        self.announced: int | None = None
-        self.pressed = False
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Interrupts":
-        if threading.current_thread() is threading.main_thread():
-            awaited = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if callable(signal.getsignal(number))]
-            numbers = [signal.SIGINT, signal.SIGTERM, *awaited]
-            self.previous = {number: signal.signal(number, self._come) for number in numbers}
-        return self
-
-    def _come(self, number: int, _: object) -> None:
-        if number == signal.SIGINT and self.pressed and self.processes.count == 1:
-            raise KeyboardInterrupt
-        self.came, self.pressed = 1, self.pressed or number == signal.SIGINT
-        if number in (signal.SIGUSR1, signal.SIGUSR2):
-            self.announced = number
-
-    def pass_on(self) -> None:
-        """Tell a cluster's own handler, which puts a job that runs out of time in the queue again.
-
-        That is the first process's business, and ends it; the others must not end before.
-        """
-        if self.announced is not None:
-            self.previous[self.announced](self.announced, None)
-            with suppress(RuntimeError):  # the first process has left
-                self.processes.sum(0)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-
-def _resume(model: nn.Module, config: TrainingConfig, out: Path, processes: Processes) -> Mapping[str, Any] | None:
-    """The newest checkpoint that is whole, with its weights already in the model."""
+def _read_newest(out: Path, processes: Processes) -> Mapping[str, Any]:
+    """The state in the newest checkpoint that is whole; empty where there is none."""
     file = processes.once(lambda: newest_checkpoint(out))
-    if file is None:
-        return None
-    state = read_checkpoint(file)
+    return {} if file is None else read_checkpoint(file)
+
+
+@contextmanager
+def _refuse_another_config(out: Path) -> Iterator[None]:
+    """Turn what goes wrong while a checkpoint is loaded into one sentence."""
     try:
-        if bool(config.ema) != ("average" in state["optimizer"]):
-            raise KeyError("average")
-        _fill(model, state["model"])
+        yield
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise _of_another_config(out) from error
-    return state
-
-
-def _load(optimizer: MuonAdamW, state: Mapping[str, Any], out: Path) -> None:
-    try:
-        optimizer.load_whole_state(state["optimizer"], int(state["updates"]))
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise _of_another_config(out) from error
-
-
-def _of_another_config(out: Path) -> RunError:
-    return RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it")
+        raise RunError(f"the checkpoint in {out} is of another config; choose another out= or delete it") from error
 
 
 def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put trained parameters by name into a model; frozen ones and buffers stay."""
+    """Put trained parameters by name, all or none, into a model; frozen ones and buffers stay."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if weights and weights.keys() != trained.keys():
         raise KeyError(f"{sorted(weights.keys() ^ trained.keys())}")
@@ -206,7 +146,16 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             trained[name].copy_(value)
 
 
-def _too_many(skipped: int, step: int, batches: Sequence[Any], out: Path, processes: Processes) -> RunError:
+def _draw(task: Any, model: nn.Module, log: Log, processes: Processes) -> None:
+    """Log pictures of the weights as they are; where they cannot be drawn, the run goes on."""
+    try:
+        log.pictures(task.pictures(model.to(processes.device).eval()))
+    except (ValueError, OSError) as error:
+        log.print(f"no pictures: {error}")
+    model.cpu()
+
+
+def _too_many_skipped(skipped: int, step: int, batches: Sequence[Any], out: Path, processes: Processes) -> RunError:
     file = out / ("skipped_batch.pt" if processes.first else f"skipped_batch_{processes.rank}.pt")
     write_whole(file, lambda partial: torch.save([_plain(batch) for batch in batches], partial))
     return RunError(
@@ -216,7 +165,7 @@ def _too_many(skipped: int, step: int, batches: Sequence[Any], out: Path, proces
 
 
 def _plain(value: Any) -> Any:
-    """A batch as what torch.load reads without trusting anyone: tensors in dicts and lists."""
+    """A batch as tensors in dicts and lists, which torch.load reads without executing anything."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,10 +1,10 @@
-"""The processes that train together: who this one is, and what they tell each other beside the gradients."""
+"""The processes that train together: which one this is, and what they exchange beside the gradients."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed as dist
@@ -27,7 +27,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and talks."""
+        """Whether this process is the one that writes and prints."""
         return self.rank == 0
 
     def sum(self, *values: float) -> tuple[float, ...]:
@@ -50,17 +50,17 @@ class Processes:
         """What the function returns or raises in the first process, in all of them."""
         if self.count == 1:
             return function()
-        told: list[Any] = [None, None]
+        result: Any = None
+        error: Exception | None = None
         if self.first:
             try:
-                told[0] = function()
-            except (ValueError, OSError) as error:
-                told[1] = error
-        dist.broadcast_object_list(told, src=0, group=self.control)
-        if told[1] is not None:
-            raise told[1]
-        result: Result = told[0]
-        return result
+                result = function()
+            except (ValueError, OSError) as raised:
+                error = raised
+        result, error = self.gather((result, error))[0]
+        if error is not None:
+            raise error
+        return cast(Result, result)
 
 
 def join_processes(device: str = "cpu", group: bool = False) -> Processes:

@@ -1,20 +1,19 @@
 """Plain torch: forward, backward and update, on one process or many."""
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 from millivid.training.config import TrainingConfig
-from millivid.training.engine import LossOf, finite, use_bf16
+from millivid.training.engine import Engine, LossOf, use_bf16
 from millivid.training.optimizer import MuonAdamW
 from millivid.training.processes import Processes
-from millivid.training.task import Parts, Task
+from millivid.training.task import Task
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """One process, or several that each hold the whole model and add their gradients."""
 
     def __init__(self, task: Task, config: TrainingConfig, processes: Processes) -> None:
@@ -27,19 +26,14 @@ class TorchEngine:
         self.optimizer.clip = config.clip
         self.trained = [p for p in task.model.parameters() if p.requires_grad]
 
-    def run(self, batches: Sequence[Any], weights: Sequence[float]) -> tuple[Tensor, list[Parts]]:
-        total, parts = torch.zeros((), device=self.processes.device), []
-        for batch, weight in zip(batches, weights, strict=True):
-            loss, told = self.module(batch)
-            (loss * weight * finite(loss)).backward()
-            total += loss.detach() * weight
-            parts.append(told)
-        for p in self.trained:
-            if p.grad is None:  # the loss did not depend on it
-                p.grad = torch.zeros_like(p)
-        if self.processes.count > 1:
-            self._add_gradients()
-        return total, parts
+    def backward(self, loss: Tensor, weight: float, last: bool) -> None:
+        (loss * weight).backward()
+        if last:
+            for p in self.trained:
+                if p.grad is None:  # the loss did not depend on it
+                    p.grad = torch.zeros_like(p)
+            if self.processes.count > 1:
+                self._add_gradients()
 
     @torch.no_grad()
     def _add_gradients(self) -> None:
@@ -50,10 +44,7 @@ class TorchEngine:
         for gradient, added in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(added.view_as(gradient))
 
-    def update(self, step: int) -> float:
-        self.optimizer.prepare(step)
+    def apply(self) -> float:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        norm = float(self.optimizer.norm)  # type: ignore[arg-type]
-        self.optimizer.updates += norm < float("inf")
-        return norm
+        return float(cast(Tensor, self.optimizer.norm))
