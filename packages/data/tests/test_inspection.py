@@ -4,20 +4,23 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from numpy.typing import NDArray
 
-from millivid.data import Clip, ClipDataset, ClipWriter
-from millivid.data.inspection import Flag, Inspection, inspect_clips, inspection_text, write_inspection
-from millivid.data.inspection import motion as motion_module
-from millivid.data.inspection.charts import round_ticks
+from millivid.data import POSE_NAMES, Clip, ClipDataset, ClipWriter
+from millivid.data import inspection as inspection_module
+from millivid.data.inspection import Inspection, inspect_clips, inspection_text, write_inspection
+from millivid.data.inspection.camera import camera_path, find_returns
 from millivid.data.inspection.findings import Travel
-from millivid.data.inspection.motion import pose_columns, returns
 from millivid.data.inspection.sampling import sample_moments, sample_videos
 
 FORWARD, LEFT, RIGHT = range(3)
@@ -106,37 +109,36 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_counts_are_exact(good: Path) -> None:
     found = inspect(good)
     assert (len(found.videos), found.frames, found.hours) == (6, 6 * 48, 6 * 48 / 4 / 3600)
-    assert [(one.name, one.videos, one.frames) for one in found.splits] == [("train", 4, 192), ("test", 2, 96)]
-    assert found.lengths is not None
-    assert (found.lengths.shortest, found.lengths.median, found.lengths.longest) == (48, 48, 48)
-    assert found.lengths.histogram is None
+    splits = [(one["name"], one["videos"], one["frames"]) for one in found.splits]
+    assert splits == [("train", 4, 192), ("test", 2, 96)]
+    assert found.lengths == {"shortest": 48, "median": 48, "longest": 48, "histogram": None}
     actions = np.concatenate([one.actions for one in clean().values()])
-    assert [one.frames for one in found.actions] == [(actions == action).sum() for action in range(3)]
-    assert sum(one.share for one in found.actions) == pytest.approx(1)
+    assert [one["frames"] for one in found.actions] == [(actions == action).sum() for action in range(3)]
+    assert sum(one["share"] for one in found.actions) == pytest.approx(1)
     assert found.bytes == sum(path.stat().st_size for path in good.glob("*/*"))
     assert found.travel is not None
     assert found.travel.step == pytest.approx(1, abs=1e-5)
     assert found.travel.turn == pytest.approx(18, abs=1e-4)
-    assert all(one.distance == pytest.approx(47, abs=1e-3) for one in found.videos)
+    assert all(one["distance"] == pytest.approx(47, abs=1e-3) for one in found.videos)
 
 
 def test_actions_are_held_for_their_mean_run(tmp_path: Path) -> None:
     one = clip([0, 0, 0, 1, 0, 1, 1, 1, 1, 1, 2, 2], 0)
     found = inspect(write(tmp_path / "clips", {"a": one}, {"train": ["a"]}))
-    assert [(each.frames, each.held) for each in found.actions] == [(4, 2.0), (6, 3.0), (2, 2.0)]
+    assert [(each["frames"], each["held"]) for each in found.actions] == [(4, 2.0), (6, 3.0), (2, 2.0)]
 
 
 def test_statistics_of_frames_are_those_of_the_sampled_frames(good: Path) -> None:
     found, data = inspect(good, frames_per_video=3), ClipDataset(good)
     assert found.pixels is not None
-    assert found.pixels.frames == 18
+    assert found.pixels["frames"] == 18
     moments = sample_moments(48, 3)
     here = np.concatenate([data.frames(id, moments) for id in data.ids()]).astype(float)
     there = np.concatenate([data.frames(id, [m + 1 for m in moments]) for id in data.ids()]).astype(float)
-    assert found.pixels.mean == pytest.approx(tuple(here.mean(axis=(0, 1, 2))))
-    assert found.pixels.std == pytest.approx(tuple(here.std(axis=(0, 1, 2))))
-    assert found.pixels.difference == pytest.approx(np.abs(here - there).mean())
-    assert sum(found.pixels.brightness.counts) == here.size / 3
+    assert found.pixels["mean"] == pytest.approx(tuple(here.mean(axis=(0, 1, 2))))
+    assert found.pixels["std"] == pytest.approx(tuple(here.std(axis=(0, 1, 2))))
+    assert found.pixels["difference"] == pytest.approx(np.abs(here - there).mean())
+    assert sum(found.pixels["brightness"]["counts"]) == here.size / 3
 
 
 def test_a_good_dataset_has_no_flags(good: Path) -> None:
@@ -150,25 +152,27 @@ def test_circles_come_back_and_straight_ways_do_not(tmp_path: Path) -> None:
     found = inspect(write(tmp_path / "clips", {"round": circles(1), "ahead": ahead}, {"train": ["round", "ahead"]}))
     around, along = found.videos
     # Frame 16 is 4 steps along the circle, 3.76 as the crow flies, from where frame 0 was; frame 15 is 4.5 from there.
-    assert around.places == 32 / 48
-    assert around.views == 28 / 48  # only the same frame of an earlier circle looks in the same direction
-    assert along.places == along.views == 0
-    assert found.splits[0].places == pytest.approx((32 / 48 + 0) / 2)
+    assert around["places"] == 32 / 48
+    assert around["views"] == 28 / 48  # only the same frame of an earlier circle looks in the same direction
+    assert along["places"] == along["views"] == 0
+    assert found.splits[0]["places"] == pytest.approx((32 / 48 + 0) / 2)
+
+
+def returns(poses: NDArray[np.float32], queries: int = 1000) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    path = camera_path(poses, POSE_NAMES)
+    assert path is not None
+    return find_returns(path, some_travel(), queries)
 
 
 def test_standing_still_is_not_coming_back_and_looking_around_is_for_views() -> None:
     poses = np.zeros((40, 5), np.float32)
-    columns, travel = pose_columns(("x", "y", "z", "yaw", "pitch")), some_travel()
-    assert columns is not None
-    still = returns(poses, columns, travel)
-    assert still.views is not None
-    assert not still.places.any()
-    assert not still.views.any()
+    _, places, views = returns(poses)
+    assert not places.any()
+    assert not views.any()
     poses[:, 3] = np.arange(40) * 18 % 360
-    around = returns(poses, columns, travel)
-    assert around.views is not None
-    assert not around.places.any()
-    assert around.views.tolist() == [frame >= 20 for frame in range(40)]
+    _, places, views = returns(poses)
+    assert not places.any()
+    assert views.tolist() == [frame >= 20 for frame in range(40)]
 
 
 def some_travel() -> Travel:
@@ -177,14 +181,10 @@ def some_travel() -> Travel:
     )
 
 
-@pytest.mark.parametrize("chunk", [1, 3000, 1 << 20])
-def test_returns_are_those_of_the_definition(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(motion_module, "CHUNK", chunk)
+def test_returns_are_those_of_the_definition() -> None:
     rng, travel = np.random.default_rng(0), some_travel()
     poses = walk(rng.choice(3, 120, p=[0.4, 0.4, 0.2]), turn=31.0)
-    columns = pose_columns(("x", "y", "z", "yaw", "pitch"))
-    assert columns is not None
-    found = returns(poses, columns, travel)
+    _, places, views = returns(poses)
 
     def near(i: int, j: int) -> bool:
         return bool(np.linalg.norm(poses[i, :3].astype(float) - poses[j, :3]) <= travel.radius)
@@ -196,20 +196,15 @@ def test_returns_are_those_of_the_definition(chunk: int, monkeypatch: pytest.Mon
     def reference(same: Callable[[int, int], bool], t: int) -> bool:
         return any(same(t, i) and any(not same(t, k) for k in range(i + 1, t)) for i in range(0, t - travel.gap + 1))
 
-    assert found.views is not None
-    assert found.places.tolist() == [reference(near, t) for t in range(120)]
-    assert found.views.tolist() == [reference(alike, t) for t in range(120)]
-    assert 0 < found.views.sum() < found.places.sum() < 120
+    assert places.tolist() == [reference(near, t) for t in range(120)]
+    assert views.tolist() == [reference(alike, t) for t in range(120)]
+    assert 0 < views.sum() < places.sum() < 120
 
 
 def test_long_videos_are_asked_about_at_evenly_chosen_frames() -> None:
-    columns = pose_columns(("x", "z"))
-    assert columns is not None
-    poses = np.tile(circles(0, CIRCLE).poses[:, [0, 2]], (100, 1))
-    found = returns(poses, columns, some_travel(), queries=100)
-    assert (len(found.frames), found.frames[0], found.frames[-1]) == (100, 0, 1999)
-    assert found.places.mean() == pytest.approx(0.99)
-    assert found.views is None
+    asked, places, _ = returns(np.tile(circles(0, CIRCLE).poses, (100, 1)), queries=100)
+    assert (len(asked), asked[0], asked[-1]) == (100, 0, 1999)
+    assert places.mean() == pytest.approx(0.99)
 
 
 Made = dict[str, Clip]
@@ -315,6 +310,20 @@ def test_flags_about_the_whole_dataset(tmp_path: Path) -> None:
     assert kinds("nothing", some, {}) == {("empty", "problem")}
 
 
+def test_videos_of_no_split_are_flagged_and_counted(tmp_path: Path) -> None:
+    index = write(tmp_path / "clips", clean()) / "dataset.json"
+    value = json.loads(index.read_text())
+    value["splits"]["train"].remove("v2")
+    index.write_text(json.dumps(value))
+    found = inspect(tmp_path / "clips")
+    assert [(flag.kind, flag.severity, flag.videos) for flag in found.flags] == [("no_split", "remark", ("v2",))]
+    assert [(split["name"], split["videos"]) for split in found.splits] == [
+        ("train", 3),
+        ("test", 2),
+        ("(no split)", 1),
+    ]
+
+
 def test_unreadable_files_are_flagged_and_the_rest_is_measured(good: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "clips", clean())
     path = folder / "videos" / "v0.mp4"
@@ -335,7 +344,7 @@ def test_poses_and_actions_of_other_kinds(tmp_path: Path) -> None:
     both = {"train": ["a"], "test": ["b"]}
     plain = inspect(write(tmp_path / "plain", {"a": one, "b": two}, both, pose_names=[]))
     assert (plain.flags, plain.travel) == ((), None)
-    assert "poses are none" in inspection_text(plain)
+    assert "Poses are none" in inspection_text(plain)
 
     def continuous(one: Clip) -> Clip:
         actions = np.stack([np.full(48, 0.5), rng.normal(1, 2, 48)], axis=1).astype(np.float32)
@@ -347,20 +356,20 @@ def test_poses_and_actions_of_other_kinds(tmp_path: Path) -> None:
     assert [flag.kind for flag in found.flags] == ["constant_component"]
     wheel = np.concatenate([one.actions[:, 1] for one in clips.values()]).astype(float)
     component = found.components[1]
-    assert (component.mean, component.std) == pytest.approx((wheel.mean(), wheel.std()))
-    assert (component.low, component.high) == (wheel.min(), wheel.max())
-    assert sum(component.histogram.counts) == 96
+    assert (component["mean"], component["std"]) == pytest.approx((wheel.mean(), wheel.std()))
+    assert (component["low"], component["high"]) == (wheel.min(), wheel.max())
+    assert sum(component["histogram"]["counts"]) == 96
     flat = inspect(write(tmp_path / "flat", clips, both, pose_names=["x", "y"], **names))
     assert flat.travel is not None
     assert flat.travel.plane == ("x", "y")
-    assert flat.videos[0].views is None
+    assert "views" not in flat.videos[0]
     for each in (plain, found, flat):
         write_inspection(each, tmp_path / "page")
 
     without = {id: changed(one, actions=np.zeros((48, 0), np.float32)) for id, one in clips.items()}
     nothing = inspect(write(tmp_path / "without", without, both, pose_names=["x", "y"], **names | {"action_names": []}))
     assert nothing.flags == ()
-    assert "Actions  none in this dataset" in inspection_text(nothing)
+    assert "Actions\n  None in this dataset." in inspection_text(nothing)
 
 
 def test_stuck_with_continuous_actions(tmp_path: Path) -> None:
@@ -376,15 +385,15 @@ def test_stuck_with_continuous_actions(tmp_path: Path) -> None:
     splits = {"train": ["a", "b"], "test": ["c"]}
     found = inspect(write(tmp_path / "clips", clips, splits, action_names=["gas"], action_type="continuous"))
     assert [(flag.kind, flag.videos) for flag in found.flags] == [("stuck", ("b",))]
-    assert found.videos[1].longest_stuck == 10
-    assert found.videos[1].stuck == 10 / 48
+    assert found.videos[1]["longest_stuck"] == 10
+    assert found.videos[1]["stuck"] == 10 / 48
 
 
 def test_one_video_of_one_frame(tmp_path: Path) -> None:
     found = inspect(write(tmp_path / "clips", {"a": straight(0, 1)}, {"train": ["a"]}))
     assert {flag.kind for flag in found.flags} >= {"single_frame", "no_test"}
     assert found.pixels is not None
-    assert found.pixels.difference is None
+    assert found.pixels["difference"] is None
     write_inspection(found, tmp_path / "page")
     inspection_text(found)
 
@@ -415,9 +424,9 @@ def test_sampling_is_even_over_splits_and_takes_small_files_too(tmp_path: Path) 
     assert len(found.sampled) < 26
     assert [flag.kind for flag in found.flags] == ["black"]
     assert found.pixels is not None
-    assert found.pixels.black == 0  # statistics are those of the evenly chosen videos
-    others = len(found.sampled) - found.pixels.videos
-    assert f"{found.pixels.videos} of the 26 videos" in inspection_text(found).replace("\n ", "")
+    assert found.pixels["black"] == 0  # statistics are those of the evenly chosen videos
+    others = len(found.sampled) - found.pixels["videos"]
+    assert f"{found.pixels['videos']} of the 26 videos" in inspection_text(found).replace("\n ", "")
     assert 0 < others <= 20
 
 
@@ -433,15 +442,15 @@ def test_settings_are_checked(good: Path) -> None:
         inspect(good, frames_per_video=0, sample=5)
 
 
-def test_progress_is_told_of_every_video(good: Path) -> None:
-    told: list[list[str]] = []
+def test_progress_is_given_every_video(good: Path) -> None:
+    given: list[list[str]] = []
 
     def track(ids: Sequence[str]) -> Sequence[str]:
-        told.append(list(ids))
+        given.append(list(ids))
         return ids
 
     inspect(good, progress=track)
-    assert told == [ClipDataset(good).ids()] * 2
+    assert given == [ClipDataset(good).ids()] * 2
 
 
 def test_text_fits_a_terminal(tmp_path: Path) -> None:
@@ -467,7 +476,8 @@ def test_the_page_holds_everything_and_escapes_what_is_given(tmp_path: Path) -> 
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', page))
     assert page.count("<img") == 6 * 8
     assert page.count("<svg") == page.count("</svg>") > 8
-    assert "$" not in page
+    assert "{{" not in page
+    assert "{%" not in page
 
 
 def test_the_numbers_are_valid_json(good: Path, tmp_path: Path) -> None:
@@ -501,16 +511,44 @@ def test_an_error_leaves_what_was_there(good: Path, tmp_path: Path, monkeypatch:
         write_inspection(found, tmp_path)
     assert (tmp_path / "index.html").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
-    unwritable = dataclasses.replace(found, flags=(Flag(kind="x", severity="problem", sentence=None),))  # type: ignore[arg-type]
-    with pytest.raises(AttributeError):
+    unwritable = dataclasses.replace(found, shown=(None,))  # type: ignore[arg-type]
+    with pytest.raises(UndefinedError):
         write_inspection(unwritable, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_ticks_are_round() -> None:
-    assert round_ticks(0, 0.73, 3) == [0, 0.5]
-    assert round_ticks(-12, 31, 5) == [-10, 0, 10, 20, 30]
-    assert round_ticks(5, 5, 3) == [5]
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib", "PIL"])
+def test_the_text_needs_no_extra_and_the_page_names_it(
+    missing: str, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inspect(good)
+    monkeypatch.delitem(sys.modules, "millivid.data.inspection.charts", raising=False)
+    monkeypatch.delattr(inspection_module, "charts", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert "No problems found." in inspection_text(found)
+    with pytest.raises(ImportError, match=r"pip install 'millivid-data\[inspect\]'"):
+        write_inspection(found, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+def test_importing_the_package_imports_no_extra() -> None:
+    code = "import sys, millivid.data; print({'matplotlib', 'jinja2', 'PIL'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+
+
+def test_each_file_is_read_once(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[tuple[str, str]] = Counter()
+    for name in ("frames", "actions", "poses"):
+        method = getattr(ClipDataset, name)
+
+        def counted(self: ClipDataset, video: str, *args: Any, name: str = name, method: Any = method) -> Any:
+            calls[name, video] += 1
+            return method(self, video, *args)
+
+        monkeypatch.setattr(ClipDataset, name, counted)
+    inspect(good)
+    assert calls == {(name, f"v{seed}"): 1 for name in ("frames", "actions", "poses") for seed in range(6)}
 
 
 def test_what_the_recorder_records_has_no_flags(tmp_path: Path) -> None:

@@ -1,61 +1,103 @@
-"""Histograms and bars as SVG, coloured by the page's style."""
+"""Histograms and maps by matplotlib, frames by Pillow, to stand in a page and take their colours from its style."""
 
-import math
-from html import escape
+import base64
+import io
+import re
+from collections.abc import Sequence
+from itertools import pairwise
 
-from .findings import Histogram
+import matplotlib
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
 
-WIDTH, HEIGHT = 330, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
+from .findings import Row
 
+INK, MUTED, RULE, ACCENT, SEEN = "#14171c", "#5f6976", "#e1e5ea", "#2f6df6", "#f2b01e"
+VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", SEEN: "seen"}  # of the page's style
+TIMES = ("#2f6df5", "#b248c8", "#e8710a")  # colours of the first frame, of the middle, and of the last
+PIECES = 24  # colours that a path changes through
+WIDEST = (6.0, 16.0)  # points that the shade of a place is wide, at least and at most
 
-def histogram_svg(histogram: Histogram, *, values: str, counted: str) -> str:
-    """A histogram with labelled axes. values: what is on the horizontal axis, with its unit; counted: what is counted."""
-    total = sum(histogram.counts) or 1
-    shares = [100 * count / total for count in histogram.counts]
-    low, high = histogram.edges[0], histogram.edges[-1]
-    inner, ground = WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM
-    ups = round_ticks(0, max(*shares, 1e-9), 3)
-    top = max(ups[-1], max(shares))
-    parts = []
-    for tick in ups:
-        y = ground - tick / top * (ground - TOP)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g} %</text>')
-    wide = inner / len(shares)
-    for i, share in enumerate(shares):
-        if share > 0:
-            tall = max(share / top * (ground - TOP), 0.8)
-            about = f"{histogram.edges[i]:.4g} to {histogram.edges[i + 1]:.4g}: {share:.2g} %"
-            parts.append(
-                f'<rect class="bar" x="{LEFT + i * wide + 0.5:.1f}" y="{ground - tall:.1f}" width="{max(wide - 1, 0.5):.1f}" '
-                f'height="{tall:.1f}"><title>{about}</title></rect>'
-            )
-    for tick in round_ticks(low, high, 5):
-        x = LEFT + (tick - low) / ((high - low) or 1) * inner
-        if LEFT - 1 <= x <= WIDTH - RIGHT + 1:
-            anchor = "end" if x > WIDTH - RIGHT - 12 else "middle"
-            parts.append(f'<text x="{x:.1f}" y="{ground + 15}" text-anchor="{anchor}">{tick:,g}</text>')
-    label = escape(values)
-    parts.append(f'<text class="axis" x="{LEFT + inner / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{label}</text>')
-    name = escape(f"{counted} by {values}", quote=True)
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+Path = NDArray[np.float32]
 
 
-def bar_svg(share: float) -> str:
-    """A bar that fills a share of the width it is given."""
-    return (
-        '<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="bar" width="{100 * share:.2f}" height="10"/></svg>'
-    )
+def png_address(pixels: NDArray[np.uint8]) -> str:
+    """A frame as an address that holds it as PNG."""
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), "png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def round_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers from `low` to `high`."""
-    if not high > low:
-        return [low]
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+def histogram_svg(histogram: Row, title: str, label: str) -> Markup:
+    """A histogram in percent. label: what is on the horizontal axis, with its unit."""
+    figure, axis = _axes(3.6, 2.1)
+    shares = 100 * np.array(histogram["counts"]) / max(sum(histogram["counts"]), 1)
+    axis.bar(histogram["edges"][:-1], shares, np.diff(histogram["edges"]) * 0.92, align="edge", color=ACCENT)
+    axis.set_xlabel(label, color=MUTED, fontsize=8)
+    axis.yaxis.set_major_formatter("{x:g} %")
+    axis.grid(axis="y", color=RULE, linewidth=0.7)
+    return _svg(figure, f"{title}, by {label}")
+
+
+def map_svg(path: Path, back: NDArray[np.int64], radius: float, video: str) -> Markup:
+    """A path, coloured by time, from a dot to a ring, shaded where it comes back (1: to a place, 2: to a view)."""
+    figure, axis = _map_axes()
+    width = np.clip(radius / max(np.ptp(path, axis=0).max(), 1e-9) * 72 * 2.4, *WIDEST)
+    for least, colour, alpha in ((1, INK, 0.14), (2, SEEN, 0.5)):
+        again = np.where((back >= least)[:, None], path, np.nan).repeat(2, axis=0)  # a single frame is drawn too
+        axis.plot(*again.T, color=colour, alpha=alpha, linewidth=width, solid_capstyle="round")
+    ends = np.linspace(0, len(path) - 1, PIECES + 1).round().astype(int)
+    colours = LinearSegmentedColormap.from_list("time", TIMES)(np.linspace(0, 1, PIECES))
+    pieces = [path[first : last + 1] for first, last in pairwise(ends)]
+    axis.add_collection(LineCollection(pieces, colors=colours, linewidth=1.6, capstyle="round"))
+    axis.plot(*path[-1], "o", markersize=7, markerfacecolor="none", markeredgecolor=TIMES[-1], markeredgewidth=1.6)
+    axis.plot(*path[0], "o", markersize=7, color=TIMES[0], markeredgewidth=0)
+    return _svg(figure, f"path of the camera in {video}, seen from above")
+
+
+def overview_svg(paths: Sequence[Path]) -> Markup:
+    """All paths, each from its own start, which is in the same place."""
+    figure, axis = _map_axes()
+    opacity = min(max(20 / max(len(paths), 1), 0.3), 0.9)
+    axis.add_collection(LineCollection(list(paths), colors=ACCENT, alpha=opacity, linewidth=0.7))
+    axis.plot(0, 0, "o", markersize=5, color=INK)
+    return _svg(figure, f"paths of {len(paths)} cameras from their start, seen from above")
+
+
+def _map_axes() -> tuple[Figure, Axes]:
+    """Axes of the same scale both ways, the second downward."""
+    figure, axis = _axes(2.7, 2.7)
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.invert_yaxis()
+    for ruler in (axis.xaxis, axis.yaxis):
+        ruler.set_major_locator(MaxNLocator(3))
+    axis.grid(color=RULE, linewidth=0.7)
+    axis.margins(0.08)
+    return figure, axis
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """A drawing of this size in inches, without a frame."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axis = figure.add_subplot(frameon=False)
+    axis.set_axisbelow(True)
+    axis.tick_params(colors=MUTED, labelsize=8, length=0)
+    return figure, axis
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    """The drawing as an element of a page; always the same for the same figure."""
+    buffer, none = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "millivid"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=none)
+    # An element of a page needs no namespaces; names and clips would be those of the other drawings there.
+    text = re.sub(r' (xmlns\S*="http|id="[a-z]+_\d+|clip-path=")[^"]*"', "", buffer.getvalue())
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return Markup(text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1))

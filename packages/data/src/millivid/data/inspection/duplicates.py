@@ -1,87 +1,65 @@
 """Videos that are there twice: the same file, or the same actions and nearly the same pictures."""
 
-import os
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..clips import ClipDataset
 from ..errors import DatasetError
 from ..verification import file_hash
-from .pixels import shrink
-from .sampling import even, sample_moments
+from .frames import Frames
+from .sampling import even
 
-COMPARED = 200
-"""Videos of the same actions whose pictures are compared, at most: some of each group."""
-SIGNATURE = 16
-"""Pixels of the longer side of the small frames that are compared."""
-NEARLY = 3.0
-"""Mean absolute difference of two videos' small frames (of 255) up to which they show the same."""
+COMPARED = 200  # videos with the same actions whose pictures are compared, at most: some of each group
+NEARLY = 3.0  # mean absolute difference of two videos' tiny frames (of 255) up to which they show the same
+
+Groups = tuple[tuple[str, ...], ...]
 
 
-def equal_files(dataset: ClipDataset, sizes: Mapping[str, int]) -> list[list[str]]:
+def equal_files(dataset: ClipDataset, sizes: Mapping[str, int]) -> Groups:
     """Groups of videos whose files are equal, by the recorded hashes; where there are none, files of one size are hashed."""
-    recorded = dataset.index.sha256
-    by_size = _groups((size, video) for video, size in sizes.items() if video not in recorded)
-    alike = {video for group in by_size for video in group}
-    keys: list[tuple[Hashable, str]] = []
-    for video in dataset.ids():
-        if video in recorded:
-            keys.append((recorded[video][0], video))
-        elif video in alike:
+    hashes = {video: of_video for video, (of_video, _) in dataset.index.sha256.items()}
+    for group in _groups((size, video) for video, size in sizes.items() if video not in hashes):
+        for video in group:
             try:
-                keys.append((file_hash(dataset.folder / "videos" / f"{video}.mp4"), video))
+                hashes[video] = file_hash(dataset.folder / "videos" / f"{video}.mp4")
             except DatasetError:
                 continue  # found and flagged where frames are read
-    return _groups(keys)
+    return _groups((hashes[video], video) for video in dataset.ids() if video in hashes)
 
 
-def nearly_equal(
-    dataset: ClipDataset, deeds: Mapping[str, bytes], known: Sequence[Sequence[str]], moments: int
-) -> list[list[str]]:
-    """Groups of videos that do the same and look nearly the same, beyond the known groups of equal ones.
+def nearly_equal(digests: Mapping[str, bytes], equal: Groups, signature: Callable[[str], Frames]) -> Groups:
+    """Groups of videos with the same actions that look nearly the same, beyond the groups of equal files.
 
-    deeds: a digest of the actions of each video.
+    digests: of the actions of each video; signature: gives its tiny frames, or raises DatasetError.
     """
-    copies = {video for group in known for video in group[1:]}
-    groups = _groups((digest, video) for video, digest in deeds.items() if video not in copies)
-    found: list[list[str]] = []
-    share = max(2, COMPARED // max(len(groups), 1))
+    copies = {video for group in equal for video in group[1:]}
+    groups = _groups((digest, video) for video, digest in digests.items() if video not in copies)
+    found: list[Sequence[str]] = []
     for group in groups[: COMPARED // 2]:
-        alike: list[tuple[NDArray[np.float32], list[str]]] = []
-        for video in even(group, share):
+        alike: list[tuple[Frames, list[str]]] = []
+        for video in even(group, max(2, COMPARED // len(groups))):
             try:
-                frames = dataset.frames(video, sample_moments(dataset.num_frames(video), moments))
+                tiny = signature(video)
             except DatasetError:
                 continue
-            small = shrink(frames, SIGNATURE).astype(np.float32)
-            for first, members in alike:
-                if np.abs(first - small).mean() <= NEARLY:
-                    members.append(video)
-                    break
+            same = [videos for first, videos in alike if np.abs(first.astype(np.float32) - tiny).mean() <= NEARLY]
+            if same:
+                same[0].append(video)
             else:
-                alike.append((small, [video]))
-        found += [members for _, members in alike if len(members) > 1]
-    return found
+                alike.append((tiny, [video]))
+        found += [videos for _, videos in alike]
+    return _several(found)
 
 
-def disk_sizes(dataset: ClipDataset, video: str) -> tuple[int | None, int | None]:
-    """Bytes of a video and of its table; None for a file that is not there."""
-    files = (dataset.folder / "videos" / f"{video}.mp4", dataset.folder / "tables" / f"{video}.safetensors")
-    sizes: list[int | None] = []
-    for file in files:
-        try:
-            sizes.append(os.stat(file).st_size)
-        except OSError:
-            sizes.append(None)
-    return sizes[0], sizes[1]
-
-
-def _groups(keys: Iterable[tuple[Hashable, str]]) -> list[list[str]]:
+def _groups(keys: Iterable[tuple[Hashable, str]]) -> Groups:
     """Videos with equal keys, in order; those with a key of their own left out."""
     groups: dict[Hashable, list[str]] = defaultdict(list)
     for key, video in keys:
         groups[key].append(video)
-    return [group for group in groups.values() if len(group) > 1]
+    return _several(groups.values())
+
+
+def _several(groups: Iterable[Sequence[str]]) -> Groups:
+    return tuple(tuple(group) for group in groups if len(group) > 1)

@@ -1,23 +1,25 @@
-"""Measuring a clip dataset: all tables, the frames of some videos, nothing twice and nothing at random."""
+"""Measuring a clip dataset: each table is read once, some frames of some videos are decoded once, nothing at random."""
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Container, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..clips import ClipDataset
 from ..errors import DatasetError
 from ..verification import Progress
-from .deeds import BINS, ActionCounts, check_actions, histogram
-from .duplicates import disk_sizes, equal_files, nearly_equal
-from .findings import NO_SPLIT, Inspection, Lengths, SplitNumbers, VideoNumbers
+from .camera import at_rest, find_returns, path_steps
+from .duplicates import equal_files, nearly_equal
+from .findings import Flag, Inspection, Row, Shown, Travel
 from .flags import find_flags
-from .pixels import Looked, look_at, sum_up
-from .sampling import sample_moments, sample_videos, suspects
-from .showing import choose_shown, paths, show
-from .survey import survey
-from .video_numbers import Tally, sampled_numbers, table_numbers
+from .frames import SIGNATURE, STILL_DIFFERENCE, Frames, FrameSample, histogram, sample_frames, shrink, summarise_frames
+from .sampling import choose_shown, sample_moments, sample_videos, suspects
+from .tables import BINS, Table, action_rows, component_rows, measure_tables, read_table, usual_motion
+
+NO_SPLIT = "(no split)"  # stands for the split of videos that are in none
+PATH_POINTS = 200  # points of each path on the map of all of them
 
 
 def inspect_clips(
@@ -39,117 +41,135 @@ def inspect_clips(
     """
     if frames_per_video < 1 or sample < 1:
         raise ValueError(f"frames_per_video and sample must be at least 1; got {frames_per_video} and {sample}")
-    index, groups = dataset.index, _groups(dataset)
-    sizes = {video: disk_sizes(dataset, video) for video in dataset.ids()}
-    on_disk = {video: size for video, (size, _) in sizes.items() if size is not None}
+    ids, index = dataset.ids(), dataset.index
+    groups = {name: list(videos) for name, videos in index.splits.items() if videos}
+    split_of = {video: split for split, videos in groups.items() for video in videos}
+    if loose := [video for video in ids if video not in split_of]:
+        groups[NO_SPLIT] = loose
+    video_bytes = _file_sizes(dataset.folder / "videos", ids, ".mp4")
+    table_bytes = _file_sizes(dataset.folder / "tables", ids, ".safetensors")
+    moments = {video: sample_moments(frames, frames_per_video) for video, frames in index.frames.items()}
     spread = sample_videos(groups, sample)
-    small = suspects({video: size / max(index.frames[video], 1) for video, size in on_disk.items()})
+    small = suspects({video: size / index.frames[video] for video, size in video_bytes.items()})
     sampled = list(dict.fromkeys([*spread, *small]))
+    missing = [video for video in ids if video not in video_bytes and video not in sampled]
 
-    about, counts, tally = survey(dataset, spread), ActionCounts(index), Tally()
-    numbers: dict[str, VideoNumbers] = {}
-    deeds: dict[str, bytes] = {}
-    split_of = {video: split for split, videos in index.splits.items() for video in videos}
-    for video in progress(dataset.ids()):
-        one = VideoNumbers(
-            id=video,
-            split=split_of.get(video),
-            frames=index.frames[video],
-            bytes=sum(size or 0 for size in sizes[video]),
-        )
-        try:
-            actions, poses = dataset.actions(video), dataset.poses(video)
-            check_actions(actions, index, video)
-            counts.add(actions)
-            deeds[video] = hashlib.sha256(
-                str(actions.shape).encode() + np.ascontiguousarray(actions).tobytes()
-            ).digest()
-            numbers[video] = table_numbers(one, actions, poses, about, tally)
-            if sizes[video][0] is None:
-                dataset.frames(video, [0])
-        except DatasetError as error:
-            numbers[video] = dataclasses.replace(numbers.get(video, one), error=str(error))
-
-    looked: dict[str, Looked] = {}
-    for video in progress(sampled):
-        if numbers[video].error is None:
+    read = {video: read_table(dataset, video) for video in sampled}  # before all others: to know what is usual
+    tables = {video: table for video, table in read.items() if isinstance(table, Table)}
+    known = [tables[video] for video in spread if video in tables]
+    rows, digests, totals, travel = measure_tables(dataset, read, usual_motion(known, index), progress)
+    samples: dict[str, FrameSample] = {}
+    for video in itertools.chain(progress(sampled), missing):
+        if "error" not in rows[video]:
             try:
-                looked[video] = look_at(dataset, video, sample_moments(index.frames[video], frames_per_video))
-                numbers[video] = sampled_numbers(numbers[video], looked[video], dataset.poses(video), about)
+                samples[video] = sample_frames(dataset, video, moments[video])
+                rows[video] |= _measure_sampled(samples[video], tables[video], travel)
             except DatasetError as error:
-                numbers[video] = dataclasses.replace(numbers[video], error=str(error))
+                rows[video]["error"] = str(error)
 
-    copies = equal_files(dataset, on_disk)
-    inspection = Inspection(
-        name=dataset.folder.resolve().name,
-        folder=str(dataset.folder),
-        fps=index.fps,
-        size=index.size,
-        lossless=index.lossless,
-        action_type=index.action_type,
-        action_names=index.action_names,
-        pose_names=index.pose_names,
-        source=index.source,
-        bytes=sum(one.bytes or 0 for one in numbers.values()),
+    def signature(video: str) -> Frames:
+        if video in samples:
+            return samples[video].signature
+        return shrink(dataset.frames(video, moments[video]), SIGNATURE)
+
+    for video in ids:
+        size = video_bytes.get(video, 0) + table_bytes.get(video, 0)
+        row = {"id": video, "split": split_of.get(video), "frames": index.frames[video], "bytes": size, "error": None}
+        rows[video] = {key: value for key, value in (row | rows[video]).items() if value is not None or key == "split"}
+    decoded = [video for video in spread if video in samples]
+    copies = equal_files(dataset, video_bytes)
+    found = Inspection(
+        folder=dataset.folder,
+        index=index,
+        bytes=sum(video_bytes.values()) + sum(table_bytes.values()),
         splits=tuple(
-            _split(name, [numbers[v] for v in groups.get(name, ())], spread, index.fps)
+            _measure_split(name, [rows[video] for video in groups.get(name, ())], set(spread), index.fps)
             for name in dict.fromkeys([*index.splits, *groups])
         ),
-        lengths=_lengths(list(index.frames.values())),
-        actions=counts.actions(),
-        components=counts.components(about.actions),
-        travel=about.travel and tally.fill(about.travel, about.columns),
-        pixels=sum_up([looked[video] for video in spread if video in looked]),
-        videos=tuple(numbers.values()),
+        lengths=_measure_lengths(list(index.frames.values())),
+        actions=action_rows(totals, index),
+        components=component_rows(totals, known, index),
+        travel=travel,
+        pixels=summarise_frames([samples[video] for video in decoded]),
+        videos=tuple(rows[video] for video in ids),
         sampled=tuple(sampled),
-        duplicates=tuple(map(tuple, copies)),
-        near_duplicates=tuple(map(tuple, nearly_equal(dataset, deeds, copies, frames_per_video))),
+        duplicates=copies,
+        near_duplicates=nearly_equal(digests, copies, signature),
     )
-    flags = find_flags(inspection)
-    evenly, flagged = choose_shown(groups, [video for video in spread if video in looked], flags, looked)
+    flags = find_flags(found)
+    evenly, flagged = choose_shown(groups, decoded, flags, samples)
+    paths = [path.above for video in decoded if (path := tables[video].path) is not None]
+    finite = [path[np.isfinite(path).all(axis=1)] for path in paths]
     return dataclasses.replace(
-        inspection,
+        found,
         flags=flags,
-        shown=tuple(show(dataset, numbers[video], looked[video], about, flags) for video in evenly),
-        flagged_shown=tuple(show(dataset, numbers[video], looked[video], about, flags) for video in flagged),
-        paths=paths(dataset, [video for video in spread if video in looked], about.columns),
+        shown=tuple(_show(rows[video], samples[video], tables[video], travel, flags) for video in evenly),
+        flagged_shown=tuple(_show(rows[video], samples[video], tables[video], travel, flags) for video in flagged),
+        paths=tuple((path - path[0])[:: -(-len(path) // PATH_POINTS)] for path in finite if len(path) > 1),
     )
 
 
-def _groups(dataset: ClipDataset) -> dict[str, list[str]]:
-    """The videos of each split that has any, and those that are in none."""
-    groups = {name: list(videos) for name, videos in dataset.index.splits.items() if videos}
-    known = {video for videos in groups.values() for video in videos}
-    if loose := [video for video in dataset.ids() if video not in known]:
-        groups[NO_SPLIT] = loose
-    return groups
+def _file_sizes(folder: Path, videos: Sequence[str], suffix: str) -> dict[str, int]:
+    """Bytes of the files that are there."""
+    files = {video: folder / f"{video}{suffix}" for video in videos}
+    return {video: file.stat().st_size for video, file in files.items() if file.exists()}
 
 
-def _split(name: str, videos: Sequence[VideoNumbers], sampled: Sequence[str], fps: float) -> SplitNumbers:
-    among = set(sampled)
-    chosen = [video for video in videos if video.id in among]
+def _measure_sampled(sample: FrameSample, table: Table, travel: Travel | None) -> Row:
+    """What is known of sampled videos only."""
+    places = views = None
+    pairs = len(sample.difference)
+    differ = ~(sample.black | sample.blank)[:pairs]  # the others have flags of their own
+    if travel is not None and table.path is not None:
+        _, place, view = find_returns(table.path, travel)
+        places, views = float(place.mean()), None if travel.turning_up is None else float(view.mean())
+        if travel.step > 0 or travel.turn > 0:
+            differ &= ~at_rest(path_steps(table.path), travel)[list(sample.moments)[:pairs]]
+    return {
+        "places": places,
+        "views": views,
+        "sampled_frames": len(sample.moments),
+        "sampled_pairs": pairs,
+        "brightness": float(sample.brightness.mean()),
+        "difference": float(sample.difference.mean()) if pairs else None,
+        "black": int(sample.black.sum()),
+        "blank": int(sample.blank.sum()),
+        "moving_pairs": int(differ.sum()),
+        "still_pairs": int((differ & (sample.difference <= STILL_DIFFERENCE)).sum()),
+    }
 
-    def mean(key: str, of: Sequence[VideoNumbers]) -> float | None:
-        values = [getattr(video, key) for video in of if getattr(video, key) is not None]
-        return float(np.mean(values)) if values else None
 
-    frames = sum(video.frames for video in videos)
-    return SplitNumbers(
-        name=name,
-        videos=len(videos),
-        frames=frames,
-        hours=frames / fps / 3600,
-        sampled=len(chosen),
-        distance=mean("distance", videos),
-        turned=mean("turned", videos),
-        places=mean("places", chosen),
-        views=mean("views", chosen),
-    )
+def _measure_split(name: str, videos: Sequence[Row], spread: Container[str], fps: float) -> Row:
+    """One split; means are over its videos, or those of them that are evenly chosen, and None where unknown."""
+    chosen = [video for video in videos if video["id"] in spread]
+    frames = sum(video["frames"] for video in videos)
+    hours = frames / fps / 3600
+    row: Row = {"name": name, "videos": len(videos), "frames": frames, "hours": hours, "sampled": len(chosen)}
+    for key, some in (("distance", videos), ("turned", videos), ("places", chosen), ("views", chosen)):
+        values = [video[key] for video in some if key in video]
+        row[key] = float(np.mean(values)) if values else None
+    return row
 
 
-def _lengths(lengths: Sequence[int]) -> Lengths | None:
-    if not lengths:
+def _measure_lengths(frames: Sequence[int]) -> Row | None:
+    """Frames per video; a histogram where they differ."""
+    if not frames:
         return None
-    shortest, longest = min(lengths), max(lengths)
-    spread = histogram(np.array(lengths), BINS) if shortest < longest else None
-    return Lengths(shortest=shortest, median=float(np.median(lengths)), longest=longest, histogram=spread)
+    spread = histogram(np.array(frames), BINS) if min(frames) < max(frames) else None
+    return {
+        "shortest": min(frames), "median": float(np.median(frames)), "longest": max(frames), "histogram": spread,
+    }  # fmt: skip
+
+
+def _show(video: Row, sample: FrameSample, table: Table, travel: Travel | None, flags: Sequence[Flag]) -> Shown:
+    path, back = None, None
+    if travel is not None and table.path is not None:
+        path = table.path.above
+        asked, places, views = find_returns(table.path, travel)
+        views = views & places if travel.turning_up is not None else np.zeros_like(places)
+        nearest = np.searchsorted(asked, np.arange(len(path)))  # the next frame that was asked for
+        finite = np.isfinite(path).all(axis=1)
+        path, back = path[finite], (places.astype(np.int64) + views)[nearest][finite]
+    kinds = tuple(flag.kind for flag in flags if video["id"] in flag.videos)
+    moments = tuple(sample.moments)
+    return Shown(video=video, flags=kinds, moments=moments, frames=sample.tiles, path=path, back=back)
