@@ -81,7 +81,7 @@ def _dataset_flags(inspection: Inspection) -> Found:
     still = travel is not None and travel.step == travel.turn == 0 and any("distance" in video for video in videos)
     names = [row["name"] for row in dominant]
     shares = sum(row["share"] for row in dominant)
-    found = {
+    found: dict[str, tuple[object, Row]] = {
         "no_train": ("train" not in splits, {"names": _listed(splits)}),
         "no_test": ("test" not in splits, {}),
         "empty_split": (empty, {"names": _listed(empty)}),
