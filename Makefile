@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/command packages/training data_gen packages/app
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype "setuptools>=77" ninja pybind11 scikit-image hydra-submitit-launcher wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
+TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype "setuptools>=77" ninja scikit-image hydra-submitit-launcher wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
 
 NVCC := $(shell command -v nvcc)
 

@@ -96,13 +96,12 @@ def block_cases(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torch
 
 
 def packing_cases(batch: int, frames: int, tokens: Any, device: str, dtype: torch.dtype) -> Iterator[Case]:
-    """A step's packing, plain and with noise, and the unpacking of its targets, plain and by DDIM."""
+    """A step's packing, the unpacking of its targets, and both."""
     stores = [torch.randn(batch, frames, *grid, CHANNELS, device=device, dtype=dtype) for grid in GRIDS]
     columns = [part.to(device) for part in (tokens.level, tokens.frame, tokens.row, tokens.column)]
     write = tokens.is_target.to(device)
     length, marked = columns[0].shape[1], int(write.sum())
-    packed, noise = (torch.randn(batch, length, CHANNELS, device=device, dtype=dtype) for _ in range(2))
-    alpha, sigma = torch.rand(2, batch, length, device=device)
+    packed = torch.randn(batch, length, CHANNELS, device=device, dtype=dtype)
     token, index = size(packed) // length, size(*columns)
     parts = [torch.where(columns[0][0] == level)[0] for level in range(len(stores))]
     order = torch.cat(parts).argsort()
@@ -117,15 +116,9 @@ def packing_cases(batch: int, frames: int, tokens: Any, device: str, dtype: torc
         every = zip(stores, there, strict=True)
         return torch.cat([store[:, f, r, c] for store, (f, r, c) in every], dim=1)[:, order]
 
-    def plain_unpack(values: Tensor) -> None:
+    def plain_unpack() -> None:
         for store, at, (f, r, c) in zip(stores, written, targets, strict=True):
-            store[:, f, r, c] = values[:, at]
-
-    def noisy_pack() -> Tensor:
-        return alpha.unsqueeze(-1) * plain_pack() + sigma.unsqueeze(-1) * noise
-
-    def ddim_unpack() -> None:
-        plain_unpack(alpha.unsqueeze(-1) * packed - sigma.unsqueeze(-1) * noise)
+            store[:, f, r, c] = packed[:, at]
 
     key_of_place = [
         torch.arange(frames * h * w, device=device) + sum(frames * a * b for a, b in GRIDS[:level])
@@ -146,43 +139,12 @@ def packing_cases(batch: int, frames: int, tokens: Any, device: str, dtype: torc
         sequence = whole.gather(1, chosen)
         return whole.scatter_(1, chosen, sequence)
 
-    mix = (noise, alpha, sigma)
     read, wrote = 2 * token * length + index, 2 * token * marked + index + size(write)
-    factors = size(alpha, sigma)
     pack, unpack = (lambda: pack_tokens(stores, *columns)), (lambda: unpack_tokens_(stores, packed, *columns, write))
-    none = (None, None, None)
     torch_pack = functools.partial(TORCH["pack_tokens"], stores, *columns)
     torch_unpack = functools.partial(TORCH["unpack_tokens_"], stores, packed, *columns, write)
-    yield Case(
-        "pack_tokens", {"op": pack, "torch": lambda: torch_pack(*none), "torch.compile": compiled(plain_pack)}, read
-    )
-    yield Case(
-        "pack_tokens with noise",
-        {
-            "op": lambda: pack_tokens(stores, *columns, *mix),
-            "torch": lambda: torch_pack(*mix),
-            "torch.compile": compiled(noisy_pack),
-            "pack_tokens, then torch": lambda: alpha.unsqueeze(-1) * pack() + sigma.unsqueeze(-1) * noise,
-        },
-        read + size(noise) + factors,
-    )
-    yield Case(
-        "unpack_tokens_",
-        {"op": unpack, "torch": lambda: torch_unpack(*none), "torch.compile": compiled(lambda: plain_unpack(packed))},
-        wrote,
-    )
-    yield Case(
-        "unpack_tokens_ by DDIM",
-        {
-            "op": lambda: unpack_tokens_(stores, packed, *columns, write, *mix),
-            "torch": lambda: torch_unpack(*mix),
-            "torch.compile": compiled(ddim_unpack),
-            "torch, then unpack_tokens_": lambda: unpack_tokens_(
-                stores, alpha.unsqueeze(-1) * packed - sigma.unsqueeze(-1) * noise, *columns, write
-            ),
-        },
-        wrote + token * marked + factors,
-    )
+    yield Case("pack_tokens", {"op": pack, "torch": torch_pack, "torch.compile": compiled(plain_pack)}, read)
+    yield Case("unpack_tokens_", {"op": unpack, "torch": torch_unpack, "torch.compile": compiled(plain_unpack)}, wrote)
     yield Case(
         "pack_tokens + unpack_tokens_",
         {"op": lambda: (pack(), unpack()), "sorting all keys": sort_and_move},

@@ -2,12 +2,9 @@
 //
 // Gradients of tables are summed in an order that does not depend on the number of threads.
 
-#include <torch/csrc/stable/library.h>
-
 #include <algorithm>
-#include <tuple>
 
-#include "block.h"
+#include "operations.h"
 #include "rows.h"
 
 namespace millivid {
@@ -22,46 +19,21 @@ void check_rows(const Tensor& row, const Tensor& table) {
   for (int64_t n = 0; n < row.size(0); ++n) STD_TORCH_CHECK(r[n] >= 0 && r[n] < rows, "a row is not in the tables");
 }
 
-// The rows of a table (batch, cell, d), counted over the whole batch.
-class Table {
- public:
-  explicit Table(const Tensor& table)
-      : type(table.scalar_type()),
-        first_(bytes(table)),
-        cells_(table.size(1)),
-        batch_stride_(table.stride(0) * table.element_size()),
-        cell_stride_(table.stride(1) * table.element_size()) {}
-
-  const char* operator[](int64_t row) const {
-    return first_ + row / cells_ * batch_stride_ + row % cells_ * cell_stride_;
-  }
-
-  const ScalarType type;
-
- private:
-  const char* first_;
-  int64_t cells_, batch_stride_, cell_stride_;
-};
-
-// Tokens of d channels, one after another.
-class Tokens {
- public:
+// Tokens (batch, token, d), one after another.
+struct Tokens {
   explicit Tokens(const Tensor& x)
-      : type(x.scalar_type()),
+      : first(mutable_data<char>(x)),
+        type(x.scalar_type()),
         count(x.size(0) * x.size(1)),
         d(x.size(2)),
-        element_(x.element_size()),
-        first_(mutable_bytes(x)) {}
+        element(static_cast<int64_t>(x.element_size())) {}
 
-  char* operator[](int64_t token) const { return first_ + token * d * element_; }
-  char* from_channel(int64_t token, int64_t channel) const { return first_ + (token * d + channel) * element_; }
+  char* operator[](int64_t token) const { return first + token * d * element; }
+  char* from_channel(int64_t token, int64_t channel) const { return first + (token * d + channel) * element; }
 
-  const ScalarType type;
-  const int64_t count, d;
-
- private:
-  int64_t element_;
-  char* first_;
+  char* first;
+  ScalarType type;
+  int64_t count, d, element;
 };
 
 // Calls add(token, begin, size) for all tokens in order, and slices of channels that threads share out.
@@ -77,59 +49,46 @@ void sum_by_slice(const Tokens& tokens, const Make& make) {
   });
 }
 
+}  // namespace
+
 // (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
 
-std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
-    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps) {
-  check(x, shift, row, "modulated_layer_norm");
-  check(x, scale, row, "modulated_layer_norm");
+void normalize(
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
+    const Tensor& mean, const Tensor& rstd) {
   check_rows(row, scale);
-  STD_TORCH_CHECK(shift.size(1) == scale.size(1), "modulated_layer_norm: shift and scale differ in their cells");
-  const ScalarType computed = wide(x.scalar_type());
-  Tensor out = torch::stable::empty_like(x);
-  const Tokens from(x), to(out);
-  Tensor mean = new_empty(x, {from.count}, computed), rstd = new_empty(x, {from.count}, computed);
+  const Tokens xs(x), to(out);
   const Table shifts(shift), scales(scale);
   const int64_t* r = data<int64_t>(row);
-  with_wide_type(computed, [&](auto number) {
+  with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
     A *means = mutable_data<A>(mean), *rstds = mutable_data<A>(rstd);
-    torch::stable::parallel_for(0, from.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> x_in(from.type, from.d);
-      TableRowIn<A> shift_in(shifts.type, from.d), scale_in(scales.type, from.d);
-      RowOut<A> out_row(to.type, to.d);
+    torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
+      RowIn<A> x_in(xs.type, xs.d), shift_in(shifts.type, xs.d), scale_in(scales.type, xs.d);
+      RowOut<A> out_row(to.type, xs.d);
       for (int64_t n = begin; n < end; ++n) {
         normalize_row<A>(
-            x_in(from[n]), shift_in(shifts[r[n]]), scale_in(scales[r[n]]), out_row(to[n]), from.d, static_cast<A>(eps),
+            x_in(xs[n]), shift_in(shifts[r[n]]), scale_in(scales[r[n]]), out_row(to[n]), xs.d, static_cast<A>(eps),
             means + n, rstds + n);
         out_row.store(to[n]);
       }
     });
   });
-  return {out, mean, rstd};
 }
 
-std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd) {
-  check(x, scale, row, "modulated_layer_norm_backward");
+void normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
+    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale) {
   check_rows(row, scale);
-  check_like(g, x, "modulated_layer_norm_backward");
-  const ScalarType computed = wide(x.scalar_type());
-  Tensor g_x = torch::stable::empty_like(x);
   const Tokens gs(g), xs(x), to(g_x);
-  check_statistics(mean, x, "modulated_layer_norm_backward");
-  check_statistics(rstd, x, "modulated_layer_norm_backward");
-  Tensor g_shift = new_zeros(x, {scale.size(0), scale.size(1), xs.d}, computed);
-  Tensor g_scale = new_zeros(x, {scale.size(0), scale.size(1), xs.d}, computed);
   const Table scales(scale);
   const int64_t* r = data<int64_t>(row);
-  with_wide_type(computed, [&](auto number) {
+  with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
     const A *means = data<A>(mean), *rstds = data<A>(rstd);
     torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> g_in(gs.type, gs.d), x_in(xs.type, xs.d);
-      TableRowIn<A> scale_in(scales.type, xs.d);
-      RowOut<A> out_row(to.type, to.d);
+      RowIn<A> g_in(gs.type, xs.d), x_in(xs.type, xs.d), scale_in(scales.type, xs.d);
+      RowOut<A> out_row(to.type, xs.d);
       for (int64_t n = begin; n < end; ++n) {
         normalize_row_backward<A>(
             g_in(gs[n]), x_in(xs[n]), scale_in(scales[r[n]]), means[n], rstds[n], out_row(to[n]), xs.d);
@@ -146,24 +105,19 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
       };
     });
   });
-  return {g_x, g_shift, g_scale};
 }
 
 // (2) Gate ------------------------------------------------------------------------------------------------------------
 
-Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
-  check(x, gate, row, "gated_residual");
+void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
   check_rows(row, gate);
-  check_like(y, x, "gated_residual");
-  Tensor out = torch::stable::empty_like(x);
   const Tokens xs(x), ys(y), to(out);
   const Table gates(gate);
   const int64_t* r = data<int64_t>(row);
   with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
     torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> x_in(xs.type, xs.d), y_in(ys.type, xs.d);
-      TableRowIn<A> gate_in(gates.type, xs.d);
+      RowIn<A> x_in(xs.type, xs.d), y_in(ys.type, xs.d), gate_in(gates.type, xs.d);
       RowOut<A> out_row(to.type, xs.d);
       for (int64_t n = begin; n < end; ++n) {
         add_scaled_row<A>(x_in(xs[n]), gate_in(gates[r[n]]), y_in(ys[n]), out_row(to[n]), xs.d);
@@ -171,24 +125,18 @@ Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, cons
       }
     });
   });
-  return out;
 }
 
-std::tuple<Tensor, Tensor> gated_residual_backward(
-    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
-  check(g, gate, row, "gated_residual_backward");
+void add_gated_backward(
+    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
   check_rows(row, gate);
-  check_like(y, g, "gated_residual_backward");
-  Tensor g_y = torch::stable::empty_like(y);
   const Tokens gs(g), ys(y), to(g_y);
-  Tensor g_gate = new_zeros(g, {gate.size(0), gate.size(1), gs.d}, wide(gs.type));
   const Table gates(gate);
   const int64_t* r = data<int64_t>(row);
   with_wide_type(gs.type, [&](auto number) {
     using A = decltype(number);
     torch::stable::parallel_for(0, gs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> g_in(gs.type, gs.d);
-      TableRowIn<A> gate_in(gates.type, gs.d);
+      RowIn<A> g_in(gs.type, gs.d), gate_in(gates.type, gs.d);
       RowOut<A> out_row(to.type, gs.d);
       for (int64_t n = begin; n < end; ++n) {
         multiply_row<A>(g_in(gs[n]), gate_in(gates[r[n]]), out_row(to[n]), gs.d);
@@ -203,16 +151,6 @@ std::tuple<Tensor, Tensor> gated_residual_backward(
       };
     });
   });
-  return {g_y, g_gate};
-}
-
-}  // namespace
-
-STABLE_TORCH_LIBRARY_IMPL(millivid, CPU, m) {
-  m.impl("modulated_layer_norm", TORCH_BOX(&modulated_layer_norm));
-  m.impl("modulated_layer_norm_backward", TORCH_BOX(&modulated_layer_norm_backward));
-  m.impl("gated_residual", TORCH_BOX(&gated_residual));
-  m.impl("gated_residual_backward", TORCH_BOX(&gated_residual_backward));
 }
 
 }  // namespace millivid

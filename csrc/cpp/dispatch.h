@@ -8,10 +8,20 @@
 
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Exception.h>
+#include <torch/headeronly/util/Half.h>
+
+#ifdef __CUDACC__
+#define MILLIVID_ANYWHERE __host__ __device__
+#else
+#define MILLIVID_ANYWHERE
+#endif
 
 namespace millivid {
 
+using torch::headeronly::BFloat16;
+using torch::headeronly::Half;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
@@ -19,14 +29,26 @@ inline bool same_device(const Tensor& a, const Tensor& b) {
   return a.is_cuda() == b.is_cuda() && a.is_cpu() == b.is_cpu() && a.get_device_index() == b.get_device_index();
 }
 
-inline bool is_floating(ScalarType type) {
+inline bool is_floating(const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
   return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
          type == ScalarType::Half;
 }
 
-inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> shape) {
+using Shape = torch::headeronly::IntHeaderOnlyArrayRef;
+
+inline bool has_shape(const Tensor& tensor, Shape shape) {
   const auto sizes = tensor.sizes();
   return std::equal(sizes.begin(), sizes.end(), shape.begin(), shape.end());
+}
+
+inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> shape) {
+  return has_shape(tensor, Shape(shape.begin(), shape.size()));
+}
+
+// a / b for numbers that are not negative; in 32 bits, which is several times faster, where they fit.
+MILLIVID_ANYWHERE inline int64_t divide(int64_t a, int64_t b) {
+  return ((a | b) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(a) / static_cast<uint32_t>(b)) : a / b;
 }
 
 // What numbers of a type are computed in: float64 for float64, float32 for all others.
@@ -38,8 +60,16 @@ void with_wide_type(ScalarType type, F&& body) {
   type == ScalarType::Double ? body(double{}) : body(float{});
 }
 
-inline const char* bytes(const Tensor& tensor) { return static_cast<const char*>(tensor.const_data_ptr()); }
-inline char* mutable_bytes(const Tensor& tensor) { return static_cast<char*>(tensor.mutable_data_ptr()); }
+// Calls body with a number of the C++ type of that name.
+template <typename F>
+MILLIVID_ANYWHERE void with_type(ScalarType type, const F& body) {
+  switch (type) {
+    case ScalarType::Double: body(double{}); break;
+    case ScalarType::BFloat16: body(BFloat16{}); break;
+    case ScalarType::Half: body(Half{}); break;
+    default: body(float{});
+  }
+}
 
 template <typename T>
 const T* data(const Tensor& tensor) {
@@ -51,13 +81,12 @@ T* mutable_data(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
-inline Tensor new_empty(const Tensor& like, std::initializer_list<int64_t> sizes, ScalarType type) {
-  const std::vector<int64_t> shape(sizes);
-  return torch::stable::new_empty(like, torch::headeronly::IntHeaderOnlyArrayRef(shape.data(), shape.size()), type);
+inline Tensor new_empty(const Tensor& like, const std::vector<int64_t>& shape, ScalarType type) {
+  return torch::stable::new_empty(like, Shape(shape.data(), shape.size()), type);
 }
 
-inline Tensor new_zeros(const Tensor& like, std::initializer_list<int64_t> sizes, ScalarType type) {
-  Tensor out = new_empty(like, sizes, type);
+inline Tensor new_zeros(const Tensor& like, const std::vector<int64_t>& shape, ScalarType type) {
+  Tensor out = new_empty(like, shape, type);
   torch::stable::zero_(out);
   return out;
 }

@@ -7,9 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <torch/headeronly/core/ScalarType.h>
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
+#include "dispatch.h"
 
 // One copy of a loop per instruction set; the dynamic loader picks the best that the processor has.
 #if !defined(__x86_64__) || !defined(__GNUC__) || defined(__clang__) || defined(MILLIVID_NO_CLONES)
@@ -21,10 +19,6 @@
 #endif
 
 namespace millivid {
-
-using torch::headeronly::BFloat16;
-using torch::headeronly::Half;
-using torch::headeronly::ScalarType;
 
 template <typename A>
 constexpr ScalarType kTypeOf = sizeof(A) == sizeof(double) ? ScalarType::Double : ScalarType::Float;
@@ -49,20 +43,18 @@ MILLIVID_CLONES void convert_row(const From* from, To* to, int64_t d) {
   for (int64_t i = 0; i < d; ++i) to[i] = static_cast<To>(from[i]);
 }
 
-// A row of some type read in type A: the row itself, or a copy in the buffer.
+// A row of some type read in type A: the row itself, or a copy in the buffer. Neighbouring tokens often read one row of
+// a table, which is converted once; so rows must not change between calls.
 template <typename A>
 class RowIn {
  public:
   RowIn(ScalarType type, int64_t d) : type_(type), buffer_(type == kTypeOf<A> ? 0 : d), d_(d) {}
 
   const A* operator()(const void* row) {
-    switch (type_ == kTypeOf<A> ? ScalarType::Undefined : type_) {
-      case ScalarType::Float: convert_row(static_cast<const float*>(row), buffer_.data(), d_); break;
-      case ScalarType::Double: convert_row(static_cast<const double*>(row), buffer_.data(), d_); break;
-      case ScalarType::BFloat16: convert_row(static_cast<const BFloat16*>(row), buffer_.data(), d_); break;
-      case ScalarType::Half: convert_row(static_cast<const Half*>(row), buffer_.data(), d_); break;
-      default: return static_cast<const A*>(row);
-    }
+    if (type_ == kTypeOf<A>) return static_cast<const A*>(row);
+    if (row != last_)
+      with_type(type_, [&](auto of) { convert_row(static_cast<const decltype(of)*>(row), buffer_.data(), d_); });
+    last_ = row;
     return buffer_.data();
   }
 
@@ -70,26 +62,7 @@ class RowIn {
   ScalarType type_;
   std::vector<A> buffer_;
   int64_t d_;
-};
-
-// The same for the rows of a table: neighbouring tokens often read one row.
-template <typename A>
-class TableRowIn {
- public:
-  TableRowIn(ScalarType type, int64_t d) : in_(type, d) {}
-
-  const A* operator()(const void* row) {
-    if (row != last_) {
-      value_ = in_(row);
-      last_ = row;
-    }
-    return value_;
-  }
-
- private:
-  RowIn<A> in_;
   const void* last_ = nullptr;
-  const A* value_ = nullptr;
 };
 
 // A row of some type that is computed in type A: in place, or in the buffer and then rounded.
@@ -101,13 +74,8 @@ class RowOut {
   A* operator()(void* row) { return type_ == kTypeOf<A> ? static_cast<A*>(row) : buffer_.data(); }
 
   void store(void* row) {
-    switch (type_ == kTypeOf<A> ? ScalarType::Undefined : type_) {
-      case ScalarType::Float: convert_row(buffer_.data(), static_cast<float*>(row), d_); break;
-      case ScalarType::Double: convert_row(buffer_.data(), static_cast<double*>(row), d_); break;
-      case ScalarType::BFloat16: convert_row(buffer_.data(), static_cast<BFloat16*>(row), d_); break;
-      case ScalarType::Half: convert_row(buffer_.data(), static_cast<Half*>(row), d_); break;
-      default: break;
-    }
+    if (type_ == kTypeOf<A>) return;
+    with_type(type_, [&](auto of) { convert_row(buffer_.data(), static_cast<decltype(of)*>(row), d_); });
   }
 
  private:
@@ -193,18 +161,6 @@ template <typename A>
 MILLIVID_CLONES void add_product(const A* x, const A* y, A* sum, int64_t d) {
 #pragma omp simd
   for (int64_t i = 0; i < d; ++i) sum[i] += x[i] * y[i];
-}
-
-template <typename A>
-MILLIVID_CLONES void combine_row(A a, const A* x, A b, const A* y, A* out, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = a * x[i] + b * y[i];
-}
-
-template <typename A>
-MILLIVID_CLONES void scale_row(A b, const A* y, A* out, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = b * y[i];
 }
 
 template <typename A>

@@ -4,12 +4,8 @@
 // gradients of tables are added up by atomic operations, in any order; for fixed sums, the torch versions run when
 // deterministic algorithms are asked for (library.py).
 
-#include <torch/csrc/stable/library.h>
-
-#include <tuple>
-
-#include "block.h"
 #include "device.cuh"
+#include "operations.h"
 
 namespace millivid {
 namespace {
@@ -17,104 +13,24 @@ namespace {
 constexpr int kTokensPerBlock = kThreads / 32;
 constexpr int kTokensPerSum = 32;
 
-// The rows of a table (batch, cell, d), counted over the whole batch.
-struct Table {
-  Memory numbers;
-  int64_t cells, rows, batch_stride, cell_stride;
+dim3 blocks_for_tokens(int64_t tokens) { return dim3(blocks_for(tokens, kTokensPerBlock)); }
+dim3 blocks_for_sums(int64_t tokens, int64_t d) { return dim3(blocks_for(tokens, kTokensPerSum), blocks_for(d)); }
 
-  __device__ Memory operator[](int64_t row) const {
-    if (row < 0 || row >= rows) {
-      printf("millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row), static_cast<long long>(rows));
-      __trap();
-    }
-    const int64_t batch = divide(row, cells);
-    return numbers + (batch * batch_stride + (row - batch * cells) * cell_stride);
+// The token that this thread's warp takes.
+__device__ int64_t token_index() { return static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32; }
+
+__device__ Memory row_of(const Table& table, int64_t row) {
+  if (row < 0 || row >= table.rows) {
+    printf(
+        "millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row),
+        static_cast<long long>(table.rows));
+    __trap();
   }
-};
-
-Table table_of(const Tensor& table) {
-  return {memory(table), table.size(1), table.size(0) * table.size(1), table.stride(0), table.stride(1)};
-}
-
-dim3 blocks_for_tokens(int64_t tokens) {
-  return dim3(static_cast<unsigned int>((tokens + kTokensPerBlock - 1) / kTokensPerBlock));
-}
-
-// (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
-
-template <bool kWide, typename A>
-__global__ void normalize(
-    Memory x, Table shift, Table scale, const int64_t* row, Memory out, A* means, A* rstds, int64_t tokens, int64_t d,
-    A eps) {
-  const int lane = threadIdx.x % 32;
-  const int64_t n = static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32;
-  if (n >= tokens) return;
-  constexpr int kCount = kWide ? 4 : 1;
-  const Memory from = x + n * d;
-  A sum = 0;
-  by_lanes<kWide, 32>(d, lane, [&](int64_t i) {
-    A value[kCount];
-    load<kWide>(from, i, value);
-    for (int k = 0; k < kCount; ++k) sum += value[k];
-  });
-  const A mean = sum_over_lanes<32>(sum) / d;
-  A squares = 0;
-  by_lanes<kWide, 32>(d, lane, [&](int64_t i) {
-    A value[kCount];
-    load<kWide>(from, i, value);
-    for (int k = 0; k < kCount; ++k) squares += (value[k] - mean) * (value[k] - mean);
-  });
-  const A rstd = 1 / sqrt(sum_over_lanes<32>(squares) / d + eps);
-  const Memory shifts = shift[row[n]], scales = scale[row[n]], to = out + n * d;
-  by_lanes<kWide, 32>(d, lane, [&](int64_t i) {
-    A value[kCount], s[kCount], t[kCount];
-    load<kWide>(from, i, value);
-    load<kWide>(scales, i, s);
-    load<kWide>(shifts, i, t);
-    for (int k = 0; k < kCount; ++k) value[k] = (value[k] - mean) * rstd * (1 + s[k]) + t[k];
-    store<kWide>(to, i, value);
-  });
-  if (lane == 0) {
-    means[n] = mean;
-    rstds[n] = rstd;
-  }
-}
-
-template <bool kWide, typename A>
-__global__ void normalize_backward(
-    Memory g, Memory x, Table scale, const int64_t* row, const A* means, const A* rstds, Memory g_x, int64_t tokens,
-    int64_t d) {
-  const int lane = threadIdx.x % 32;
-  const int64_t n = static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32;
-  if (n >= tokens) return;
-  constexpr int kCount = kWide ? 4 : 1;
-  const A mean = means[n], rstd = rstds[n];
-  const Memory gs = g + n * d, xs = x + n * d, scales = scale[row[n]], to = g_x + n * d;
-  A sum = 0, dot = 0;
-  by_lanes<kWide, 32>(d, lane, [&](int64_t i) {
-    A gi[kCount], xi[kCount], s[kCount];
-    load<kWide>(gs, i, gi);
-    load<kWide>(xs, i, xi);
-    load<kWide>(scales, i, s);
-    for (int k = 0; k < kCount; ++k) {
-      const A h = gi[k] * (1 + s[k]);
-      sum += h;
-      dot += h * (xi[k] - mean);
-    }
-  });
-  const A offset = sum_over_lanes<32>(sum) / d, slope = sum_over_lanes<32>(dot) * rstd * rstd / d;
-  by_lanes<kWide, 32>(d, lane, [&](int64_t i) {
-    A gi[kCount], xi[kCount], s[kCount];
-    load<kWide>(gs, i, gi);
-    load<kWide>(xs, i, xi);
-    load<kWide>(scales, i, s);
-    for (int k = 0; k < kCount; ++k) gi[k] = rstd * (gi[k] * (1 + s[k]) - offset - (xi[k] - mean) * slope);
-    store<kWide>(to, i, gi);
-  });
+  return {table[row], table.type, table.element};
 }
 
 // Sums over tokens that follow one another and read one row, for one channel a thread.
-template <typename A, typename Add, typename Flush>
+template <typename Add, typename Flush>
 __device__ void sum_runs(const int64_t* row, int64_t tokens, int64_t rows, const Add& add, const Flush& flush) {
   const int64_t begin = static_cast<int64_t>(blockIdx.x) * kTokensPerSum;
   const int64_t end = begin + kTokensPerSum < tokens ? begin + kTokensPerSum : tokens;
@@ -128,6 +44,57 @@ __device__ void sum_runs(const int64_t* row, int64_t tokens, int64_t rows, const
   flush(last);
 }
 
+// (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
+
+template <typename N, typename A>
+__global__ void normalize_tokens(
+    Memory x, Table shift, Table scale, const int64_t* row, Memory out, A* means, A* rstds, int64_t tokens, int64_t d,
+    A eps) {
+  const int lane = threadIdx.x % 32;
+  const int64_t n = token_index();
+  if (n >= tokens) return;
+  const Memory from = x + n * d, to = out + n * d;
+  A sum = 0;
+  by_lanes<N, 32>(d, lane, [&](int64_t i) { sum += from.load<N>(i).sum(); });
+  const A mean = sum_over_lanes<32>(sum) / d;
+  A squares = 0;
+  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+    const N centred = from.load<N>(i) - mean;
+    squares += (centred * centred).sum();
+  });
+  const A rstd = 1 / sqrt(sum_over_lanes<32>(squares) / d + eps);
+  const Memory shifts = row_of(shift, row[n]), scales = row_of(scale, row[n]);
+  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+    to.store(i, (from.load<N>(i) - mean) * rstd * (A(1) + scales.load<N>(i)) + shifts.load<N>(i));
+  });
+  if (lane == 0) {
+    means[n] = mean;
+    rstds[n] = rstd;
+  }
+}
+
+template <typename N, typename A>
+__global__ void normalize_tokens_backward(
+    Memory g, Memory x, Table scale, const int64_t* row, const A* means, const A* rstds, Memory g_x, int64_t tokens,
+    int64_t d) {
+  const int lane = threadIdx.x % 32;
+  const int64_t n = token_index();
+  if (n >= tokens) return;
+  const A mean = means[n], rstd = rstds[n];
+  const Memory gs = g + n * d, xs = x + n * d, scales = row_of(scale, row[n]), to = g_x + n * d;
+  A sum = 0, dot = 0;
+  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+    const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
+    sum += h.sum();
+    dot += (h * (xs.load<N>(i) - mean)).sum();
+  });
+  const A offset = sum_over_lanes<32>(sum) / d, slope = sum_over_lanes<32>(dot) * rstd * rstd / d;
+  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+    const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
+    to.store(i, rstd * (h - offset - (xs.load<N>(i) - mean) * slope));
+  });
+}
+
 template <typename A>
 __global__ void sum_modulation_gradient(
     Memory g, Memory x, const int64_t* row, const A* means, const A* rstds, A* g_shift, A* g_scale, int64_t tokens,
@@ -135,12 +102,12 @@ __global__ void sum_modulation_gradient(
   const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
   if (i >= d) return;
   A shift = 0, scale = 0;
-  sum_runs<A>(
+  sum_runs(
       row, tokens, rows,
       [&](int64_t n) {
-        const A gi = g.load<A>(n * d + i);
+        const A gi = g.one<A>(n * d + i);
         shift += gi;
-        scale += gi * (x.load<A>(n * d + i) - means[n]) * rstds[n];
+        scale += gi * (x.one<A>(n * d + i) - means[n]) * rstds[n];
       },
       [&](int64_t at) {
         atomicAdd(g_shift + at * d + i, shift);
@@ -149,87 +116,25 @@ __global__ void sum_modulation_gradient(
       });
 }
 
-dim3 blocks_for_sums(int64_t tokens, int64_t d) {
-  return dim3(static_cast<unsigned int>((tokens + kTokensPerSum - 1) / kTokensPerSum), blocks_for(d));
-}
-
-std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
-    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps) {
-  check(x, shift, row, "modulated_layer_norm");
-  check(x, scale, row, "modulated_layer_norm");
-  STD_TORCH_CHECK(shift.size(1) == scale.size(1), "modulated_layer_norm: shift and scale differ in their cells");
-  const ScalarType computed = wide(x.scalar_type());
-  const int64_t tokens = x.size(0) * x.size(1), d = x.size(2);
-  Tensor out = torch::stable::empty_like(x);
-  Tensor mean = new_empty(x, {tokens}, computed), rstd = new_empty(x, {tokens}, computed);
-  const bool wide_rows =
-      wide_access(x, d) && wide_access(out, d) && wide_access(shift, d) && wide_access(scale, d);
-  specialize(wide_rows, computed, [&](auto is_wide, auto number) {
-    using A = decltype(number);
-    launch(
-        normalize<decltype(is_wide)::value, A>, blocks_for_tokens(tokens), x, memory(x), table_of(shift),
-        table_of(scale), data<int64_t>(row), memory(out), mutable_data<A>(mean), mutable_data<A>(rstd), tokens, d,
-        static_cast<A>(eps));
-  });
-  return {out, mean, rstd};
-}
-
-std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd) {
-  check(x, scale, row, "modulated_layer_norm_backward");
-  check_like(g, x, "modulated_layer_norm_backward");
-  check_statistics(mean, x, "modulated_layer_norm_backward");
-  check_statistics(rstd, x, "modulated_layer_norm_backward");
-  const ScalarType computed = wide(x.scalar_type());
-  const int64_t tokens = x.size(0) * x.size(1), d = x.size(2), cells = scale.size(1);
-  Tensor g_x = torch::stable::empty_like(x);
-  Tensor g_shift = new_zeros(x, {scale.size(0), cells, d}, computed);
-  Tensor g_scale = new_zeros(x, {scale.size(0), cells, d}, computed);
-  const bool wide_rows = wide_access(x, d) && wide_access(g, d) && wide_access(g_x, d) && wide_access(scale, d);
-  specialize(wide_rows, computed, [&](auto is_wide, auto number) {
-    using A = decltype(number);
-    launch(
-        normalize_backward<decltype(is_wide)::value, A>, blocks_for_tokens(tokens), x, memory(g), memory(x),
-        table_of(scale), data<int64_t>(row), data<A>(mean), data<A>(rstd), memory(g_x), tokens, d);
-    launch(
-        sum_modulation_gradient<A>, blocks_for_sums(tokens, d), x, memory(g), memory(x), data<int64_t>(row),
-        data<A>(mean), data<A>(rstd), mutable_data<A>(g_shift), mutable_data<A>(g_scale), tokens, d,
-        scale.size(0) * cells);
-  });
-  return {g_x, g_shift, g_scale};
-}
-
 // (2) Gate ------------------------------------------------------------------------------------------------------------
 
-template <bool kWide, typename A>
-__global__ void add_gated(Memory x, Memory y, Table gate, const int64_t* row, Memory out, int64_t tokens, int64_t d) {
-  const int64_t n = static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32;
+template <typename N>
+__global__ void add_gated_tokens(
+    Memory x, Memory y, Table gate, const int64_t* row, Memory out, int64_t tokens, int64_t d) {
+  const int64_t n = token_index();
   if (n >= tokens) return;
-  constexpr int kCount = kWide ? 4 : 1;
-  const Memory xs = x + n * d, ys = y + n * d, gates = gate[row[n]], to = out + n * d;
-  by_lanes<kWide, 32>(d, threadIdx.x % 32, [&](int64_t i) {
-    A xi[kCount], yi[kCount], s[kCount];
-    load<kWide>(xs, i, xi);
-    load<kWide>(ys, i, yi);
-    load<kWide>(gates, i, s);
-    for (int k = 0; k < kCount; ++k) xi[k] += s[k] * yi[k];
-    store<kWide>(to, i, xi);
+  const Memory xs = x + n * d, ys = y + n * d, gates = row_of(gate, row[n]), to = out + n * d;
+  by_lanes<N, 32>(d, threadIdx.x % 32, [&](int64_t i) {
+    to.store(i, xs.load<N>(i) + gates.load<N>(i) * ys.load<N>(i));
   });
 }
 
-template <bool kWide, typename A>
+template <typename N>
 __global__ void multiply_by_gate(Memory g, Table gate, const int64_t* row, Memory g_y, int64_t tokens, int64_t d) {
-  const int64_t n = static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32;
+  const int64_t n = token_index();
   if (n >= tokens) return;
-  constexpr int kCount = kWide ? 4 : 1;
-  const Memory gs = g + n * d, gates = gate[row[n]], to = g_y + n * d;
-  by_lanes<kWide, 32>(d, threadIdx.x % 32, [&](int64_t i) {
-    A gi[kCount], s[kCount];
-    load<kWide>(gs, i, gi);
-    load<kWide>(gates, i, s);
-    for (int k = 0; k < kCount; ++k) gi[k] *= s[k];
-    store<kWide>(to, i, gi);
-  });
+  const Memory gs = g + n * d, gates = row_of(gate, row[n]), to = g_y + n * d;
+  by_lanes<N, 32>(d, threadIdx.x % 32, [&](int64_t i) { to.store(i, gs.load<N>(i) * gates.load<N>(i)); });
 }
 
 template <typename A>
@@ -238,56 +143,68 @@ __global__ void sum_gate_gradient(
   const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
   if (i >= d) return;
   A sum = 0;
-  sum_runs<A>(
-      row, tokens, rows, [&](int64_t n) { sum += g.load<A>(n * d + i) * y.load<A>(n * d + i); },
+  sum_runs(
+      row, tokens, rows, [&](int64_t n) { sum += g.one<A>(n * d + i) * y.one<A>(n * d + i); },
       [&](int64_t at) {
         atomicAdd(g_gate + at * d + i, sum);
         sum = 0;
       });
 }
 
-Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
-  check(x, gate, row, "gated_residual");
-  check_like(y, x, "gated_residual");
-  const int64_t tokens = x.size(0) * x.size(1), d = x.size(2);
-  Tensor out = torch::stable::empty_like(x);
-  const bool wide_rows = wide_access(x, d) && wide_access(y, d) && wide_access(out, d) && wide_access(gate, d);
-  specialize(wide_rows, x.scalar_type(), [&](auto is_wide, auto number) {
-    using A = decltype(number);
-    launch(
-        add_gated<decltype(is_wide)::value, A>, blocks_for_tokens(tokens), x, memory(x), memory(y), table_of(gate),
-        data<int64_t>(row), memory(out), tokens, d);
-  });
-  return out;
-}
-
-std::tuple<Tensor, Tensor> gated_residual_backward(
-    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
-  check(g, gate, row, "gated_residual_backward");
-  check_like(y, g, "gated_residual_backward");
-  const int64_t tokens = g.size(0) * g.size(1), d = g.size(2), cells = gate.size(1);
-  Tensor g_y = torch::stable::empty_like(y);
-  Tensor g_gate = new_zeros(g, {gate.size(0), cells, d}, wide(g.scalar_type()));
-  const bool wide_rows = wide_access(g, d) && wide_access(g_y, d) && wide_access(gate, d);
-  specialize(wide_rows, g.scalar_type(), [&](auto is_wide, auto number) {
-    using A = decltype(number);
-    launch(
-        multiply_by_gate<decltype(is_wide)::value, A>, blocks_for_tokens(tokens), g, memory(g), table_of(gate),
-        data<int64_t>(row), memory(g_y), tokens, d);
-    launch(
-        sum_gate_gradient<A>, blocks_for_sums(tokens, d), g, memory(g), memory(y), data<int64_t>(row),
-        mutable_data<A>(g_gate), tokens, d, gate.size(0) * cells);
-  });
-  return {g_y, g_gate};
-}
-
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(millivid, MILLIVID_DEVICE, m) {
-  m.impl("modulated_layer_norm", TORCH_BOX(&modulated_layer_norm));
-  m.impl("modulated_layer_norm_backward", TORCH_BOX(&modulated_layer_norm_backward));
-  m.impl("gated_residual", TORCH_BOX(&gated_residual));
-  m.impl("gated_residual_backward", TORCH_BOX(&gated_residual_backward));
+void normalize(
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
+    const Tensor& mean, const Tensor& rstd) {
+  const int64_t tokens = row.numel(), d = x.size(2);
+  specialize({x, out, shift, scale}, d, x.scalar_type(), [&](auto numbers) {
+    using N = decltype(numbers);
+    using A = typename N::Number;
+    launch(
+        normalize_tokens<N, A>, blocks_for_tokens(tokens), x, memory(x), Table(shift), Table(scale), data<int64_t>(row),
+        memory(out), mutable_data<A>(mean), mutable_data<A>(rstd), tokens, d, static_cast<A>(eps));
+  });
+}
+
+void normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
+    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale) {
+  const int64_t tokens = row.numel(), d = x.size(2);
+  specialize({x, g, g_x, scale}, d, x.scalar_type(), [&](auto numbers) {
+    using N = decltype(numbers);
+    using A = typename N::Number;
+    launch(
+        normalize_tokens_backward<N, A>, blocks_for_tokens(tokens), x, memory(g), memory(x), Table(scale),
+        data<int64_t>(row), data<A>(mean), data<A>(rstd), memory(g_x), tokens, d);
+    launch(
+        sum_modulation_gradient<A>, blocks_for_sums(tokens, d), x, memory(g), memory(x), data<int64_t>(row),
+        data<A>(mean), data<A>(rstd), mutable_data<A>(g_shift), mutable_data<A>(g_scale), tokens, d,
+        scale.size(0) * scale.size(1));
+  });
+}
+
+void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
+  const int64_t tokens = row.numel(), d = x.size(2);
+  specialize({x, y, out, gate}, d, x.scalar_type(), [&](auto numbers) {
+    launch(
+        add_gated_tokens<decltype(numbers)>, blocks_for_tokens(tokens), x, memory(x), memory(y), Table(gate),
+        data<int64_t>(row), memory(out), tokens, d);
+  });
+}
+
+void add_gated_backward(
+    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
+  const int64_t tokens = row.numel(), d = g.size(2);
+  specialize({g, g_y, gate}, d, g.scalar_type(), [&](auto numbers) {
+    using N = decltype(numbers);
+    using A = typename N::Number;
+    launch(
+        multiply_by_gate<N>, blocks_for_tokens(tokens), g, memory(g), Table(gate), data<int64_t>(row), memory(g_y),
+        tokens, d);
+    launch(
+        sum_gate_gradient<A>, blocks_for_sums(tokens, d), g, memory(g), memory(y), data<int64_t>(row),
+        mutable_data<A>(g_gate), tokens, d, gate.size(0) * gate.size(1));
+  });
 }
 
 }  // namespace millivid

@@ -14,16 +14,16 @@ import torch
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
 TORCH = Path(torch.__file__).parent
-COMMON = ["-std=c++20", "-fPIC", "-fopenmp-simd", "-fvisibility=hidden", "-Wno-unknown-pragmas", "-g"]
+COMMON = ["-std=c++20", "-fPIC", "-fopenmp-simd", "-fvisibility=hidden", "-Wno-unknown-pragmas", "-Wno-psabi", "-g"]
 DEFINES = ["-DTORCH_TARGET_VERSION=0x020b000000000000", "-DTORCH_STABLE_ONLY"]
 INCLUDES = [f"-I{CSRC / 'cpp'}", f"-I{CSRC / 'cuda'}", f"-I{HERE}", f"-I{TORCH / 'include'}"]
 VARIANTS = {
     "sanitized": (
-        ["cpp/block.cpp", "cpp/packing.cpp", "cpp/rms_norm.cpp"],
+        sorted(CSRC.glob("cpp/*.cpp")),
         # Without clones per instruction set: the sanitizer is not ready when the loader chooses among them.
         ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-DMILLIVID_NO_CLONES"],
     ),
-    "emulated": (["cuda/block.cu", "cuda/packing.cu", "cuda/rms_norm.cu"], ["-O1", "-DMILLIVID_EMULATED"]),
+    "emulated": ([CSRC / "cpp" / "operations.cpp", *sorted(CSRC.glob("cuda/*.cu"))], ["-O1", "-DMILLIVID_EMULATED"]),
 }
 
 
@@ -43,7 +43,18 @@ def compile_cuda(folder: Path) -> None:
 def build(kind: str, out: Path) -> None:
     """Compile a library; raises CalledProcessError where the compiler does."""
     sources, flags = VARIANTS[kind]
-    command = ["g++", "-shared", *COMMON, *DEFINES, *flags, *INCLUDES, "-x", "c++", *(str(CSRC / s) for s in sources)]
+    command = [
+        "g++",
+        "-shared",
+        *COMMON,
+        *DEFINES,
+        "-DMILLIVID_DEVICE=CPU",
+        *flags,
+        *INCLUDES,
+        "-x",
+        "c++",
+        *map(str, sources),
+    ]
     libraries = [f"-L{TORCH / 'lib'}", "-ltorch", "-ltorch_cpu", "-lc10"]
     subprocess.run([*command, "-x", "none", *libraries, "-o", str(out)], check=True)
 

@@ -142,7 +142,4 @@ void launch(
     }
 }
 
-inline bool capturing(const torch::stable::Tensor&) { return false; }
-inline int read(const torch::stable::Tensor& number) { return *static_cast<const int*>(number.const_data_ptr()); }
-
 }  // namespace millivid

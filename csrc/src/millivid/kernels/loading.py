@@ -4,16 +4,13 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from millivid.kernels.schemas import DIGEST
 
 FOLDER = Path(__file__).parent
-NOT_BUILT = FOLDER / "not_built.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +26,8 @@ class Library:
 class Status:
     """What is in use: the libraries for CPU and CUDA, and how they were built (None if they were not).
 
-    build: torch (that it was compiled against), torch_target (the oldest that can load it), compiler, cuda (of nvcc),
-    cuda_architectures, schemas (a digest of the operations' signatures).
+    build: torch (that it was compiled against), torch_target (the oldest that can load it), compiler, schemas (a digest of
+    the operations' signatures), and where CUDA was compiled too, cuda (of torch) and cuda_architectures.
     """
 
     libraries: tuple[Library, ...]
@@ -39,7 +36,7 @@ class Status:
     def __str__(self) -> str:
         lines = ["torch  in use where nothing else is: the reference"]
         lines += [f"{part.name:6} {'in use' if part.loaded else 'not in use'}: {part.why}" for part in self.libraries]
-        lines += [f"build  {key}: {value}" for key, value in (self.build or {}).items() if value]
+        lines += [f"build  {key}: {value}" for key, value in (self.build or {}).items()]
         return "\n".join(lines)
 
 
@@ -48,32 +45,43 @@ def status() -> Status:
     return _STATUS
 
 
-def _not_built(name: str) -> str:
-    reasons: dict[str, Any] = json.loads(NOT_BUILT.read_text()) if NOT_BUILT.is_file() else {}
-    return reasons.get(name, "it was not built; run pip install on millivid-kernels again, with a compiler")
+def find() -> Status:
+    """Load what can be loaded of the libraries that build.json, which is written when they are built, tells of."""
+    file = FOLDER / "build.json"
+    kept = json.loads(file.read_text()) if file.is_file() else {"build": {}, "not_built": {}}
+    libraries = []
+    for name in ("cpu", "cuda"):
+        why_not = _why_not(name, kept["build"], kept["not_built"])
+        why = f"loaded from {_library_file(name)}" if why_not is None else why_not
+        libraries.append(Library(name=name, loaded=why_not is None, why=why))
+    return Status(libraries=tuple(libraries), build=kept["build"] or None)
 
 
-def _load(name: str, build: dict[str, str] | None) -> Library:
-    """Load one library, whose operations then take the place of the torch versions for its kind of tensors."""
+def _library_file(name: str) -> str | None:
+    return next((path.name for path in sorted(FOLDER.glob(f"_{name}.*so"))), None)
+
+
+def _why_not(name: str, build: dict[str, str], not_built: dict[str, str]) -> str | None:
+    """Load a library, whose operations then take the place of the torch versions for its tensors; or say why not."""
     if os.environ.get("MILLIVID_KERNELS") == "0":
-        return Library(name=name, loaded=False, why="switched off by MILLIVID_KERNELS=0")
+        return "switched off by MILLIVID_KERNELS=0"
     if name == "cuda" and not torch.cuda.is_available():
-        return Library(name=name, loaded=False, why="torch sees no CUDA device")
-    file = next(iter(sorted(FOLDER.glob(f"_{name}.*so"))), None)
-    if file is None or build is None:
-        return Library(name=name, loaded=False, why=_not_built(name))
+        return "torch sees no CUDA device"
+    file = _library_file(name)
+    if file is None or not build:
+        return not_built.get(name, "it was not built; run pip install on millivid-kernels again, with a compiler")
     if build["schemas"] != DIGEST:
-        why = f"{file.name} was built for other operations than this version's; install millivid-kernels again"
-        return Library(name=name, loaded=False, why=why)
-    if name == "cuda" and (too_old := _unfit_devices(build["cuda_architectures"])):
-        why = f"{file.name} was built for {build['cuda_architectures']}, and {', '.join(too_old)} needs another; set "
-        return Library(name=name, loaded=False, why=why + "TORCH_CUDA_ARCH_LIST and install millivid-kernels again")
+        return f"{file} was built for other operations than this version's; install millivid-kernels again"
+    if name == "cuda" and (unfit := _unfit_devices(build["cuda_architectures"])):
+        return (
+            f"{file} was built for {build['cuda_architectures']}, and {', '.join(unfit)} needs another; set "
+            "TORCH_CUDA_ARCH_LIST and install millivid-kernels again"
+        )
     try:
-        torch.ops.load_library(str(file))
+        torch.ops.load_library(str(FOLDER / file))
     except (OSError, RuntimeError) as error:
-        why = f"{file.name} cannot be loaded by torch {torch.__version__} ({str(error).splitlines()[0]})"
-        return Library(name=name, loaded=False, why=why)
-    return Library(name=name, loaded=True, why=f"loaded from {file.name}")
+        return f"{file} cannot be loaded by torch {torch.__version__} ({str(error).splitlines()[0]})"
+    return None
 
 
 def _unfit_devices(architectures: str) -> list[str]:
@@ -87,16 +95,4 @@ def _unfit_devices(architectures: str) -> list[str]:
     return unfit if built else []
 
 
-def _read_build() -> dict[str, str] | None:
-    try:
-        return dict(import_module("millivid.kernels._build").info())
-    except ImportError:
-        return None
-
-
-def _find() -> Status:
-    build = _read_build()
-    return Status(libraries=tuple(_load(name, build) for name in ("cpu", "cuda")), build=build)
-
-
-_STATUS = _find()
+_STATUS = find()

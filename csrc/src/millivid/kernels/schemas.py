@@ -1,13 +1,11 @@
-"""The signatures of all operations, which the compiled libraries have to match."""
+"""The signatures of all operations, which the compiled libraries have to match. `setup.py` reads them too."""
 
 import hashlib
 
+COLUMNS = "Tensor level, Tensor frame, Tensor row, Tensor column"
 SCHEMAS = {
-    "pack_tokens": "(Tensor[] stores, Tensor level, Tensor frame, Tensor row, Tensor column, Tensor? noise, "
-    "Tensor? alpha, Tensor? sigma) -> Tensor",
-    "pack_tokens_backward": "(Tensor g, Tensor level, Tensor frame, Tensor row, Tensor column, int[] sizes) -> Tensor[]",
-    "unpack_tokens_": "(Tensor(a!)[] stores, Tensor tokens, Tensor level, Tensor frame, Tensor row, Tensor column, "
-    "Tensor write, Tensor? velocity, Tensor? alpha, Tensor? sigma) -> ()",
+    "pack_tokens": f"(Tensor[] stores, {COLUMNS}) -> Tensor",
+    "unpack_tokens_": f"(Tensor(a!)[] stores, Tensor tokens, {COLUMNS}, Tensor write) -> ()",
     "modulated_layer_norm": "(Tensor x, Tensor shift, Tensor scale, Tensor row, float eps) -> (Tensor, Tensor, Tensor)",
     "modulated_layer_norm_backward": "(Tensor g, Tensor x, Tensor scale, Tensor row, Tensor mean, Tensor rstd) "
     "-> (Tensor, Tensor, Tensor)",
@@ -18,4 +16,4 @@ SCHEMAS = {
 }
 
 DIGEST = hashlib.sha256(repr(sorted(SCHEMAS.items())).encode()).hexdigest()[:16]
-"""Compiled into _build, beside the libraries, and compared before one is loaded."""
+"""Written beside the libraries when they are built, and compared before one is loaded."""

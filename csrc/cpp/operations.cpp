@@ -1,0 +1,209 @@
+// The operations as torch calls them, on whatever device: what they ask of their arguments, and what they return.
+
+#include <torch/csrc/stable/library.h>
+
+#include <tuple>
+
+#include "operations.h"
+
+namespace millivid {
+namespace {
+
+// (1) Packing ---------------------------------------------------------------------------------------------------------
+
+Stores stores_of(const std::vector<Tensor>& tensors) {
+  STD_TORCH_CHECK(!tensors.empty(), "no stores");
+  const Tensor& like = tensors[0];
+  STD_TORCH_CHECK(like.dim() == 5 && is_floating(like), "stores need five axes, and a floating-point type");
+  Stores stores{{}, like.size(0), like.size(4), static_cast<int64_t>(like.element_size())};
+  for (const Tensor& store : tensors) {
+    STD_TORCH_CHECK(
+        store.dim() == 5 && store.scalar_type() == like.scalar_type() && same_device(store, like) &&
+            store.size(0) == stores.batch && store.size(4) == stores.channels,
+        "stores must be alike, with one batch and one number of channels");
+    Stores::Level level{mutable_data<char>(store), {store.size(1), store.size(2), store.size(3)}, {}};
+    for (int axis = 0; axis < 5; ++axis) level.stride[axis] = store.stride(axis) * stores.element;
+    stores.dense = stores.dense && (stores.channels < 2 || store.stride(4) == 1);
+    stores.levels.push_back(level);
+  }
+  return stores;
+}
+
+Columns columns_of(
+    const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column, const Tensor& store) {
+  for (const Tensor* part : {&level, &frame, &row, &column})
+    STD_TORCH_CHECK(
+        level.dim() == 2 && has_shape(*part, level.sizes()) && same_device(*part, store) &&
+            part->scalar_type() == ScalarType::Long && part->is_contiguous(),
+        "index columns must be contiguous int64 of one shape");
+  STD_TORCH_CHECK(
+      level.size(0) == 1 || level.size(0) == store.size(0), "index columns have another batch than the stores");
+  return {data<int64_t>(level), data<int64_t>(frame), data<int64_t>(row), data<int64_t>(column),
+          nullptr, level.size(0), level.size(1)};
+}
+
+void check_apart(const std::vector<Tensor>& stores) {
+  for (size_t a = 0; a < stores.size(); ++a) {
+    for (int64_t axis = 0; axis < 5; ++axis)
+      STD_TORCH_CHECK(stores[a].stride(axis) != 0 || stores[a].size(axis) < 2, "places of a store share memory");
+    for (size_t b = 0; b < a; ++b)
+      STD_TORCH_CHECK(
+          stores[a].data_ptr() != stores[b].data_ptr() || stores[a].data_ptr() == nullptr, "two stores share memory");
+  }
+}
+
+Tensor pack_tokens(
+    const std::vector<Tensor> stores, const Tensor& level, const Tensor& frame, const Tensor& row,
+    const Tensor& column) {
+  const Stores places = stores_of(stores);
+  const Columns columns = columns_of(level, frame, row, column, stores[0]);
+  Tensor out = new_empty(stores[0], {places.batch, columns.tokens, places.channels}, stores[0].scalar_type());
+  copy_tokens(places, columns, out, true);
+  return out;
+}
+
+void unpack_tokens_(
+    const std::vector<Tensor> stores, const Tensor& tokens, const Tensor& level, const Tensor& frame, const Tensor& row,
+    const Tensor& column, const Tensor& write) {
+  const Stores places = stores_of(stores);
+  Columns columns = columns_of(level, frame, row, column, stores[0]);
+  check_apart(stores);
+  STD_TORCH_CHECK(
+      same_device(write, stores[0]) && write.scalar_type() == ScalarType::Bool && write.is_contiguous() &&
+          has_shape(write, level.sizes()),
+      "write must be contiguous bool, of the shape of the index columns");
+  STD_TORCH_CHECK(
+      same_device(tokens, stores[0]) && tokens.is_contiguous() && tokens.scalar_type() == stores[0].scalar_type() &&
+          has_shape(tokens, {places.batch, columns.tokens, places.channels}),
+      "tokens must be (batch, token, c), contiguous, of the stores' dtype");
+  columns.marked = data<bool>(write);
+  copy_tokens(places, columns, tokens, false);
+}
+
+// (2) Adaptive layer norm and gate ------------------------------------------------------------------------------------
+
+void check_table(const Tensor& table, const Tensor& x, const Tensor& row) {
+  STD_TORCH_CHECK(
+      x.dim() == 3 && x.is_contiguous() && is_floating(x),
+      "x must be (batch, token, d), contiguous, in a floating-point type");
+  STD_TORCH_CHECK(
+      table.dim() == 3 && same_device(table, x) && table.size(0) == x.size(0) && table.size(2) == x.size(2) &&
+          (table.size(2) < 2 || table.stride(2) == 1) && is_floating(table),
+      "a table must be (batch, cell, d) with contiguous rows, and the batch and d of x");
+  STD_TORCH_CHECK(
+      same_device(row, x) && has_shape(row, {x.size(0) * x.size(1)}) && row.scalar_type() == ScalarType::Long &&
+          row.is_contiguous(),
+      "row must be int64, contiguous, one number per token of the batch");
+}
+
+void check_like(const Tensor& y, const Tensor& x) {
+  STD_TORCH_CHECK(
+      same_device(y, x) && has_shape(y, x.sizes()) && y.is_contiguous() && is_floating(y),
+      "y or g must be contiguous, in a floating-point type, and of the shape of x");
+}
+
+void check_statistics(const Tensor& part, const Tensor& x) {
+  STD_TORCH_CHECK(
+      same_device(part, x) && part.is_contiguous() && part.numel() == x.size(0) * x.size(1) &&
+          part.scalar_type() == wide(x.scalar_type()),
+      "mean and rstd must be those of the forward pass");
+}
+
+Tensor table_gradient(const Tensor& table, const Tensor& x) {
+  return new_zeros(x, {table.size(0), table.size(1), table.size(2)}, wide(x.scalar_type()));
+}
+
+std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps) {
+  check_table(shift, x, row);
+  check_table(scale, x, row);
+  STD_TORCH_CHECK(shift.size(1) == scale.size(1), "shift and scale differ in their cells");
+  const std::vector<int64_t> tokens{x.size(0) * x.size(1)};
+  Tensor out = torch::stable::empty_like(x), mean = new_empty(x, tokens, wide(x.scalar_type())),
+         rstd = new_empty(x, tokens, wide(x.scalar_type()));
+  normalize(x, shift, scale, row, eps, out, mean, rstd);
+  return {out, mean, rstd};
+}
+
+std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd) {
+  check_table(scale, x, row);
+  check_like(g, x);
+  check_statistics(mean, x);
+  check_statistics(rstd, x);
+  Tensor g_x = torch::stable::empty_like(x), g_shift = table_gradient(scale, x), g_scale = table_gradient(scale, x);
+  normalize_backward(g, x, scale, row, mean, rstd, g_x, g_shift, g_scale);
+  return {g_x, g_shift, g_scale};
+}
+
+Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
+  check_table(gate, x, row);
+  check_like(y, x);
+  Tensor out = torch::stable::empty_like(x);
+  add_gated(x, y, gate, row, out);
+  return out;
+}
+
+std::tuple<Tensor, Tensor> gated_residual_backward(
+    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
+  check_table(gate, g, row);
+  check_like(y, g);
+  Tensor g_y = torch::stable::empty_like(y), g_gate = table_gradient(gate, g);
+  add_gated_backward(g, y, gate, row, g_y, g_gate);
+  return {g_y, g_gate};
+}
+
+// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
+
+void check_rows(const Tensor& x, const Tensor& weight) {
+  STD_TORCH_CHECK(
+      x.dim() >= 1 && x.dim() <= kMaxAxes + 1 && (x.size(-1) < 2 || x.stride(-1) == 1) && is_floating(x),
+      "x must be (..., d) of at most ", kMaxAxes + 1, " axes, with contiguous rows, in a floating-point type");
+  for (int64_t axis = 0; axis + 1 < x.dim(); ++axis)
+    STD_TORCH_CHECK(x.size(axis) < 2 || x.stride(axis) >= x.size(-1), "rows of x must not overlap");
+  STD_TORCH_CHECK(
+      same_device(weight, x) && has_shape(weight, {x.size(-1)}) && weight.is_contiguous() && is_floating(weight),
+      "weight must be (d), contiguous, in a floating-point type");
+}
+
+std::vector<int64_t> one_per_row(const Tensor& x) {
+  std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end());
+  shape.back() = 1;
+  return shape;
+}
+
+std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+  check_rows(x, weight);
+  Tensor out = torch::stable::empty_like(x), rstd = new_empty(x, one_per_row(x), wide(x.scalar_type()));
+  rms_normalize(x, weight, eps, out, rstd);
+  return {out, rstd};
+}
+
+std::tuple<Tensor, Tensor> rms_norm_backward(
+    const Tensor& g, const Tensor& x, const Tensor& weight, const Tensor& rstd) {
+  check_rows(x, weight);
+  check_rows(g, weight);
+  STD_TORCH_CHECK(
+      has_shape(g, x.sizes()) && has_shape(rstd, one_per_row(x)) && same_device(g, x) && same_device(rstd, x) &&
+          rstd.scalar_type() == wide(x.scalar_type()),
+      "g and rstd must be those of the forward pass");
+  const int64_t parts = (rstd.numel() + kRowsPerSum - 1) / kRowsPerSum;
+  Tensor g_x = torch::stable::empty_like(x), sums = new_zeros(x, {parts, x.size(-1)}, wide(x.scalar_type()));
+  rms_normalize_backward(g, x, weight, rstd, g_x, sums);
+  return {g_x, torch::stable::sum(sums, std::vector<int64_t>{0})};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(millivid, MILLIVID_DEVICE, m) {
+  m.impl("pack_tokens", TORCH_BOX(&pack_tokens));
+  m.impl("unpack_tokens_", TORCH_BOX(&unpack_tokens_));
+  m.impl("modulated_layer_norm", TORCH_BOX(&modulated_layer_norm));
+  m.impl("modulated_layer_norm_backward", TORCH_BOX(&modulated_layer_norm_backward));
+  m.impl("gated_residual", TORCH_BOX(&gated_residual));
+  m.impl("gated_residual_backward", TORCH_BOX(&gated_residual_backward));
+  m.impl("rms_norm", TORCH_BOX(&rms_norm));
+  m.impl("rms_norm_backward", TORCH_BOX(&rms_norm_backward));
+}
+
+}  // namespace millivid

@@ -1,0 +1,121 @@
+// How the arguments of the operations lie in memory, and what each device has to implement.
+
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "dispatch.h"
+
+namespace millivid {
+
+// The stores of all levels. Strides are in bytes.
+struct Stores {
+  struct Level {
+    char* first;
+    int64_t size[3], stride[5];
+
+    MILLIVID_ANYWHERE bool holds(int64_t frame, int64_t row, int64_t column) const {
+      return frame >= 0 && frame < size[0] && row >= 0 && row < size[1] && column >= 0 && column < size[2];
+    }
+
+    MILLIVID_ANYWHERE int64_t offset(int64_t frame, int64_t row, int64_t column) const {  // from a video's first token
+      return frame * stride[1] + row * stride[2] + column * stride[3];
+    }
+
+    MILLIVID_ANYWHERE int64_t num_places() const { return size[0] * size[1] * size[2]; }
+  };
+
+  int64_t token_bytes() const { return channels * element; }
+
+  std::vector<Level> levels;
+  int64_t batch, channels, element;
+  bool dense = true;  // channels lie side by side
+};
+
+// Index columns, and marks of the tokens that count (null for all), of one sequence for all videos or of one for each.
+struct Columns {
+  const int64_t *level, *frame, *row, *column;
+  const bool* marked;
+  int64_t sequences, tokens;
+};
+
+// The rows of a table (batch, cell, d), counted over the whole batch.
+struct Table {
+  explicit Table(const Tensor& table)
+      : first(mutable_data<char>(table)),
+        type(table.scalar_type()),
+        element(static_cast<int>(table.element_size())),
+        cells(table.size(1)),
+        rows(table.size(0) * table.size(1)),
+        batch_stride(table.stride(0) * element),
+        cell_stride(table.stride(1) * element) {}
+
+  MILLIVID_ANYWHERE char* operator[](int64_t row) const {
+    const int64_t batch = divide(row, cells);
+    return first + batch * batch_stride + (row - batch * cells) * cell_stride;
+  }
+
+  char* first;
+  ScalarType type;
+  int element;
+  int64_t cells, rows, batch_stride, cell_stride;  // strides are in bytes
+};
+
+constexpr int kMaxAxes = 6;  // of tensors of rows, the rows' own not counted
+
+// The rows of a tensor (..., d), each contiguous, in the order in which they lie in the tensor `like` of that shape.
+struct Rows {
+  Rows(const Tensor& tensor, const Tensor& like)
+      : first(mutable_data<char>(tensor)), axes(static_cast<int>(like.dim()) - 1) {
+    std::vector<int> order(axes);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return like.stride(a) > like.stride(b); });
+    for (int i = 0; i < axes; ++i) {
+      size[i] = like.size(order[i]);
+      stride[i] = tensor.stride(order[i]) * tensor.element_size();
+    }
+  }
+
+  MILLIVID_ANYWHERE char* operator[](int64_t n) const {
+    char* row = first;
+    for (int i = axes - 1; i >= 0; --i) {
+      const int64_t before = divide(n, size[i]);
+      row += (n - before * size[i]) * stride[i];
+      n = before;
+    }
+    return row;
+  }
+
+  char* first;
+  int axes;
+  int64_t size[kMaxAxes], stride[kMaxAxes];  // strides are in bytes
+};
+
+// Each device implements the following. Arguments are checked, but for the numbers in index columns and rows. Outputs come
+// last, and are there to be filled; `g_shift`, `g_scale`, `g_gate` and `sums` hold zeros.
+
+// Between stores and a sequence (batch, token, c). Out of the sequence, every marked token needs a place of its own.
+void copy_tokens(const Stores& stores, const Columns& columns, const Tensor& sequence, bool into_sequence);
+
+void normalize(
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
+    const Tensor& mean, const Tensor& rstd);
+void normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
+    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale);
+
+void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out);
+void add_gated_backward(
+    const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate);
+
+constexpr int64_t kRowsPerSum = 64;  // short sums round less
+
+void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out, const Tensor& rstd);
+
+// `sums` (part, d) add up to the weight's gradient, each over kRowsPerSum rows.
+void rms_normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& g_x, const Tensor& sums);
+
+}  // namespace millivid
