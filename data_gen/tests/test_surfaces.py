@@ -59,17 +59,17 @@ def what_is_at(scene: Scene, points: np.ndarray) -> np.ndarray:
     x, y, z = np.moveaxis(points, -1, 0)
     i, j = (np.floor(place).astype(int).clip(0, len(scene.ground) - 1) for place in (x, z))
     found = np.where(y < scene.ground[i, j], GROUND, -2)
-    for solid, (kind, shape) in enumerate(zip(scene.kinds, scene.shapes.astype(float), strict=True)):
-        across, along = np.abs(x - shape[0]) / shape[4], np.abs(z - shape[1]) / shape[5]
-        high = (y - shape[2]) / (shape[3] - shape[2])
+    for number, solid in enumerate(scene.solids):
+        across, along = np.abs(x - solid["x"]) / solid["half_x"], np.abs(z - solid["z"]) / solid["half_z"]
+        high = (y - solid["bottom"]) / (solid["top"] - solid["bottom"])
         width = {
             BOX: np.maximum(across, along),
             CYLINDER: np.hypot(across, along),
             SPHERE: np.sqrt(across**2 + along**2 + (2 * high - 1) ** 2),
             CONE: np.hypot(across, along) + high,
             PYRAMID: np.maximum(across, along) + high,
-        }[int(kind)]
-        found[(width < 1) & (high > 0) & (high < 1)] = solid
+        }[int(solid["kind"])]
+        found[(width < 1) & (high > 0) & (high < 1)] = number
     return found
 
 
@@ -93,7 +93,7 @@ def test_rays_meet_what_small_steps_along_them_meet() -> None:
         assert (named == solid).mean() > 0.99  # steps jump over a corner now and then
         agreed = surfaces.solid & (named == solid)
         assert (np.abs(steps[first] - surfaces.depth)[agreed] < 0.03).mean() > 0.99
-        kinds |= set(world.scene.kinds[np.unique(named[named >= 0])].tolist())
+        kinds |= set(world.scene.solids["kind"][np.unique(named[named >= 0])].tolist())
     assert kinds == {BOX, CYLINDER, SPHERE, CONE, PYRAMID}
 
 
@@ -160,8 +160,8 @@ def test_surfaces_are_a_function_of_seed_and_pose(world: VoxelWorld) -> None:
 def test_front_and_back_of_a_landmark_are_different_surfaces(world: VoxelWorld) -> None:
     world.reset(4)
     scene = world.scene
-    solid = int(np.flatnonzero((scene.kinds == BOX) & (scene.shapes[:, 2] < 1))[0])
-    x, z, low, high, _, half_z = (float(value) for value in scene.shapes[solid])
+    solid = scene.solids[(scene.solids["kind"] == BOX) & (scene.solids["bottom"] < 1)][0]
+    x, z, low, high, half_z = (float(solid[name]) for name in ("x", "z", "bottom", "top", "half_z"))
     ids = []
     for side, yaw in ((-1, 0.0), (1, 180.0)):
         pose = np.array([x, low + 0.7 * (high - low), z + side * (half_z + 1), yaw, 0], np.float32)
@@ -198,7 +198,7 @@ def test_the_middle_rays_are_the_renderers() -> None:
     before, surfaces = plain.render(pose).astype(int), plain.surfaces(pose)
     solids = np.where(surfaces.solid, surfaces.ids // FACINGS >> 3 * CELL_BITS, 0) - 1  # -1: ground or sky
     most = np.bincount(solids[solids >= 0]).argmax()
-    plain.scene.colours[most] = 0
+    plain.scene.solids["colours"][most] = 0
     changed = (plain.render(pose) != before).any(-1)
     agreed = (changed == (solids == most)).mean()
     assert (solids == most).sum() > 50 and agreed > 0.999

@@ -323,7 +323,7 @@ def test_settings_are_checked() -> None:
         VizdoomConfig(size=(512, 512), samples=4)
     with pytest.raises(ValueError, match="take a smaller field of view, wider frames"):
         VizdoomConfig(size=(512, 16))
-    with pytest.raises(ValueError, match="did you mean 'moves_per_cell'"):
+    with pytest.raises(ValueError, match="did you mean moves_per_cell"):
         make_config("vizdoom", {"moves_per_cel": 3})
     assert make_config("vizdoom", {"moves_per_cell": 2, "frames_per_action": 9}).step == pytest.approx(3 / 18)
 

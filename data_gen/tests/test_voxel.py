@@ -101,12 +101,13 @@ def test_the_agent_never_enters_anything_solid() -> None:
     for seed in range(6):
         pose = world.reset(seed).pose
         scene = world.scene
-        low, high = scene.shapes[:, 2], scene.shapes[:, 3]
+        solids = scene.solids
+        low, high = solids["bottom"], solids["top"]
         for action in draw_actions(np.random.default_rng(seed), 400, 2):
             before, pose = pose, world.step(int(action)).pose
             x, y, z = (float(value) for value in pose[:3])
-            gap_x = np.abs(scene.shapes[:, 0] - x) - scene.shapes[:, 4]
-            gap_z = np.abs(scene.shapes[:, 1] - z) - scene.shapes[:, 5]
+            gap_x = np.abs(solids["x"] - x) - solids["half_x"]
+            gap_z = np.abs(solids["z"] - z) - solids["half_z"]
             touches = (np.maximum(gap_x, gap_z) < BODY_RADIUS / 2) & (low < y) & (high > y - 1)
             assert not touches.any()
             assert scene.ground[int(x), int(z)] < y - 0.5
@@ -217,7 +218,7 @@ def test_settings_are_checked() -> None:
         VoxelConfig(step=3)
     with pytest.raises(ValueError, match="size must be"):
         VoxelConfig(size=(4, 64))
-    with pytest.raises(ValueError, match="did you mean 'landmark_spacing'"):
+    with pytest.raises(ValueError, match="did you mean landmark_spacing"):
         make_world("voxel", landmark_spaceing=5)
     with pytest.raises(ValueError, match="did you mean 'voxel'"):
         make_world("voxle")

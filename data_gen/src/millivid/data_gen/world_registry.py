@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any
+
+from millivid.command import build
 
 from .world import World, WorldConfig
 
@@ -38,14 +39,7 @@ def make_config(name: str, settings: Mapping[str, Any]) -> WorldConfig:
         ValueError: no world has this name, or it has no such setting, or a value is out of range; the message names the
             closest one.
     """
-    cls = world_class(name).Config
-    known = [field.name for field in fields(cls)]
-    for setting in settings:
-        if setting not in known:
-            close = difflib.get_close_matches(setting, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise ValueError(f"the world {name} has no setting {setting!r}; {hint}")
-    return cls(**settings)
+    return build(world_class(name).Config, settings)
 
 
 def make_world(name: str, **settings: Any) -> World:

@@ -51,17 +51,11 @@ def make_environment(render_size: tuple[int, int]) -> Any:
             held = [handlers.KeybasedCommandAction(name, keys[name]) for name in ("forward", "jump")]
             return [*held, handlers.CameraAction()]
 
-        def create_rewardables(self) -> list[Any]:
+        def create_nothing(self) -> list[Any]:
             return []
 
-        def create_agent_start(self) -> list[Any]:
-            return []
-
-        def create_agent_handlers(self) -> list[Any]:
-            return []
-
-        def create_monitors(self) -> list[Any]:
-            return []
+        create_rewardables = create_agent_start = create_agent_handlers = create_monitors = create_nothing
+        create_server_decorators = create_server_quit_producers = create_nothing
 
         def create_server_initial_conditions(self) -> list[Any]:
             return [
@@ -72,12 +66,6 @@ def make_environment(render_size: tuple[int, int]) -> Any:
 
         def create_server_world_generators(self) -> list[Any]:
             return [handlers.DefaultWorldGenerator(force_reset=True)]
-
-        def create_server_decorators(self) -> list[Any]:
-            return []
-
-        def create_server_quit_producers(self) -> list[Any]:
-            return []
 
         def is_from_folder(self, folder: str) -> bool:
             return False

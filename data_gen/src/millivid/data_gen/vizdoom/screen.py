@@ -8,20 +8,7 @@ from numpy.typing import NDArray
 
 from ..boxes import average_boxes
 
-SCREENS = (
-    (160, 120),
-    (200, 150),
-    (256, 192),
-    (320, 240),
-    (400, 300),
-    (512, 384),
-    (640, 480),
-    (800, 600),
-    (1024, 768),
-    (1280, 960),
-    (1400, 1050),
-    (1600, 1200),
-)
+SCREENS = [(width, width * 3 // 4) for width in (160, 200, 256, 320, 400, 512, 640, 800, 1024, 1280, 1400, 1600)]
 """Width and height of the engine's screens with sides of 4 : 3, the proportion whose pixels are known to be square."""
 
 WIDEST_VIEW = 165.0

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import VoxelConfig
-from .landmarks import add_landmark, add_tree
+from .landmarks import make_landmark, make_tree
 from .landscape import draw_sky, make_ground, make_skyline
-from .scene import Scene
-from .solids import Solids, choose_places
+from .scene import SOLID, Scene
+from .solids import choose_places
 
 LANDMARK_REACH = 2.1
 TREE_REACH = 0.8
@@ -26,24 +26,20 @@ def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Sc
     rng = np.random.default_rng([seed, 1])
     size, clearance = config.world_size, config.path_clearance
     ground, smooth, colour = make_ground(rng, size, config.hill_height)
-    solids = Solids()
     spacing = config.landmark_spacing
     landmarks = choose_places(rng, size, int(size**2 / spacing**2), LANDMARK_REACH, 0.8 * spacing, path, clearance, [])
+    solids: list[NDArray[np.void]] = []
     for x, z, _ in landmarks:
-        add_landmark(solids, rng, x, z, float(ground[int(x), int(z)]))
+        solids += make_landmark(rng, x, z, float(ground[int(x), int(z)]))
     spacing, reach = config.tree_spacing, TREE_REACH + (JUMP_REACH if config.jump else 0.0)
     trees = choose_places(rng, size, int(size**2 / spacing**2), reach, 0.5 * spacing, path, clearance, landmarks)
     for x, z, _ in trees:
-        add_tree(solids, rng, x, z, float(ground[int(x), int(z)]))
+        solids += make_tree(rng, x, z, float(ground[int(x), int(z)]))
     return Scene(
         ground=ground,
         smooth=smooth,
         colour=colour,
-        kinds=np.asarray(solids.kinds, np.int32),
-        shapes=np.asarray(solids.shapes, np.float32).reshape(-1, 6),
-        paints=np.asarray(solids.paints, np.int32),
-        colours=np.asarray(solids.colours, np.float32).reshape(-1, 2, 3),
-        period=np.asarray(solids.period, np.float32),
+        solids=np.array(solids, SOLID),
         skyline=make_skyline(rng),
         sky=draw_sky(rng),
     )

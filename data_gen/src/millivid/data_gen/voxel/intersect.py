@@ -1,44 +1,48 @@
 """Where a ray enters a solid whose outline changes with height, through which face; and a solid's surface normals."""
 
 import math
+from typing import Any
 
 from .jit import compiled
-from .scene import ABOVE, BELOW, CONE, EAST, NORTH, PYRAMID, ROUND, SOUTH, SPHERE, WEST, Shape
+from .scene import ABOVE, BELOW, CONE, EAST, NORTH, PYRAMID, ROUND, SOUTH, SPHERE, WEST
 
 MISS = 1e30
 
 Vector = tuple[float, float, float]
 
+Solid = Any
+"""A record of `SOLID`, whose fields numba reads as attributes."""
+
 
 @compiled
-def intersect_slanting(kind: int, shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+def intersect_slanting(solid: Solid, start: Vector, direction: Vector) -> tuple[float, int]:
     """Distance along the ray to a sphere, cone or pyramid (`MISS`: none), and the face.
 
     ``start`` is where the ray begins, its x and z less the solid's.
     """
-    if kind == SPHERE:
-        return _sphere(shape, start, direction)
-    if kind == CONE:
-        return _cone(shape, start, direction)
-    return _pyramid(shape, start, direction)
+    if solid.kind == SPHERE:
+        return _sphere(solid, start, direction)
+    if solid.kind == CONE:
+        return _cone(solid, start, direction)
+    return _pyramid(solid, start, direction)
 
 
 @compiled
-def normal(kind: int, shape: Shape, face: int, x: float, y: float, z: float) -> Vector:
+def normal(solid: Solid, face: int, x: float, y: float, z: float) -> Vector:
     """The outward unit normal of a solid's face at a point of it."""
-    height = shape.top - shape.bottom
+    height = solid.top - solid.bottom
     if face == ROUND:
-        nx, ny, nz = x - shape.x, 0.0, z - shape.z
-        if kind == SPHERE:
+        nx, ny, nz = x - solid.x, 0.0, z - solid.z
+        if solid.kind == SPHERE:
             half_y = height / 2
-            nx, ny, nz = nx / shape.half_x**2, (y - shape.bottom - half_y) / half_y**2, nz / shape.half_z**2
-        elif kind == CONE:
-            ny = math.sqrt(nx * nx + nz * nz) * shape.half_x / height
+            nx, ny, nz = nx / solid.half_x**2, (y - solid.bottom - half_y) / half_y**2, nz / solid.half_z**2
+        elif solid.kind == CONE:
+            ny = math.sqrt(nx * nx + nz * nz) * solid.half_x / height
         norm = 1 / math.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
         return nx * norm, ny * norm, nz * norm
     nx, ny, nz = axis(face)
-    if kind == PYRAMID and face not in (BELOW, ABOVE):
-        half = shape.half_x if face <= EAST else shape.half_z
+    if solid.kind == PYRAMID and face not in (BELOW, ABOVE):
+        half = solid.half_x if face <= EAST else solid.half_z
         norm = 1 / math.sqrt(height * height + half * half)
         return nx * height * norm, half * norm, nz * height * norm
     return nx, ny, nz
@@ -55,11 +59,11 @@ def axis(face: int) -> Vector:
 
 
 @compiled
-def _sphere(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+def _sphere(solid: Solid, start: Vector, direction: Vector) -> tuple[float, int]:
     # Squash the ray so that the ellipsoid becomes a ball.
-    centre, half_y = (shape.bottom + shape.top) / 2, (shape.top - shape.bottom) / 2
-    ax, ay, az = start[0] / shape.half_x, (start[1] - centre) / half_y, start[2] / shape.half_z
-    bx, by, bz = direction[0] / shape.half_x, direction[1] / half_y, direction[2] / shape.half_z
+    centre, half_y = (solid.bottom + solid.top) / 2, (solid.top - solid.bottom) / 2
+    ax, ay, az = start[0] / solid.half_x, (start[1] - centre) / half_y, start[2] / solid.half_z
+    bx, by, bz = direction[0] / solid.half_x, direction[1] / half_y, direction[2] / solid.half_z
     a, b, c = bx * bx + by * by + bz * bz, ax * bx + ay * by + az * bz, ax * ax + ay * ay + az * az - 1
     root = b * b - a * c
     if root <= 0 or c < 0:
@@ -69,10 +73,10 @@ def _sphere(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]
 
 
 @compiled
-def _cone(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
-    (px, py, pz), (dx, dy, dz), radius = start, direction, shape.half_x
-    slope = radius / (shape.top - shape.bottom)
-    wide = (shape.top - py) * slope  # radius of the (double) cone at the ray's origin
+def _cone(solid: Solid, start: Vector, direction: Vector) -> tuple[float, int]:
+    (px, py, pz), (dx, dy, dz), radius = start, direction, solid.half_x
+    slope = radius / (solid.top - solid.bottom)
+    wide = (solid.top - py) * slope  # radius of the (double) cone at the ray's origin
     narrow = -dy * slope  # and how it changes along the ray
     a = dx * dx + dz * dz - narrow * narrow
     b = px * dx + pz * dz - wide * narrow
@@ -84,10 +88,10 @@ def _cone(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
         for sign in (-1.0, 1.0):
             t = (-b + sign * root) / a
             y = py + t * dy
-            if 0 < t < best and shape.bottom <= y <= shape.top:
+            if 0 < t < best and solid.bottom <= y <= solid.top:
                 best = t
     if dy > 0:  # the base, from below
-        t = (shape.bottom - py) / dy
+        t = (solid.bottom - py) / dy
         x, z = px + t * dx, pz + t * dz
         if 0 < t < best and x * x + z * z <= radius * radius:
             return t, BELOW
@@ -95,18 +99,18 @@ def _cone(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
 
 
 @compiled
-def _pyramid(shape: Shape, start: Vector, direction: Vector) -> tuple[float, int]:
+def _pyramid(solid: Solid, start: Vector, direction: Vector) -> tuple[float, int]:
     # Clip the ray by five half spaces (origin: middle of the base).
     (px, py, pz), (dx, dy, dz) = start, direction
-    height = shape.top - shape.bottom
-    qy = py - shape.bottom
+    height = solid.top - solid.bottom
+    qy = py - solid.bottom
     near, far, face = 0.0, MISS, BELOW
     for side in range(5):
         if side < 2:
-            sign, lean, name = (2.0 * side - 1) * height, shape.half_x, WEST + side
+            sign, lean, name = (2.0 * side - 1) * height, solid.half_x, WEST + side
             outside, along = sign * px + lean * qy - lean * height, sign * dx + lean * dy
         elif side < 4:
-            sign, lean, name = (2.0 * side - 5) * height, shape.half_z, SOUTH - 2 + side
+            sign, lean, name = (2.0 * side - 5) * height, solid.half_z, SOUTH - 2 + side
             outside, along = sign * pz + lean * qy - lean * height, sign * dz + lean * dy
         else:
             name, outside, along = BELOW, -qy, -dy

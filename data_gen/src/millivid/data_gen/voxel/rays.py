@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .intersect import intersect_slanting
+from .intersect import Solid, intersect_slanting
 from .jit import compiled
-from .scene import ABOVE, BELOW, BOX, CYLINDER, EAST, NORTH, ROUND, SOUTH, WEST, Shape
+from .scene import ABOVE, BELOW, BOX, CYLINDER, EAST, NORTH, ROUND, SOUTH, WEST
 
 CELL_BITS = 12
 SKY_KEY, TOP_KEY, SOLID_KEY = -2, -1, 1 << 48
@@ -74,22 +74,20 @@ def list_rises(camera: Camera, samples: int) -> NDArray[np.float64]:
 
 
 @compiled
-def list_solids(
-    camera: Camera, columns: int, kinds: NDArray[np.int32], shapes: NDArray[np.float32]
-) -> NDArray[np.int64]:
+def list_solids(camera: Camera, columns: int, solids: NDArray[np.void]) -> NDArray[np.int64]:
     """The solids in view, [solid, 3], each with the first and the last of ``columns`` bundles that it can be in.
 
     Those that are cheap to test come first.
     """
-    spans = np.empty((kinds.shape[0], 3), np.int64)
+    spans = np.empty((solids.shape[0], 3), np.int64)
     tangent = camera.scale * camera.width / 2  # of half the field of view
     count = 0
     for cheap in (True, False):
-        for solid in range(kinds.shape[0]):
-            if (kinds[solid] in (BOX, CYLINDER)) != cheap:
+        for number in range(solids.shape[0]):
+            solid = solids[number]
+            if (solid.kind in (BOX, CYLINDER)) != cheap:
                 continue
-            half_x, half_z = shapes[solid, 4], shapes[solid, 5]
-            px, pz = shapes[solid, 0] - camera.x, shapes[solid, 1] - camera.z
+            half_x, half_z, px, pz = solid.half_x, solid.half_z, solid.x - camera.x, solid.z - camera.z
             if max(abs(px) - half_x, 0.0) ** 2 + max(abs(pz) - half_z, 0.0) ** 2 >= camera.far * camera.far:
                 continue
             left, right, nearest, furthest = 1e30, -1e30, 1e30, -1e30
@@ -106,7 +104,7 @@ def list_solids(
             if nearest > 1e-3:
                 first = max(int((left / tangent + 1) * columns / 2) - 1, 0)
                 last = min(int((right / tangent + 1) * columns / 2) + 1, columns - 1)
-            spans[count, 0], spans[count, 1], spans[count, 2] = solid, first, last
+            spans[count, 0], spans[count, 1], spans[count, 2] = number, first, last
             count += 1
     return spans[:count]
 
@@ -118,8 +116,7 @@ def trace(
     far: float,
     rise: NDArray[np.float64],
     ground: NDArray[np.float32],
-    kinds: NDArray[np.int32],
-    shapes: NDArray[np.float32],
+    solids: NDArray[np.void],
     spans: NDArray[np.int64],
     depth: NDArray[np.float64],
     keys: NDArray[np.int64],
@@ -131,7 +128,7 @@ def trace(
         column: number of the bundle, of those that ``spans``, from `list_solids`, counts.
         far: what is farther away is not seen, in blocks over the ground.
         rise: see `list_rises`; ray r goes in direction (dx, rise[r], dz).
-        ground, kinds, shapes: of the `Scene`.
+        ground, solids: of the `Scene`.
         spans: the solids in view.
         depth: how far along its direction each ray gets.
         keys: what it meets there.
@@ -139,16 +136,8 @@ def trace(
     meet_ground(bundle, far / bundle.flat, rise, ground, depth, keys)
     for item in range(spans.shape[0]):
         if spans[item, 1] <= column <= spans[item, 2]:
-            solid = spans[item, 0]
-            meet_solid(bundle, rise, kinds[solid], shape_of(shapes, solid), SOLID_KEY + solid * 32, depth, keys)
-
-
-@compiled
-def shape_of(shapes: NDArray[np.float32], solid: int) -> Shape:
-    """One solid's shape."""
-    return Shape(
-        shapes[solid, 0], shapes[solid, 1], shapes[solid, 2], shapes[solid, 3], shapes[solid, 4], shapes[solid, 5]
-    )
+            number = spans[item, 0]
+            meet_solid(bundle, rise, solids[number], SOLID_KEY + number * 32, depth, keys)
 
 
 @compiled
@@ -207,8 +196,7 @@ def meet_ground(
 def meet_solid(
     bundle: Bundle,
     rise: NDArray[np.float64],
-    kind: int,
-    shape: Shape,
+    solid: Solid,
     key: int,
     depth: NDArray[np.float64],
     keys: NDArray[np.int64],
@@ -218,20 +206,20 @@ def meet_solid(
     One way through the function and no early return, or numba would count references to its arrays for every solid.
     """
     dx, dz = bundle.dx, bundle.dz
-    px, pz, low, high = bundle.x - shape.x, bundle.z - shape.z, shape.bottom - bundle.y, shape.top - bundle.y
+    px, pz, low, high = bundle.x - solid.x, bundle.z - solid.z, solid.bottom - bundle.y, solid.top - bundle.y
     rays, lowest, per_rise = rise.shape[0], rise[0], 1.0 / (rise[1] - rise[0])
     # From where to where the rays are over the outline, the bounding box's or the circle's.
     face, near, far = ROUND, 0.0, -1.0
-    if kind == CYLINDER:
-        a, b, c = dx * dx + dz * dz, px * dx + pz * dz, px * px + pz * pz - shape.half_x * shape.half_x
+    if solid.kind == CYLINDER:
+        a, b, c = dx * dx + dz * dz, px * dx + pz * dz, px * px + pz * pz - solid.half_x * solid.half_x
         root = b * b - a * c
         if root > 0:
             root = math.sqrt(root)
             near, far = (-b - root) / a, (-b + root) / a
     else:
         inverse_x, inverse_z = 1.0 / dx, 1.0 / dz
-        middle_x, radius_x = -px * inverse_x, shape.half_x * abs(inverse_x)
-        middle_z, radius_z = -pz * inverse_z, shape.half_z * abs(inverse_z)
+        middle_x, radius_x = -px * inverse_x, solid.half_x * abs(inverse_x)
+        middle_z, radius_z = -pz * inverse_z, solid.half_z * abs(inverse_z)
         near, far = middle_z - radius_z, min(middle_x + radius_x, middle_z + radius_z)
         face = SOUTH if dz > 0 else NORTH
         if middle_x - radius_x > near:
@@ -240,7 +228,7 @@ def meet_solid(
     near, far = max(near, 1e-6), max(far, 1e-6)
     first_wall, last_wall, first_flat, last_flat, first, last = 0, 0, 0, 0, 0, 0
     level, flat_face = high, ABOVE
-    if met and kind in (BOX, CYLINDER):
+    if met and solid.kind in (BOX, CYLINDER):
         first_wall = ray_at(low / near, lowest, per_rise, rays)
         last_wall = ray_at(high / near, lowest, per_rise, rays)
         if high < 0:
@@ -260,7 +248,7 @@ def meet_solid(
             depth[ray], keys[ray] = t, key + flat_face * 4
     for ray in range(first, last):
         if near < depth[ray]:
-            t, face = intersect_slanting(kind, shape, (px, bundle.y, pz), (dx, rise[ray], dz))
+            t, face = intersect_slanting(solid, (px, bundle.y, pz), (dx, rise[ray], dz))
             if t < depth[ray]:
                 depth[ray], keys[ray] = t, key + face * 4
 

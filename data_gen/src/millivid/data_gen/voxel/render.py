@@ -15,7 +15,6 @@ from .rays import (
     list_rises,
     list_solids,
     make_bundle,
-    shape_of,
     trace,
 )
 from .scene import ABOVE, Scene
@@ -32,16 +31,15 @@ def render(camera: Camera, samples: int, scene: Scene, frame: NDArray[np.uint8])
     Those of a pixel that show the same thing are shaded once, at their mean.
     """
     # Taken apart once: reading a named tuple inside the loops would count references to its arrays.
-    ground, colour, skyline, sky = scene.ground, scene.colour, scene.skyline, scene.sky
-    kinds, shapes, paints, colours, period = scene.kinds, scene.shapes, scene.paints, scene.colours, scene.period
+    ground, colour, solids, skyline, sky = scene.ground, scene.colour, scene.solids, scene.skyline, scene.sky
     height, width, area, size = camera.height, camera.width, samples * samples, ground.shape[0]
-    rise, spans = list_rises(camera, samples), list_solids(camera, width * samples, kinds, shapes)
+    rise, spans = list_rises(camera, samples), list_solids(camera, width * samples, solids)
     depth, keys = np.empty((samples, height * samples)), np.empty((samples, height * samples), np.int64)
     seen, distance = np.empty(area, np.int64), np.empty(area)  # of one pixel
     for pixel in range(width):
         for sub in range(samples):
             bundle = make_bundle(camera, pixel + (sub + 0.5) / samples)
-            trace(bundle, pixel * samples + sub, camera.far, rise, ground, kinds, shapes, spans, depth[sub], keys[sub])
+            trace(bundle, pixel * samples + sub, camera.far, rise, ground, solids, spans, depth[sub], keys[sub])
             crest = skyline_crest(bundle.dx, bundle.dz, skyline) * bundle.flat
             # Say more exactly what is seen, so that equal keys mean an equal colour, but for light and fog.
             for ray in range(height * samples):
@@ -54,8 +52,8 @@ def render(camera: Camera, samples: int, scene: Scene, frame: NDArray[np.uint8])
                     i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
                     keys[sub, ray] = ((i << CELL_BITS) + j) * 8 + ABOVE
                 elif key >= SOLID_KEY:
-                    solid, face, y = (key - SOLID_KEY) >> 5, (key >> 2) & 7, bundle.y + t * rise[ray]
-                    keys[sub, ray] += paint_at(paints[solid], face, y, shapes[solid, 2], period[solid])
+                    y = bundle.y + t * rise[ray]
+                    keys[sub, ray] += paint_at(solids[(key - SOLID_KEY) >> 5], (key >> 2) & 7, y)
         middle = make_bundle(camera, pixel + 0.5)
         crest = skyline_crest(middle.dx, middle.dz, skyline)
         for row in range(height):
@@ -81,11 +79,8 @@ def render(camera: Camera, samples: int, scene: Scene, frame: NDArray[np.uint8])
                     i, j = key >> (CELL_BITS + 3), (key >> 3) & ((1 << CELL_BITS) - 1)
                     r, g, b = ground_colour(i, j, key & 7, part, colour, sky)
                 else:
-                    solid, face, shown = (key - SOLID_KEY) >> 5, (key >> 2) & 7, key & 3
                     hit = middle.x + t * middle.dx, middle.y + t * up, middle.z + t * middle.dz
-                    r, g, b = solid_colour(
-                        kinds[solid], shape_of(shapes, solid), face, hit, part, colours[solid, shown], sky
-                    )
+                    r, g, b = solid_colour(solids[(key - SOLID_KEY) >> 5], key & 3, (key >> 2) & 7, hit, part, sky)
                 red, green, blue = red + count * r, green + count * g, blue + count * b
             weight = 255.0 / area
             frame[row, pixel, 0] = int(min(max(weight * red, 0.0), 255.0) + 0.5)

@@ -15,6 +15,16 @@ WEST, EAST, BELOW, ABOVE, SOUTH, NORTH, ROUND = 0, 1, 2, 3, 4, 5, 6
 """Faces of solids and of the ground: towards -x, +x, -y, +y, -z, +z, slanting or not; or a curved surface."""
 
 
+SOLID = np.dtype(
+    [
+        *[("kind", np.int32), ("paint", np.int32), ("period", np.float32), ("colours", np.float32, (2, 3))],
+        *[(name, np.float32) for name in ("x", "z", "bottom", "top", "half_x", "half_z")],
+    ]
+)
+"""A solid: what of the above it is, the height of a stripe or of the lower half, two colours, the centre over the ground, lower
+and upper end, and half the width along x and z."""
+
+
 class Scene(NamedTuple):
     """Arrays of one world. A named tuple, because numba takes it as it is.
 
@@ -22,11 +32,7 @@ class Scene(NamedTuple):
         ground: float32 [x, z], height of the top of each 1x1 column.
         smooth: float32 [x, z], the ground before it was cut into terraces, at the columns' centres: the camera's way.
         colour: float32 [x, z, 3], colour of each column's top.
-        kinds: int32 [solid].
-        shapes: float32 [solid, 6]: the numbers of each solid's `Shape`.
-        paints: int32 [solid].
-        colours: float32 [solid, 2, 3].
-        period: float32 [solid], height of a stripe or of the lower half.
+        solids: `SOLID` [solid].
         skyline: float32 [direction], tangent of the far mountains' elevation, over the whole circle.
         sky: float64 [3, 3], colours of zenith, horizon and mountains.
     """
@@ -34,21 +40,6 @@ class Scene(NamedTuple):
     ground: NDArray[np.float32]
     smooth: NDArray[np.float32]
     colour: NDArray[np.float32]
-    kinds: NDArray[np.int32]
-    shapes: NDArray[np.float32]
-    paints: NDArray[np.int32]
-    colours: NDArray[np.float32]
-    period: NDArray[np.float32]
+    solids: NDArray[np.void]
     skyline: NDArray[np.float32]
     sky: NDArray[np.float64]
-
-
-class Shape(NamedTuple):
-    """Where a solid is: its centre over the ground, lower and upper end, half its width along x and z."""
-
-    x: float
-    z: float
-    bottom: float
-    top: float
-    half_x: float
-    half_z: float

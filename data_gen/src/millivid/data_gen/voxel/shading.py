@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .intersect import axis, normal
+from .intersect import Solid, axis, normal
 from .jit import compiled
-from .scene import ABOVE, HALVES, PLAIN, STRIPES, Shape
+from .scene import ABOVE, HALVES, PLAIN, STRIPES
 
 Colour = tuple[float, float, float]
 
@@ -61,34 +61,29 @@ def ground_colour(
 
 
 @compiled
-def paint_at(paint: int, face: int, y: float, bottom: float, period: float) -> int:
-    """`FIRST` or `SECOND`: what a solid's paint is at the height ``y`` of one of its faces."""
-    if paint == PLAIN:
-        return FIRST
-    high = y - bottom
-    if paint == HALVES:
-        return SECOND if high > period else FIRST
-    if paint == STRIPES:
-        return int(high / period) % 2
-    return SECOND if face >= ABOVE else FIRST  # SIDES
-
-
-@compiled
 def solid_colour(
-    kind: int,
-    shape: Shape,
-    face: int,
-    hit: tuple[float, float, float],
-    part: float,
-    colour: NDArray[np.float32],
-    sky: NDArray[np.float64],
+    solid: Solid, shown: int, face: int, hit: tuple[float, float, float], part: float, sky: NDArray[np.float64]
 ) -> Colour:
-    """A face of a solid of a ``colour`` [3] at the point ``hit``; ``part`` of the view distance away."""
-    nx, ny, nz = normal(kind, shape, face, *hit)
+    """A face of a solid at the point ``hit``, which shows this of its paint; ``part`` of the view distance away."""
+    nx, ny, nz = normal(solid, face, *hit)
     sun = max(nx * SUN[0] + ny * SUN[1] + nz * SUN[2], 0.0)
     # Sides away from the sun still differ a little from each other.
     shade = 0.06 * ny + 0.04 * nx - 0.04 * nz
+    colour = solid.colours[shown]
     return _lit(colour[0], colour[1], colour[2], shade, sun, part, sky)
+
+
+@compiled
+def paint_at(solid: Solid, face: int, y: float) -> int:
+    """`FIRST` or `SECOND`: what a solid's paint is at the height ``y`` of one of its faces."""
+    if solid.paint == PLAIN:
+        return FIRST
+    high = y - solid.bottom
+    if solid.paint == HALVES:
+        return SECOND if high > solid.period else FIRST
+    if solid.paint == STRIPES:
+        return int(high / solid.period) % 2
+    return SECOND if face >= ABOVE else FIRST  # SIDES
 
 
 @compiled

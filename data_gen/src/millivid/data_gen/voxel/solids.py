@@ -1,43 +1,28 @@
-"""A growing list of solids, and where they may stand."""
-
-from dataclasses import dataclass, field
+"""Solids, and where they may stand."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .scene import PLAIN
+from .scene import PLAIN, SOLID
+
+Colour = tuple[float, float, float]
 
 Place = tuple[float, float, float]
 """x, z and the radius that what stands there needs."""
 
 
-@dataclass
-class Solids:
-    """See `Scene` for the columns."""
-
-    kinds: list[int] = field(default_factory=list)
-    shapes: list[tuple[float, float, float, float, float, float]] = field(default_factory=list)
-    paints: list[int] = field(default_factory=list)
-    colours: list[tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=list)
-    period: list[float] = field(default_factory=list)
-
-    def add(
-        self,
-        kind: int,
-        centre: tuple[float, float],
-        heights: tuple[float, float],
-        half: tuple[float, float],
-        first: tuple[float, ...],
-        second: tuple[float, ...] | None = None,
-        paint: int = PLAIN,
-        period: float = 1.0,
-    ) -> None:
-        """Append one solid."""
-        self.kinds.append(kind)
-        self.shapes.append((*centre, *heights, *half))
-        self.paints.append(paint)
-        self.colours.append((first, second or first))
-        self.period.append(period)
+def make_solid(
+    kind: int,
+    centre: tuple[float, float],
+    heights: tuple[float, float],
+    half: tuple[float, float],
+    first: Colour,
+    second: Colour | None = None,
+    paint: int = PLAIN,
+    period: float = 1.0,
+) -> NDArray[np.void]:
+    """One `SOLID`."""
+    return np.array((kind, paint, period, (first, second or first), *centre, *heights, *half), SOLID)
 
 
 def choose_places(
@@ -56,15 +41,17 @@ def choose_places(
     """
     drawn = rng.uniform(0, size, (4 * most, 2))
     inside = ((drawn > reach + 1) & (drawn < size - reach - 1)).all(axis=1)
-    others, count = np.empty((len(taken) + most, 3)), len(taken)  # x, z, and the square of how far away to stay
-    for index, (x, z, radius) in enumerate(taken):
-        others[index] = x, z, (radius + reach + 0.5) ** 2
-    for place in drawn[inside]:
-        if count == len(others):
+    # x, z, and the square of how far away to stay.
+    others, count = np.empty((3, len(taken) + most)), len(taken)
+    others[:, :count] = np.array([(x, z, (radius + reach + 0.5) ** 2) for x, z, radius in taken]).reshape(-1, 3).T
+    for x, z in drawn[inside]:
+        if count == others.shape[1]:
             break
-        near_path = ((path - place) ** 2).sum(axis=1) < (clearance + reach) ** 2
-        near_others = ((others[:count, :2] - place) ** 2).sum(axis=1) < others[:count, 2]
-        if not near_path.any() and not near_others.any():
-            others[count] = *place, spacing**2
+        near_path = (path[:, 0] - x) ** 2 + (path[:, 1] - z) ** 2 < (clearance + reach) ** 2
+        if near_path.any():
+            continue
+        other_x, other_z, apart = others[:, :count]
+        if not ((other_x - x) ** 2 + (other_z - z) ** 2 < apart).any():
+            others[:, count] = x, z, spacing**2
             count += 1
-    return [(float(x), float(z), reach) for x, z, _ in others[len(taken) : count]]
+    return [(float(x), float(z), reach) for x, z in others[:2, len(taken) : count].T]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .intersect import axis, normal
 from .jit import compiled
-from .rays import SKY_KEY, SOLID_KEY, TOP_KEY, Camera, list_rises, list_solids, make_bundle, shape_of, trace
+from .rays import SKY_KEY, SOLID_KEY, TOP_KEY, Camera, list_rises, list_solids, make_bundle, trace
 from .scene import ABOVE, Scene
 
 GROUND = -1
@@ -48,13 +48,13 @@ class Surfaces:
 @compiled
 def trace_surfaces(camera: Camera, scene: Scene, ids: NDArray[np.int64], depth: NDArray[np.float32]) -> None:
     """Fill ``ids`` and ``depth`` of `Surfaces`: one ray through the middle of each pixel."""
-    ground, kinds, shapes = scene.ground, scene.kinds, scene.shapes  # taken apart once, as in `render`
+    ground, solids = scene.ground, scene.solids  # taken apart once, as in `render`
     height, width = camera.height, camera.width
-    rise, spans = list_rises(camera, 1), list_solids(camera, width, kinds, shapes)
+    rise, spans = list_rises(camera, 1), list_solids(camera, width, solids)
     distance, keys = np.empty(height), np.empty(height, np.int64)
     for column in range(width):
         bundle = make_bundle(camera, column + 0.5)
-        trace(bundle, column, camera.far, rise, ground, kinds, shapes, spans, distance, keys)
+        trace(bundle, column, camera.far, rise, ground, solids, spans, distance, keys)
         for ray in range(height):
             row, key, t = height - 1 - ray, keys[ray], distance[ray]
             if key == SKY_KEY:
@@ -67,7 +67,7 @@ def trace_surfaces(camera: Camera, scene: Scene, ids: NDArray[np.int64], depth: 
                 nx, ny, nz = axis(ABOVE if key == TOP_KEY else key & 7)
             else:
                 found = (key - SOLID_KEY) >> 5
-                nx, ny, nz = normal(kinds[found], shape_of(shapes, found), (key >> 2) & 7, x, y, z)
+                nx, ny, nz = normal(solids[found], (key >> 2) & 7, x, y, z)
             ids[row, column] = surface_id(found, x, y, z, nx, ny, nz)
             depth[row, column] = t * math.sqrt(bundle.flat * bundle.flat + rise[ray] * rise[ray])
 

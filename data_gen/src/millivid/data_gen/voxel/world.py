@@ -96,11 +96,11 @@ class VoxelWorld(WalkingWorld):
             return False
         feet = float(self.scene.ground[int(x), int(z)]) + 0.1
         head = self._eye(x, z) + 0.3 + (max(HOP) if self.config.jump else 0.0)  # all the same where in a hop it is
-        centre_x, centre_z, bottom, top, half_x, half_z = self.scene.shapes.astype(np.float64).T
-        apart_x = np.maximum(np.abs(centre_x - x) - half_x, 0.0)
-        apart_z = np.maximum(np.abs(centre_z - z) - half_z, 0.0)
+        solids = self.scene.solids
+        apart_x = np.maximum(np.abs(solids["x"] - np.float64(x)) - solids["half_x"], 0.0)
+        apart_z = np.maximum(np.abs(solids["z"] - np.float64(z)) - solids["half_z"], 0.0)
         near = apart_x * apart_x + apart_z * apart_z < BODY_RADIUS * BODY_RADIUS
-        return not (near & (bottom < head) & (top > feet)).any()
+        return not (near & (solids["bottom"] < np.float64(head)) & (solids["top"] > np.float64(feet))).any()
 
     def _move(self, dx: float, dz: float) -> bool:
         x, z = self._x + dx * self.config.step, self._z + dz * self.config.step
