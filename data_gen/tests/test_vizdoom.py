@@ -41,10 +41,6 @@ def tiny() -> Iterator[VizdoomWorld]:
     world.close()
 
 
-def maze_of(seed: int, config: VizdoomConfig = TINY) -> Maze:
-    return generate_maze(seed, config.cells, config.cell_size, config.loops, config.rooms, config.landmarks)
-
-
 def reachable(maze: Maze) -> set[tuple[int, int]]:
     found, rest = {maze.start}, [maze.start]
     while rest:
@@ -58,7 +54,7 @@ def reachable(maze: Maze) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("config", [TINY, VizdoomConfig(cells=3, loops=0), VizdoomConfig(cells=20, rooms=0)])
 def test_every_cell_of_a_maze_can_be_reached_and_its_border_is_closed(config: VizdoomConfig) -> None:
     for seed in range(5):
-        maze = maze_of(seed, config)
+        maze = generate_maze(seed, config)
         assert len(reachable(maze)) == config.cells**2
         for side in (maze.solid[0], maze.solid[-1], maze.solid[:, 0], maze.solid[:, -1]):
             assert side.all()
@@ -66,14 +62,14 @@ def test_every_cell_of_a_maze_can_be_reached_and_its_border_is_closed(config: Vi
 
 
 def test_without_loops_and_rooms_a_maze_is_a_tree() -> None:
-    maze = maze_of(1, VizdoomConfig(loops=0, rooms=0))
+    maze = generate_maze(1, VizdoomConfig(loops=0, rooms=0))
     ways = sum(len(maze.neighbours((a, b))) for a in range(8) for b in range(8)) // 2
     assert ways == 8 * 8 - 1
 
 
 def test_a_maze_is_a_function_of_its_seed() -> None:
-    files = [maze_wad(maze_of(seed)) for seed in range(4)]
-    assert files == [maze_wad(maze_of(seed)) for seed in range(4)]
+    files = [maze_wad(generate_maze(seed, TINY)) for seed in range(4)]
+    assert files == [maze_wad(generate_maze(seed, TINY)) for seed in range(4)]
     assert len(set(files)) == 4
 
 
@@ -214,7 +210,7 @@ def test_planned_walks_never_stick_and_see_much(config: VizdoomConfig) -> None:
 def test_planned_walks_explore_come_back_and_turn_as_often_as_the_loopcraft_agent() -> None:
     turns, returns = [], []
     for seed in range(20):
-        maze = maze_of(seed)
+        maze = generate_maze(seed, TINY)
         decisions = plan_decisions(np.random.default_rng(seed), maze, 1, 400)
         cell, heading, way = maze.start, maze.heading, [maze.start]
         for decision in decisions:

@@ -1,9 +1,10 @@
 """A screen that exists in memory alone: the X server Xvfb, whose picture is a file that we map."""
 
 import os
-import select
+import re
 import signal
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -32,44 +33,23 @@ class Display:
     """
 
     def __init__(self, width: int, height: int, folder: Path) -> None:
-        program = find_program("Xvfb")
-        read_end, write_end = os.pipe()
-        try:
-            command = [program, "-displayfd", str(write_end), "-screen", "0", f"{width}x{height}x24"]
-            command += ["-fbdir", str(folder), "-nolisten", "tcp", "-noreset"]
-            # SIGTERM, because it removes its lock files then.
-            self.process = GuardedProcess(
-                command, folder / "xvfb.log", folder, dict(os.environ), signal.SIGTERM, (write_end,)
-            )
-            os.close(write_end)
-            write_end = -1
-            number = _read_line(read_end)
-        finally:
-            os.close(read_end)
-            if write_end >= 0:
-                os.close(write_end)
-        if not number:
-            tail = self.process.log_tail()
-            self.process.close()
-            raise ChildProcessError(f"Xvfb did not start; its log ends with: {tail}")
-        self.name = f":{number}"
+        # -displayfd 1: the number goes to the log. SIGTERM, because it removes its lock files then.
+        command = [find_program("Xvfb"), "-displayfd", "1", "-screen", "0", f"{width}x{height}x24"]
+        command += ["-fbdir", str(folder), "-nolisten", "tcp", "-noreset"]
+        self.process = GuardedProcess(command, folder / "xvfb.log", folder, dict(os.environ), signal.SIGTERM)
+        end = time.monotonic() + START_SECONDS
+        while not (number := re.search(r"^(\d+)\n", self.process.log.read_text(errors="replace"), re.MULTILINE)):
+            if not self.process.running or time.monotonic() > end:
+                tail = self.process.log_tail()
+                self.process.close()
+                raise ChildProcessError(f"Xvfb did not start; its log ends with: {tail}")
+            time.sleep(0.01)
+        self.name = f":{number[1]}"
         self.pixels = map_screen(folder / "Xvfb_screen0")
 
     def close(self) -> None:
         """End the X server."""
         self.process.close()
-
-
-def _read_line(file: int) -> str:
-    """What is written, up to the end of the line; empty if nothing comes in time."""
-    text = b""
-    while not text.endswith(b"\n"):
-        ready, _, _ = select.select([file], [], [], START_SECONDS)
-        more = os.read(file, 16) if ready else b""
-        if not more:
-            return ""
-        text += more
-    return text.decode().strip()
 
 
 def map_screen(path: Path) -> NDArray[np.uint8]:

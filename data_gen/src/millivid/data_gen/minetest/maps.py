@@ -91,8 +91,6 @@ def _generate(config: MinetestConfig, seed: int, folder: Path) -> None:
     process = GuardedProcess(command, folder / "log", folder, game_environment(folder))
     try:
         process.wait(GENERATE_SECONDS)
-    except TimeoutError:
-        pass
     finally:
         process.close()
     if not (world / "middle").is_file():

@@ -1,12 +1,12 @@
 """Programs that run beside us and never outlive us."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import weakref
 from pathlib import Path
-from typing import IO
 
 INSTALL = "apt-get install minetest minetest-data xvfb libgl1-mesa-dri"
 
@@ -42,7 +42,6 @@ class GuardedProcess:
         folder: removed when we are killed, and only then.
         env: its environment.
         stop: the signal that ends it.
-        pass_fds: file descriptors that it inherits.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class GuardedProcess:
         folder: Path,
         env: dict[str, str],
         stop: signal.Signals = signal.SIGKILL,
-        pass_fds: tuple[int, ...] = (),
     ) -> None:
         self.log = log
         with open(log, "ab") as output:
@@ -62,7 +60,6 @@ class GuardedProcess:
                 stdout=output,
                 stderr=output,
                 env=env,
-                pass_fds=pass_fds,
                 start_new_session=True,  # Ctrl-C is for us alone
             )
         self.pid = process.pid
@@ -74,16 +71,10 @@ class GuardedProcess:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
-    def wait(self, seconds: float) -> int:
-        """Wait until it ends by itself; its exit status.
-
-        Raises:
-            TimeoutError: it still runs.
-        """
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError from None
+    def wait(self, seconds: float) -> None:
+        """Wait until it ends by itself, but no longer."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that it printed, in one line."""
@@ -103,10 +94,7 @@ def _end(process: "subprocess.Popen[bytes]", stop: signal.Signals) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    pipe: IO[bytes] | None = process.stdin
-    assert pipe is not None
-    try:
-        pipe.write(b"\n")  # the guard's work is done
-        pipe.close()
-    except BrokenPipeError:
-        pass
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(b"\n")  # the guard's work is done
+        process.stdin.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .config import VizdoomConfig
 from .looks import CEILINGS, FLOORS, LIGHTS, PANELS, SKY, THINGS, WALLS
 
 WALL = 0.5
@@ -112,14 +113,14 @@ class Maze:
         return not any(abs(thing.x - x) < reach and abs(thing.z - z) < reach for thing in self.things)
 
 
-def generate_maze(seed: int, cells: int, cell_size: float, loops: float, rooms: int, landmarks: float) -> Maze:
-    """The maze of a seed; equal arguments give an equal maze. The arguments are those of `VizdoomConfig`."""
-    rng = np.random.default_rng([seed, 0])
+def generate_maze(seed: int, config: VizdoomConfig) -> Maze:
+    """The maze of a seed; equal arguments give an equal maze."""
+    rng, cells, landmarks = np.random.default_rng([seed, 0]), config.cells, config.landmarks
     solid = _carve(rng, cells)
-    _open_loops(rng, solid, loops)
-    for _ in range(rooms):
+    _open_loops(rng, solid, config.loops)
+    for _ in range(config.rooms):
         _open_room(rng, solid)
-    edges = tuple(index // 2 * cell_size + (index % 2) * WALL for index in range(2 * cells + 2))
+    edges = tuple(index // 2 * config.cell_size + (index % 2) * WALL for index in range(2 * cells + 2))
     region = _spread_regions(rng, solid)
     start = (int(rng.integers(cells)), int(rng.integers(cells)))
     return Maze(

@@ -56,9 +56,7 @@ class VizdoomWorld(WalkingWorld):
         if self._engine is None:
             self._engine = Engine(choose_screen(config.size, config.samples, config.field_of_view))
         if seed != self._seed:
-            self._maze = generate_maze(
-                int(seed), config.cells, config.cell_size, config.loops, config.rooms, config.landmarks
-            )
+            self._maze = generate_maze(int(seed), config)
             self._engine.load(maze_wad(self._maze))
             self._seed = int(seed)
         self._moved_x, self._moved_z = 0.0, 0.0
