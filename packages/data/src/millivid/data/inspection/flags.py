@@ -38,7 +38,7 @@ PROBLEMS = {  # spoil training or its evaluation
     "cut them.",
     "jump": "A camera that jumps (frames more than {jump:g} usual steps away from the one before: {jumps:,}) in {which}: no "
     "action explains that. Cut them where the camera was set elsewhere, such as where a new episode began.",
-    "dominant_action": "The action {names} is taken in {share:.1%} of all frames: there is little to learn the others from. "
+    "dominant_action": "The action {name} is taken in {share:.1%} of all frames: there is little to learn the others from. "
     "Record videos that mix them.",
 }
 REMARKS = {  # may be meant to be so
@@ -77,17 +77,15 @@ def _dataset_flags(inspection: Inspection) -> Found:
     readable = any("error" not in video for video in videos)
     unused = [row["name"] for row in actions if readable and not row["frames"]]
     constant = [row["name"] for row in inspection.components if readable and row["low"] == row["high"]]
-    dominant = [row for row in actions if len(actions) > 1 and row["share"] > DOMINANT_SHARE]
+    most: Row = max(actions, key=lambda row: row["share"], default={"name": "", "share": 0.0})
     still = travel is not None and travel.step == travel.turn == 0 and any("distance" in video for video in videos)
-    names = [row["name"] for row in dominant]
-    shares = sum(row["share"] for row in dominant)
     found: dict[str, tuple[object, Row]] = {
         "no_train": ("train" not in splits, {"names": _listed(splits)}),
         "no_test": ("test" not in splits, {}),
         "empty_split": (empty, {"names": _listed(empty)}),
         "motionless": (still, {}),
         "unused_action": (unused, {"names": _listed(unused), "count": len(actions)}),
-        "dominant_action": (dominant, {"names": _listed(names), "share": shares}),
+        "dominant_action": (len(actions) > 1 and most["share"] > DOMINANT_SHARE, most),
         "constant_component": (constant, {"names": _listed(constant)}),
     }
     return {kind: ((), values) for kind, (is_so, values) in found.items() if is_so}
@@ -107,22 +105,26 @@ def _video_flags(inspection: Inspection) -> Found:
         "stuck": lambda video: video.get("stuck", 0) > STUCK_SHARE,
         "jump": lambda video: video.get("jumps", 0) > 0,
     }
-    sampled = sum("sampled_frames" in video for video in inspection.videos)
-    found: Found = {}
+    sampled, found = sum("sampled_frames" in video for video in inspection.videos), Found()
     for kind, is_defect in defects.items():
         videos = [video for video in inspection.videos if is_defect(video)]
         if videos:
-            ids = tuple(video["id"] for video in videos)
+            ids, frames = tuple(video["id"] for video in videos), [video["frames"] for video in videos]
             of_sampled = kind in ("black", "blank", "frozen") and sampled < len(inspection.videos)
             every = f"{sampled:,} sampled" if of_sampled else f"{len(inspection.videos):,}"
-            frames = [video["frames"] for video in videos]
-            stuck = sum(video.get("stuck", 0) * video["frames"] for video in videos) / sum(frames)
-            totals = {name: sum(video.get(name, 0) for video in videos) for name in ("nan_poses", "jumps")}
-            which = f"{len(ids):,} of {every} videos ({_listed(ids)})"
-            found[kind] = ids, {
-                "which": which, "error": videos[0].get("error"), "frames": min(frames), "median": median, "stuck": stuck,
-                "jump": JUMP, **totals,
-            }  # fmt: skip
+            found[kind] = (
+                ids,
+                {
+                    "which": f"{len(ids):,} of {every} videos ({_listed(ids)})",
+                    "error": videos[0].get("error"),
+                    "frames": min(frames),
+                    "median": median,
+                    "stuck": sum(video.get("stuck", 0) * video["frames"] for video in videos) / sum(frames),
+                    "nan_poses": sum(video.get("nan_poses", 0) for video in videos),
+                    "jumps": sum(video.get("jumps", 0) for video in videos),
+                    "jump": JUMP,
+                },
+            )
     return found
 
 
@@ -135,14 +137,9 @@ def _frozen(video: Row) -> bool:
 
 def _copy_flags(inspection: Inspection) -> Found:
     split_of = {video["id"]: video["split"] for video in inspection.videos}
-    every = (*inspection.duplicates, *inspection.near_duplicates)
-    leaks = tuple(group for group in every if len({split_of[id] for id in group}) > 1)
-    found: Found = {}
-    for kind, groups in (
-        ("duplicate", inspection.duplicates),
-        ("near_duplicate", inspection.near_duplicates),
-        ("leak", leaks),
-    ):
+    equal, near, found = inspection.duplicates, inspection.near_duplicates, Found()
+    leaks = tuple(group for group in (*equal, *near) if len({split_of[id] for id in group}) > 1)
+    for kind, groups in {"duplicate": equal, "near_duplicate": near, "leak": leaks}.items():
         if groups:
             ids = tuple(dict.fromkeys(id for group in groups for id in group))
             more = "" if len(ids) == len(groups[0]) <= NAMED else ", ..."

@@ -71,8 +71,9 @@ Columns = Sequence[tuple[str, str, Callable[[Any], str]]]
 
 
 def _table(rows: Sequence[Row], columns: Columns) -> dict[str, Any]:
+    first = f"first {ROWS} of {len(rows)}" if len(rows) > ROWS else ""
     cells = [[row["name"], *(write(row[key]) for _, key, write in columns)] for row in rows[:ROWS]]
-    return {"heads": ["", *(head for head, _, _ in columns)], "rows": cells}
+    return {"heads": [first, *(head for head, _, _ in columns)], "rows": cells}
 
 
 def _videos(inspection: Inspection) -> Section:
@@ -91,23 +92,19 @@ def _videos(inspection: Inspection) -> Section:
 
 
 def _actions(inspection: Inspection) -> Section:
-    actions = sorted(inspection.actions, key=lambda row: -row["share"])
-    more = max(len(actions), len(inspection.components)) - ROWS
-    sentences = [f"And {more} more than are listed."] if more > 0 else []
-    if inspection.components:
+    actions, components = sorted(inspection.actions, key=lambda row: -row["share"]), inspection.components
+    if components:
         keys = (("mean", "mean"), ("std", "std"), ("lowest", "low"), ("highest", "high"))
-        return Section(
-            title="Actions",
-            sentences=["Continuous. Histograms: frames of the sampled videos.", *sentences],
-            charts=[(row["name"], "value", row["histogram"]) for row in inspection.components[:ROWS]],
-            **_table(inspection.components, [(head, key, number(".3g")) for head, key in keys]),
-        )
+        table = _table(components, [(head, key, number(".3g")) for head, key in keys])
+        charts = [(row["name"], "value", row["histogram"]) for row in components[:ROWS]]
+        sentence = "Continuous. Histograms: frames of the sampled videos."
+        return Section(title="Actions", sentences=[sentence], charts=charts, **table)
     if not actions:
         return Section(title="Actions", sentences=["None in this dataset."])
     columns = [("frames", "frames", number(",")), ("share", "share", number(".1%"))]
     columns += [("held for, frames", "held", number(".1f"))]
     bars = [row["share"] / (actions[0]["share"] or 1) for row in actions[:ROWS]]
-    return Section(title="Actions", sentences=sentences, bars=bars, **_table(actions, columns))
+    return Section(title="Actions", bars=bars, **_table(actions, columns))
 
 
 def _camera(inspection: Inspection) -> Section:
