@@ -1,4 +1,4 @@
-"""The network written plainly, with a condition per token: what `VideoDiT` is tested and measured against."""
+"""The network in ordinary torch operations, with a condition per token: `VideoDiT` is tested and measured against it."""
 
 from jaxtyping import Float, Int
 from torch import Tensor

@@ -31,7 +31,7 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
         partial = save_directory / (WEIGHTS_NAME + ".partial")
         save_file(state, partial)
         partial.replace(save_directory / WEIGHTS_NAME)
-        config = save_directory / (CONFIG_NAME + ".partial")  # last and at once: whoever finds it finds a whole model
+        config = save_directory / (CONFIG_NAME + ".partial")  # renamed last: a folder that has it is whole
         config.write_text(content)
         config.replace(save_directory / CONFIG_NAME)
 

@@ -123,7 +123,7 @@ class WindowExamples:
 class _Read:
     """What a step reads of a window: spans of frames per level, and which of the tokens read each of its tokens is.
 
-    order is None where the tokens come as they lie in the file.
+    order is None where the tokens are read in order.
     """
 
     spans: Mapping[int, tuple[tuple[int, int], ...]]
@@ -134,16 +134,16 @@ class _Read:
         spans: dict[int, tuple[tuple[int, int], ...]] = {}
         order, before = np.zeros(len(step), np.int64), 0
         for level in np.unique(step.level).tolist():
-            mine = step.level == level
-            frames = np.unique(step.frame[mine])
+            at_level = step.level == level
+            frames = np.unique(step.frame[at_level])
             breaks = np.flatnonzero(np.diff(frames) > 1) + 1
             spans[level] = tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(frames, breaks))
             height, width = grids[level]
-            place = np.searchsorted(frames, step.frame[mine])
-            order[mine] = before + (place * height + step.row[mine]) * width + step.column[mine]
+            place = np.searchsorted(frames, step.frame[at_level])
+            order[at_level] = before + (place * height + step.row[at_level]) * width + step.column[at_level]
             before += len(frames) * height * width
-        as_it_lies = before == len(step) and bool((order == np.arange(before)).all())
-        return cls(spans, None if as_it_lies else order)
+        in_order = before == len(step) and bool((order == np.arange(before)).all())
+        return cls(spans, None if in_order else order)
 
     def read(self, dataset: LatentDataset, video: str, start: int) -> NDArray[np.float16]:
         """The step's tokens in a window that begins at a frame of a video: float16 [token, channel]."""

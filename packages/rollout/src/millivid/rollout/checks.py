@@ -1,11 +1,11 @@
-"""What a schedule's settings have to be, and the error that says what would work instead."""
+"""Checks of a schedule's settings, and the error whose message names settings that work."""
 
 import operator
 from collections.abc import Iterable, Sequence
 
 
 class ScheduleError(ValueError):
-    """A schedule, chunk or plan was asked for something that cannot work; the message names what would."""
+    """A schedule, chunk or plan that cannot work; the message says what came, what was expected, and what works."""
 
 
 def check_integer(value: object, name: str, minimum: int) -> int:

@@ -16,8 +16,8 @@ class Chunk:
     steps: run in this order; all have the same [level, frame] shape.
     tokens_per_level: tokens per frame, one number per row of a step's roles, finest first.
     target_start: frames before it are given; those from it on are written by the steps.
-    num_clipped_frames: written frames at the end that only help and are thrown away.
-    pads: steps may have fewer tokens than `num_tokens`; whoever batches them must then mask the padding as keys.
+    num_clipped_frames: frames written at the end that are not kept.
+    pads: steps may have fewer tokens than `num_tokens`; a batch of them must then mask the padding as keys.
     rewrites: a cell may be written more than once; the last time counts.
 
     Raises ScheduleError when steps differ in tokens though `pads` is false, when a cell is read before anything has
@@ -80,13 +80,8 @@ class Chunk:
         return np.unique([step.group for step in self.steps]).astype(np.int64)
 
     @property
-    def group_weights(self) -> NDArray[np.float64]:
-        """Probability that training draws each of `groups`, shape [group]: all equal."""
-        return np.full(len(self.groups), 1 / len(self.groups))
-
-    @property
     def step_probabilities(self) -> NDArray[np.float64]:
-        """Probability that training draws each step, shape [step]: its group's weight shared within the group."""
+        """Probability that training draws each step, shape [step]: every group has the same, shared within it."""
         _, group, size = np.unique([step.group for step in self.steps], return_inverse=True, return_counts=True)
         probabilities: NDArray[np.float64] = 1 / (len(size) * size[group])
         return probabilities

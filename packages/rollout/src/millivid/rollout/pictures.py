@@ -15,7 +15,7 @@ from .checks import ScheduleError, check_integer
 from .chunk import Chunk
 from .plan import Plan
 from .steps import Role
-from .text import check_step_index, describe_step
+from .text import check_step_index, describe_step, target_spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,29 +44,13 @@ def draw_plan_png(
     chosen = _informative_steps(chunk) if steps is None else [check_step_index(chunk, step) for step in steps]
     if not 1 <= len(chosen) <= 24:
         raise ScheduleError(f"{len(chosen)} steps were asked for; expected 1 to 24 of the chunk's {len(chunk.steps)}")
-    figure = _new_figure()
-    # Inches: the panels, each with room for its title and ticks, between the legend and the caption.
-    title = 0.62
-    heights = [0.34 * chunk.num_levels + 0.13] * len(chosen) + [2.8] * (len(chunk.steps) > 1)
-    top, bottom = 0.78, 1.12 if len(heights) > len(chosen) else 0.95
-    height = sum(heights) + title * (len(heights) - 1) + top + bottom
-    figure.set_size_inches(11, height)
-    grid = figure.add_gridspec(
-        len(heights),
-        1,
-        height_ratios=heights,
-        left=0.125,
-        right=0.975,
-        top=1 - top / height,
-        bottom=bottom / height,
-        hspace=title * len(heights) / sum(heights),
-    )
-    for row, step_index in enumerate(chosen):
-        _draw_step(figure.add_subplot(grid[row]), chunk, step_index, start)
-    if len(heights) > len(chosen):
-        _draw_order(figure.add_subplot(grid[len(chosen)]), chunk, start)
-    _add_legend(figure, height)
-    _add_caption(figure, height, plan_or_chunk)
+    heights = [0.34 * chunk.num_levels + 0.75] * len(chosen) + [3.4] * (len(chunk.steps) > 1)  # inches
+    figure = _new_figure(11, sum(heights) + 1.2, plan_or_chunk)
+    panels = figure.subplots(len(heights), height_ratios=heights, squeeze=False)[:, 0]
+    for axes, step_index in zip(panels, chosen, strict=False):
+        _draw_step(axes, chunk, step_index, start)
+    if len(chunk.steps) > 1:
+        _draw_order(panels[-1], chunk, start)
     with _whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130, facecolor="white")
 
@@ -79,12 +63,8 @@ def draw_plan_gif(plan: Plan | Chunk, path: str | os.PathLike[str], fps: int = 4
     """
     chunk, start = _unpack(plan)
     fps, max_steps = check_integer(fps, "fps", 1), check_integer(max_steps, "max_steps", 1)
-    figure = _new_figure()
-    height = 0.42 * chunk.num_levels + 1.75
-    figure.set_size_inches(9, height)
-    axes = figure.add_axes((0.15, 0.95 / height, 0.82, 0.42 * chunk.num_levels / height))
-    _add_legend(figure, height, left=0.15)
-    _add_caption(figure, height, plan, left=0.15)
+    figure = _new_figure(9, 0.42 * chunk.num_levels + 1.9, plan)
+    axes = figure.subplots()
 
     from matplotlib.animation import PillowWriter
 
@@ -140,39 +120,33 @@ def _draw_step(axes: "Axes", chunk: Chunk, step_index: int, start: int) -> None:
     axes.hlines(edges[1:-1], frames[0], frames[-1], colors="white", linewidth=2.5)
     _mark_target_start(axes, chunk, start)
     axes.invert_yaxis()
-    axes.set_yticks((edges[:-1] + edges[1:]) / 2, _level_labels(chunk), fontsize=8)
+    labels = [f"level {level} · {tokens}" for level, tokens in enumerate(chunk.tokens_per_level)]
+    axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels, fontsize=8)
     axes.set_title(describe_step(chunk, step_index, start), loc="left", fontsize=9.5, color=_INK, pad=4)
     _clean(axes)
 
 
 def _draw_order(axes: "Axes", chunk: Chunk, start: int) -> None:
     """One bar per step and written span: x frames, y step, coloured by level; coarse levels run ahead of fine ones."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Patch, Rectangle
     from matplotlib.ticker import MaxNLocator
 
+    for level in range(chunk.num_levels):
+        colour, label = _LEVEL_COLOURS[level % len(_LEVEL_COLOURS)], f"level {level}"
+        for index, step in enumerate(chunk.steps):
+            if level in step.target_levels:  # each of a step's levels has its own lane of the step's bar
+                lane = 0.86 / len(step.target_levels)
+                top = index - 0.43 + step.target_levels.index(level) * lane
+                spans = [(start + first, last + 1 - first) for first, last in target_spans(step.roles[level])]
+                axes.broken_barh(spans, (top, lane), facecolors=colour, label=label)
+                label = "_"  # once in the legend
     axes.set_xlim(start, start + chunk.num_frames)
     axes.set_ylim(len(chunk.steps) - 0.5, -0.5)
-    handles = []
-    for level in reversed(range(chunk.num_levels)):
-        colour = _LEVEL_COLOURS[level % len(_LEVEL_COLOURS)]
-        bars = []
-        for index, step in enumerate(chunk.steps):
-            written = np.concatenate(([0], step.roles[level] == Role.TARGET, [0]))
-            # Where one step writes several levels, each gets its own lane of the step's bar.
-            lanes = step.target_levels
-            thickness = 0.86 / max(1, len(lanes))
-            top = index - 0.43 + (lanes.index(level) * thickness if level in lanes else 0)
-            for first, past in np.flatnonzero(np.diff(written)).reshape(-1, 2):
-                bars.append(Rectangle((start + int(first), top), int(past - first), thickness))
-        axes.add_collection(PatchCollection(bars, facecolor=colour, edgecolor="none"))
-        handles.append(Patch(color=colour, label=f"level {level}"))
     _mark_target_start(axes, chunk, start)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.set_ylabel("rollout step", fontsize=8, color=_INK)
     axes.set_xlabel("frame", fontsize=8, color=_INK)
     axes.set_title("order of writing", loc="left", fontsize=9.5, color=_INK, pad=4)
-    axes.legend(handles=handles[::-1], loc="lower left", fontsize=8, frameon=False)
+    axes.legend(loc="lower left", fontsize=8, frameon=False)
     _clean(axes)
     axes.set_facecolor("#faf9f7")
 
@@ -193,32 +167,26 @@ def _clean(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
 
 
-def _level_labels(chunk: Chunk) -> list[str]:
-    return [f"level {level} · {tokens}" for level, tokens in enumerate(chunk.tokens_per_level)]
-
-
-def _add_legend(figure: "Figure", height: float, left: float = 0.125) -> None:
-    from matplotlib.patches import Patch
-
+def _new_figure(width: float, height: float, plan_or_chunk: Plan | Chunk) -> "Figure":
+    """A figure with legend and caption that belongs to no window and touches no global matplotlib state."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "millivid-rollout[draw]"') from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
     handles = [
-        Patch(facecolor=_COLOURS[state], edgecolor="#d8d5d0" if state == _PENDING else "none", label=_NAMES[state])
-        for state in (_TARGET, _CONTEXT, _WRITTEN, _PENDING)
+        Patch(facecolor=_COLOURS[state], edgecolor="#d8d5d0" if state == _PENDING else "none", label=name)
+        for state, name in _NAMES.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(left, 1 - 0.1 / height),
-        borderaxespad=0.3,
-        borderpad=0.1,
-        ncols=4,
-        fontsize=9,
-        frameon=False,
-        handlelength=1.2,
-        columnspacing=1.8,
-    )
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=9, frameon=False, handlelength=1.2)
+    figure.supxlabel(_caption(plan_or_chunk), fontsize=9, color=_INK, linespacing=1.5, x=0.01, ha="left")
+    return figure
 
 
-def _add_caption(figure: "Figure", height: float, plan_or_chunk: Plan | Chunk, left: float = 0.125) -> None:
+def _caption(plan_or_chunk: Plan | Chunk) -> str:
     chunk, _ = _unpack(plan_or_chunk)
     price = chunk_cost(chunk)
     size = f"{price.tokens_per_step:,} tokens per step{' at most' if chunk.pads else ''}"
@@ -228,33 +196,16 @@ def _add_caption(figure: "Figure", height: float, plan_or_chunk: Plan | Chunk, l
     if chunk.num_clipped_frames:
         marks.append("dotted line: frames behind it are clipped")
     if isinstance(plan_or_chunk, Plan):
-        count = len(plan_or_chunk.chunk_starts)
+        count, last = len(plan_or_chunk.chunk_starts), plan_or_chunk.video_end - 1
         shown = f"first of {count} chunks" if count > 1 else "one chunk"
-        marks.insert(
-            0,
-            f"{shown}; {_count(len(plan_or_chunk), 'step')} for frames "
-            f"{plan_or_chunk.start}-{plan_or_chunk.video_end - 1}",
-        )
+        frames = f"frames {plan_or_chunk.start}-{last}"
+        marks.insert(0, f"{shown}; {_count(len(plan_or_chunk), 'step')} for {frames}")
     lines = [[size, memory, f"{pace} ({price.steps_per_frame:.3g} per frame)"], marks]
-    figure.text(
-        left, 0.16 / height, "\n".join("  ·  ".join(line) for line in lines), fontsize=9, color=_INK, linespacing=1.5
-    )
+    return "\n".join("  ·  ".join(line) for line in lines)
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def _new_figure() -> "Figure":
-    """A figure that belongs to no window and touches no global matplotlib state."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "millivid-rollout[draw]"') from error
-    figure = Figure()
-    FigureCanvasAgg(figure)
-    return figure
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def describe_step(chunk: Chunk, step_index: int, start: int = 0) -> str:
     step_index = check_step_index(chunk, step_index)
     step = chunk.steps[step_index]
     spans = {
-        level: " and ".join(_name_span(first + start, last + start) for first, last in _runs(step.roles[level]))
+        level: " and ".join(_name_span(first + start, last + start) for first, last in target_spans(step.roles[level]))
         for level in step.target_levels
     }
     head = f"step {step_index} of {len(chunk.steps)}:"
@@ -50,8 +50,8 @@ def check_step_index(chunk: Chunk, step_index: int) -> int:
     return step_index
 
 
-def _runs(row: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """First and last frame of every run of targets."""
+def target_spans(row: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """First and last frame of every run of targets in a row of roles."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], row == Role.TARGET, [0]))))
     return [(int(first), int(past) - 1) for first, past in edges.reshape(-1, 2)]
 

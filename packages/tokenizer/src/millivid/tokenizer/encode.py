@@ -15,8 +15,8 @@ from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
 
-LOOK_SECONDS = 5
-"""Between looks at what the other commands have written."""
+COUNT_EVERY = 5
+"""Seconds between counts of what the other commands have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +105,17 @@ def encode_dataset(config: EncodeConfig) -> Path:
     with tqdm(
         total=len(ids), initial=len(written.intersection(ids)), desc="encode", unit="video", disable=rank > 0
     ) as bar:
-        looked = time.monotonic()
+        counted = time.monotonic()
 
         def advance() -> None:
-            nonlocal looked
+            nonlocal counted
             if world_size == 1:
                 bar.update()
-            elif not bar.disable and time.monotonic() > looked + LOOK_SECONDS:
+            elif not bar.disable and time.monotonic() > counted + COUNT_EVERY:
                 bar.update(len(encoder.writer.written().intersection(ids)) - bar.n)
-                looked = time.monotonic()
+                counted = time.monotonic()
 
-        # Here, the encoder at hand will do.
+        # A single process uses the encoder that is already loaded.
         prepare = partial(_prepare, config) if processes > 1 else lambda: encoder.encode
         work_in_processes(prepare, todo, processes, advance)
     missing = len(set(ids) - encoder.writer.written())
@@ -123,7 +123,7 @@ def encode_dataset(config: EncodeConfig) -> Path:
         print(
             f"rank {rank} is done; the others are at work on {missing} videos, and who ends last finishes the dataset"
         )
-    elif todo or rank == 0:  # when nothing was left to do for anyone, one of them is enough
+    elif todo or rank == 0:  # where nothing was left to encode, one of them verifies
         found = encoder.writer.finish(
             encoder.dataset.index.splits,
             frames=encoder.dataset.index.frames,

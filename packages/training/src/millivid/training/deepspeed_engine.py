@@ -62,7 +62,7 @@ class DeepSpeedEngine(Engine):
         self._check(rules, found, before)
 
     def _check(self, rules: dict[str, str], found: dict[str, str], before: dict[str, Tensor]) -> None:
-        """Fail loudly unless every parameter is updated by its own rule, and lies where it is looked for."""
+        """Raise RuntimeError unless every parameter is updated by its own rule and lies where the optimizer expects it."""
         if found != rules:
             wrong = sorted(name for name in rules.keys() | found.keys() if rules.get(name) != found.get(name))
             raise RuntimeError(
@@ -88,7 +88,7 @@ class DeepSpeedEngine(Engine):
 
 def import_deepspeed(device: torch.device) -> Any:
     """The library, quiet and set for the device. Raises RunError where it is missing or of another version."""
-    os.environ.setdefault("LOCAL_RANK", str(device.index or 0))  # DeepSpeed wants it of a lone process too
+    os.environ.setdefault("LOCAL_RANK", str(device.index or 0))  # DeepSpeed needs it for a single process too
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     warnings.filterwarnings("ignore", message=".*torch.distributed.* is deprecated", category=FutureWarning)

@@ -1,4 +1,4 @@
-"""What a run would be: settings, sizes, steps and memory, without training."""
+"""A run described before it starts: settings, sizes, steps and memory."""
 
 import weakref
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Memory:
 
 
 def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig, processes: Processes) -> str:
-    """The settings, and what follows from them, in words. Reads one example and runs a few forward passes of it.
+    """A text of the settings and what follows from them. Reads one example and runs a few forward passes of it.
 
     The task's model belongs to this function from then on. Raises RunError where the example cannot be read, ValueError
     where the batch does not divide among the processes.

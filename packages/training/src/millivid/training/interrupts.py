@@ -9,7 +9,7 @@ from millivid.training.processes import Processes
 
 
 class Interrupts:
-    """While this context is open, `received` becomes True at Ctrl-C, SIGTERM, or a signal that somebody else handles.
+    """While this context is open, `received` becomes True at Ctrl-C, SIGTERM, or a signal that a cluster handles.
 
     In a run of a single process, a second Ctrl-C raises KeyboardInterrupt at once.
     """

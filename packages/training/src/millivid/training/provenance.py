@@ -1,4 +1,4 @@
-"""What a run was started on: hardware, versions, commit."""
+"""What a run was started with: command, hardware, versions, commit."""
 
 import os
 import platform

@@ -11,7 +11,7 @@ Parts = dict[str, Tensor]
 
 
 class Examples(Protocol):
-    """A set of examples. Everything random about one comes from the generator given, so that it can be made anew."""
+    """A set of examples. Everything random in one comes from the given generator, so that it can be repeated."""
 
     def __len__(self) -> int:
         """How many there are; each is drawn once per epoch."""
@@ -38,11 +38,11 @@ class Task(Protocol):
         """The mean loss of a batch, and named parts of it for the log; what is random in it comes with the batch."""
 
     def weight(self, batch: Any) -> float:
-        """Over how much the loss is a mean: batches of a step are averaged by this. The number of examples, say."""
+        """Of how many terms, such as examples, the loss is a mean: it weights the batch among those of a step."""
 
 
 class Pictures(Protocol):
-    """A task that has something to show."""
+    """A task that can draw pictures for the log."""
 
     def pictures(self, model: nn.Module) -> Mapping[str, Tensor]:
         """Images (3, height, width) in [0, 1] by name, of a copy of the model in evaluation mode, on the training device."""
