@@ -82,15 +82,12 @@ def maze_wad(maze: Maze) -> bytes:
     """The map of a maze. Map x is x, map y is -z, so that a map looks like the maze seen from above."""
     lines: list[Line] = []
     sides: list[dict[str, object]] = []
-    for start, end, front, back in _borders(maze):
-        line: dict[str, object] = {"sidefront": len(sides)}
-        sides.append(front)
-        if back is None:
-            line["blocking"] = True
-        else:
-            line.update(sideback=len(sides), twosided=True)
-            sides.append(back)
-        lines.append((start, end, line))
+    for start, end, shown in _borders(maze):
+        back: dict[str, object] = (
+            {"sideback": len(sides) + 1, "twosided": True} if len(shown) == 2 else {"blocking": True}
+        )
+        lines.append((start, end, {"sidefront": len(sides)} | back))
+        sides += shown
     sectors: list[dict[str, object]] = [
         {
             "heightceiling": round(region.height * UNITS_UP),  # the engine reads no fractions here
@@ -119,11 +116,11 @@ def camera_script() -> bytes:
     return b"ACS\0" + struct.pack("<i", begin + 4 * len(code)) + struct.pack(f"<{len(code) + 5}i", *code, *directory)
 
 
-Border = tuple[tuple[float, float], tuple[float, float], dict[str, object], dict[str, object] | None]
+Border = tuple[tuple[float, float], tuple[float, float], list[dict[str, object]]]
 
 
 def _borders(maze: Maze) -> Iterator[Border]:
-    """Walls and changes of region: from, to, front side and, where it has one, back side, each with what it shows."""
+    """Walls and changes of region: from, to, and what the front side shows and, where there is one, the back side."""
     for i, j in zip(*(maze.region >= 0).nonzero(), strict=True):
         west, east, north, south = maze.edges[i], maze.edges[i + 1], maze.edges[j], maze.edges[j + 1]
         # The tile lies to the right of each line, which is the line's front.
@@ -141,8 +138,7 @@ def _borders(maze: Maze) -> Iterator[Border]:
             if there < 0:
                 yield from _wall(maze, start, end, here, maze.panels.get((int(i), int(j), direction)))
             elif there != here and sum(direction) > 0:  # each border once
-                sides = [{"sector": which, "texturetop": maze.regions[which].wall} for which in (here, there)]
-                yield start, end, sides[0], sides[1]
+                yield start, end, [{"sector": which, "texturetop": maze.regions[which].wall} for which in (here, there)]
 
 
 def _wall(
@@ -165,7 +161,7 @@ def _wall(
         else:
             corner = points[0][0] * along[0] + points[0][1] * along[1]
             side.update(texturemiddle=maze.regions[region].wall, offsetx=round(corner * UNITS) % 1024)
-        yield points[0], points[1], side, None
+        yield points[0], points[1], [side]
 
 
 def _textmap(
