@@ -14,11 +14,11 @@ POSE_NAMES = ("x", "y", "z", "yaw", "pitch")
 ActionType = Literal["categorical", "continuous"]
 
 
-def action_array(action_type: ActionType, num_actions: int, frames: int) -> tuple[type[np.generic], tuple[int, ...]]:
-    """Type and shape of the actions of a video."""
+def action_array(action_type: ActionType, num_actions: int, frames: int) -> tuple[tuple[int, ...], type[np.generic]]:
+    """Shape and type of the actions of a video."""
     if action_type == "categorical":
-        return np.int64, (frames,)
-    return np.float32, (frames, num_actions)
+        return (frames,), np.int64
+    return (frames, num_actions), np.float32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,9 +6,9 @@ import json
 import math
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from .atomic import remove_leftovers, replacing, write_json
 from .clips import ClipDataset
@@ -21,14 +21,6 @@ DECODED = 64
 """Frames that are decoded at a time."""
 
 
-class Progress(Protocol):
-    """Gives the numbers of the shards that it is given, one after the other, and may show how far that is."""
-
-    def __call__(self, shards: Sequence[int], /) -> Iterable[int]:
-        """The numbers themselves."""
-        ...
-
-
 def export_webdataset(
     dataset: ClipDataset,
     out: str | Path,
@@ -36,7 +28,7 @@ def export_webdataset(
     split: str | None = None,
     frames_per_shard: int = 10_000,
     image: Literal["png", "jpg"] = "png",
-    progress: Progress = iter,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> list[Path]:
     """Write every frame as a sample of tar shards in the WebDataset layout; returns the shards.
 
@@ -80,7 +72,7 @@ def export_webdataset(
         "videos": videos,
         "source": dict(index.source),
     }
-    if continue_or_refuse(folder, header) is None:
+    if not continue_or_refuse(folder, header):
         write_json(folder / INDEX_NAME, {**header, "complete": False, "shards": {}})
     total, keys = sum(videos.values()), _sample_keys(videos)
     starts = range(0, total, frames_per_shard)

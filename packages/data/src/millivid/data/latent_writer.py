@@ -7,15 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import MINUTE, remove_leftovers, write_json
-from .clip import POSE_NAMES, ActionType, action_array
+from .clip import POSE_NAMES, ActionType
+from .dataset_writer import DatasetWriter
 from .errors import DatasetError
-from .index_file import INDEX_NAME, VERSION, check_id, check_splits, continue_or_refuse, load_index
+from .index_file import check_id
 from .latent_statistics import LatentStatistics, StatisticsSum
-from .latents import LATENT_FORMAT, recorded_hashes
+from .latents import LatentIndex
 from .table_reader import REMAKE, TableFile
 from .tables import Pieces, write_table
-from .verification import Progress, Shapes, Verification, check_file, latent_shapes, raise_for, read_hash
+from .verification import Progress, Verification
 
 BLOCK = 256
 """Frames that are read at a time."""
@@ -34,7 +34,7 @@ class FrameSlices(Protocol):
         ...
 
 
-class LatentWriter:
+class LatentWriter(DatasetWriter[LatentIndex]):
     """Writes a latent dataset folder, video by video; may be stopped at any time and continued later.
 
     Args:
@@ -69,39 +69,22 @@ class LatentWriter:
             raise DatasetError(
                 f"tokenizer needs an entry 'fingerprint' to tell its latents apart; got {dict(tokenizer)}"
             )
-        self.folder = Path(folder)
-        self.grids = tuple((int(height), int(width)) for height, width in grids)
-        self.channels = int(channels)
-        self._header: dict[str, Any] = {
-            "format": LATENT_FORMAT,
-            "version": VERSION,
-            "fps": fps,
-            "action_type": action_type,
-            "action_names": list(action_names),
-            "pose_names": list(pose_names),
-            "grids": [list(grid) for grid in self.grids],
-            "channels": self.channels,
-            "tokenizer": dict(tokenizer),
-            "source": dict(source or {}),
-        }
-        if continue_or_refuse(self.folder, self._header) is None:
-            empty = {"statistics": {}, "complete": False, "splits": {}, "videos": {}}
-            write_json(self.folder / INDEX_NAME, {**self._header, **empty})
-
-    def done(self, video: str) -> bool:
-        """Whether the video is written already."""
-        return self._path(video).is_file()
-
-    def written(self) -> set[str]:
-        """Ids of all videos that are written already, by whichever process."""
-        return {path.stem for path in (self.folder / "latents").glob("*.safetensors") if path.name[0] != "."}
+        index = LatentIndex(
+            fps=fps,
+            action_names=tuple(action_names),
+            action_type=action_type,
+            pose_names=tuple(pose_names),
+            grids=tuple((int(height), int(width)) for height, width in grids),
+            channels=int(channels),
+            tokenizer=dict(tokenizer),
+            source=dict(source or {}),
+        )
+        super().__init__(folder, index, statistics={})
 
     def write(
         self, video: str, levels: Sequence[FrameSlices], actions: NDArray[Any], poses: NDArray[np.float32]
     ) -> None:
         """Write one video's latents; the file appears whole or not at all.
-
-        The hash of what was to be written is kept beside it until `finish` compares it with what the disk gives back.
 
         Args:
             video: the id, as in the clip dataset.
@@ -115,19 +98,21 @@ class LatentWriter:
             DatasetError: a shape is another one, or a latent is not finite in float16.
         """
         check_id(video)
-        if len(levels) != len(self.grids):
-            raise DatasetError(f"video {video!r}: {len(self.grids)} levels are expected; got {len(levels)}")
-        frames = levels[0].shape[0]
+        if len(levels) != len(self.index.grids):
+            raise DatasetError(f"video {video!r}: {len(self.index.grids)} levels are expected; got {len(levels)}")
+        arrays = self.index.arrays(levels[0].shape[0])
         table: dict[str, NDArray[Any] | Pieces] = {}
-        for level, (latents, grid) in enumerate(zip(levels, self.grids, strict=True)):
-            what, whole = f"video {video!r}, level {level}", (frames, *grid, self.channels)
-            _check_shape(what, latents.shape, whole)
-            table[f"level_{level}"] = Pieces(whole, np.dtype(np.float16), _half_precision(what, latents))
-        num_actions, num_poses = len(self._header["action_names"]), len(self._header["pose_names"])
-        dtype, shape = action_array(self._header["action_type"], num_actions, frames)
-        table["actions"] = _checked(f"video {video!r}, actions", actions, shape, dtype)
-        table["poses"] = _checked(f"video {video!r}, poses", poses, (frames, num_poses), np.float32)
-        write_table(self._path(video), table, self._path(video).with_suffix(".sha256"))
+        for level, latents in enumerate(levels):
+            what, name = f"video {video!r}, level {level}", f"level_{level}"
+            shape, dtype = arrays[name]
+            _check_shape(what, latents.shape, shape)
+            table[name] = Pieces(shape, np.dtype(dtype), _half_precision(what, latents))
+        for name, given in (("actions", np.asarray(actions)), ("poses", np.asarray(poses))):
+            shape, dtype = arrays[name]
+            _check_shape(f"video {video!r}, {name}", given.shape, shape)
+            table[name] = given.astype(dtype)
+        (path,) = self._paths(video)
+        write_table(path, table, path.with_suffix(".sha256"))
 
     def finish(
         self,
@@ -151,60 +136,27 @@ class LatentWriter:
             DatasetError: a split names a video that is not written, a video is in two splits, or files are damaged,
                 hold another number of frames, or are not what was written; it names them.
         """
-        ids = [video for names in splits.values() for video in names]
-        for video in ids:
-            check_id(video)
-        path = self.folder / INDEX_NAME
-        check_splits(path, splits, {video for video in ids if self.done(video)})
-        measured = set((splits.get("train") or ids) if statistics is None else ())
-        recorded, total = recorded_hashes(load_index(self.folder, LATENT_FORMAT)), StatisticsSum()
-        videos: dict[str, dict[str, int | str]] = {}
-        problems: dict[str, DatasetError] = {}
-        for video in progress(ids):
-            try:
-                expected = read_hash(self._path(video).with_suffix(".sha256")) or recorded.get(video)
-                file = TableFile(str(self._path(video)))
-                rows = file.rows("actions")
-                if frames is not None and frames.get(video) != rows:
-                    raise DatasetError(
-                        f"{file.path}: holds {rows} frames, but {frames.get(video, 'none')} are expected; {REMAKE}."
-                    )
-                digest = check_file(self._path(video), self._shapes(rows), expected)
-                videos[video] = {"frames": rows, "sha256": digest}
-                if video in measured:
-                    for start in range(0, rows, BLOCK):
-                        total.add(self._block(file, start, rows))
-            except DatasetError as error:
-                problems[self._path(video).name] = error
-        raise_for(self.folder, problems, len(ids))
-        remove_leftovers(self.folder / "latents")
-        remove_leftovers(self.folder, older_than=MINUTE)  # another process may be writing the same index
-        complete = {
-            "statistics": (statistics or total.statistics()).to_lists(),
-            "complete": True,
-            "splits": {name: list(ids) for name, ids in splits.items()},
-            "videos": videos,
-        }
-        write_json(path, {**self._header, **complete})
-        for video in ids:
-            self._path(video).with_suffix(".sha256").unlink(missing_ok=True)
-        return Verification(
-            videos=len(videos), frames=sum(int(entry["frames"]) for entry in videos.values()), hashes=len(videos)
-        )
+        measured = set(splits.get("train") or (video for ids in splits.values() for video in ids))
+        total = StatisticsSum()
 
-    def _shapes(self, frames: int) -> Shapes:
-        header = self._header
-        actions = action_array(header["action_type"], len(header["action_names"]), frames)
-        return latent_shapes(frames, self.grids, self.channels, actions, len(header["pose_names"]))
+        def look(video: str, table: TableFile) -> None:
+            rows = table.rows("actions")
+            if frames is not None and frames.get(video) != rows:
+                raise DatasetError(
+                    f"{table.path}: holds {rows} frames, but {frames.get(video, 'none')} are expected; {REMAKE}."
+                )
+            if statistics is None and video in measured:
+                for start in range(0, rows, BLOCK):
+                    total.add(self._block(table, start, rows))
 
-    def _block(self, file: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
+        videos = self._check_videos(splits, progress, look)
+        return self._declare_complete(splits, videos, statistics=(statistics or total.statistics()).to_lists())
+
+    def _block(self, table: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
         """Some frames of each level in turn."""
-        for level, grid in enumerate(self.grids):
-            span = (start, min(start + BLOCK, frames))
-            yield file.read(f"level_{level}", (frames, *grid, self.channels), np.float16, [span])
-
-    def _path(self, video: str) -> Path:
-        return self.folder / "latents" / f"{video}.safetensors"
+        arrays, span = self.index.arrays(frames), (start, min(start + BLOCK, frames))
+        for level in range(len(self.index.grids)):
+            yield table.read(f"level_{level}", *arrays[f"level_{level}"], [span])
 
 
 def _half_precision(what: str, latents: FrameSlices) -> Iterator[NDArray[np.float16]]:
@@ -223,9 +175,3 @@ def _half_precision(what: str, latents: FrameSlices) -> Iterator[NDArray[np.floa
 def _check_shape(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if tuple(found) != expected:
         raise DatasetError(f"{what}: shape {list(expected)} is expected; got {list(found)}")
-
-
-def _checked(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    array = np.asarray(array)
-    _check_shape(what, array.shape, shape)
-    return array.astype(dtype)

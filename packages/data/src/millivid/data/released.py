@@ -41,7 +41,7 @@ class PyramidFile:
     channels: int
 
     def __post_init__(self) -> None:
-        expected = self.num_frames * sum(self._frame_bytes(level) for level in range(len(self.grids)))
+        expected = self._begin(len(self.grids))
         found = self.path.stat().st_size if self.path.is_file() else None
         if found != expected:
             what = "is missing" if found is None else f"has {found} bytes"
@@ -52,11 +52,8 @@ class PyramidFile:
 
     def read(self, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Latents of a span of frames, float32 [frame, height, width, channel], exactly the stored bfloat16 values."""
-        section = self._section(level, start, stop)
-        height, width = self.grids[level]
-        raw = np.ascontiguousarray(section[:, : 2 * self.channels * height * width]).view("<u2")
-        values = (raw.astype(np.uint32) << 16).view(np.float32)
-        return np.ascontiguousarray(values.reshape(-1, self.channels, height, width).transpose(0, 2, 3, 1))
+        halves = self._section(level, start, stop)[f"level_{level}"].astype(np.uint32, order="C")
+        return np.ascontiguousarray((halves << 16).view(np.float32).transpose(0, 2, 3, 1))
 
     @property
     def levels(self) -> tuple["PyramidLevel", ...]:
@@ -65,24 +62,28 @@ class PyramidFile:
 
     def columns(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """`RELEASED_COLUMNS` of a span of frames, float32 [frame, 6]."""
-        section = self._section(len(self.grids) - 1, start, stop)
-        return np.ascontiguousarray(section[:, -4 * len(RELEASED_COLUMNS) :]).view("<f4").astype(np.float32)
+        return np.array(self._section(len(self.grids) - 1, start, stop)["columns"], np.float32)
 
-    def _frame_bytes(self, start_level: int) -> int:
-        latents = sum(2 * self.channels * height * width for height, width in self.grids[start_level:])
-        return latents + 4 * len(RELEASED_COLUMNS)
+    def _frame(self, level: int) -> np.dtype[Any]:
+        """What a frame is in the section that begins with this level."""
+        levels = [
+            (f"level_{each}", "<u2", (self.channels, *self.grids[each])) for each in range(level, len(self.grids))
+        ]
+        return np.dtype([*levels, ("columns", "<f4", (len(RELEASED_COLUMNS),))])
 
-    def _section(self, level: int, start: int, stop: int | None) -> NDArray[np.uint8]:
+    def _begin(self, level: int) -> int:
+        """Where in the file a level's section begins."""
+        return self.num_frames * sum(self._frame(before).itemsize for before in range(level))
+
+    def _section(self, level: int, start: int, stop: int | None) -> NDArray[Any]:
         stop = self.num_frames if stop is None else stop
         if not 0 <= level < len(self.grids) or not 0 <= start < stop <= self.num_frames:
             raise DatasetError(
                 f"{self.path}: level {level}, frames [{start}, {stop}) were asked for; it has levels 0 to "
                 f"{len(self.grids) - 1} and frames [0, {self.num_frames})"
             )
-        offset = self.num_frames * sum(self._frame_bytes(below) for below in range(level))
-        shape = (self.num_frames, self._frame_bytes(level))
-        section: NDArray[Any] = np.memmap(self.path, np.uint8, "r", offset, shape)
-        return section[start:stop]
+        section = np.memmap(self.path, self._frame(level), "r", self._begin(level), (self.num_frames,))
+        return np.asarray(section)[start:stop]
 
 
 @dataclass(frozen=True)

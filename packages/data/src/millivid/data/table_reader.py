@@ -9,7 +9,7 @@ import json
 import math
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from .tables import TYPE_NAMES
 REMAKE = "delete it and make it again"
 FIRST_READ = 4096
 """Bytes that hold the header of most files."""
+Arrays = Mapping[str, tuple[tuple[int, ...], DTypeLike]]
+"""Shape and type of every array of a file."""
 Spans = tuple[str, tuple[int, ...], DTypeLike, Sequence[tuple[int, int]]]
 KEEP = 32
 """Files that a reader holds open, the most recently used ones."""

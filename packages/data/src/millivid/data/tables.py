@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import replacing
+from .atomic import replacing, write_text
 from .errors import DatasetError
 
 TYPE_NAMES: dict[np.dtype[Any], str] = {
@@ -62,8 +62,7 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces], hash_pa
 
 def write_hash(path: Path, digest: str, name: str) -> None:
     """Write a file's SHA-256 as `sha256sum` does, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(f"{digest}  {name}\n")
+    write_text(path, f"{digest}  {name}\n")
 
 
 def _blocks(path: Path, header: bytes, parts: Mapping[str, Pieces]) -> Iterator[bytes | memoryview]:

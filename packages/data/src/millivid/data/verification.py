@@ -5,13 +5,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from .clip import ActionType, action_array
 from .errors import DatasetError
-from .table_reader import REMAKE, TableFile
+from .table_reader import REMAKE, Arrays, TableFile
 
-Shapes = Mapping[str, tuple[type[np.generic], tuple[int, ...]]]
 Progress = Callable[[Sequence[str]], Iterable[str]]
 """Gives the ids that it is given, one after the other, and may show how far that is."""
 NAMED = 10
@@ -25,24 +21,6 @@ class Verification:
     videos: int
     frames: int
     hashes: int
-
-
-def clip_shapes(frames: int, action_type: ActionType, action_names: Sequence[str], pose_names: Sequence[str]) -> Shapes:
-    """Type and shape of every array of a clip's table."""
-    actions = action_array(action_type, len(action_names), frames)
-    return {"actions": actions, "poses": (np.float32, (frames, len(pose_names)))}
-
-
-def latent_shapes(
-    frames: int,
-    grids: Sequence[tuple[int, int]],
-    channels: int,
-    actions: tuple[type[np.generic], tuple[int, ...]],
-    num_poses: int,
-) -> Shapes:
-    """Type and shape of every array of a video's file of latents."""
-    levels = {f"level_{level}": (np.float16, (frames, *grid, channels)) for level, grid in enumerate(grids)}
-    return {**levels, "actions": actions, "poses": (np.float32, (frames, num_poses))}
 
 
 def file_hash(path: Path) -> str:
@@ -62,14 +40,18 @@ def read_hash(path: Path) -> str | None:
         return None
 
 
-def check_hash(path: Path, expected: str | None) -> str:
-    """A file's SHA-256, once it is the expected one, if there is one.
+def check_file(path: Path, expected: str | None, arrays: Arrays) -> str:
+    """A file's SHA-256, once it is the expected one, if there is one, and a table has these arrays.
 
     Raises:
-        DatasetError: the file is missing, or another one.
+        DatasetError: the file is missing, damaged, or another one.
     """
     if not path.is_file():
         raise DatasetError(f"{path}: no such file. Make the dataset again.")
+    if path.suffix == ".safetensors":
+        table = TableFile(str(path))
+        for name, (shape, dtype) in arrays.items():
+            table.check(name, shape, dtype)
     found = file_hash(path)
     if expected is not None and found != expected:
         raise DatasetError(
@@ -79,26 +61,11 @@ def check_hash(path: Path, expected: str | None) -> str:
     return found
 
 
-def check_file(path: Path, shapes: Shapes, expected: str | None) -> str:
-    """A file's SHA-256, once its arrays have these types and shapes, and it is the expected one if there is one.
-
-    Raises:
-        DatasetError: the file is missing, damaged, or another one.
-    """
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such file. Make the dataset again.")
-    file = TableFile(str(path))
-    for name, (dtype, shape) in shapes.items():
-        file.check(name, shape, dtype)
-    return check_hash(path, expected)
-
-
-def find_strays(folder: Path, kinds: Mapping[str, str], listed: Container[str]) -> dict[str, DatasetError]:
-    """Files of videos that the index does not list. kinds: the ending of the files in each folder."""
+def find_strays(folder: Path, suffix: str, listed: Container[str]) -> dict[str, DatasetError]:
+    """Files of videos that the index does not list."""
     return {
         path.name: DatasetError(f"{path}: dataset.json lists no such video; delete it, or make the dataset again.")
-        for kind, suffix in kinds.items()
-        for path in sorted((folder / kind).glob(f"[!.]*{suffix}"))
+        for path in sorted(folder.glob(f"[!.]*{suffix}"))
         if path.stem not in listed
     }
 

@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from ..atomic import replacing, write_json
+from ..atomic import write_json, write_text
 from . import camera, flags, frames, report, tables
 from .findings import Inspection, as_json
 
@@ -20,8 +20,7 @@ def write_inspection(inspection: Inspection, out: str | Path) -> Path:
     page, value = _render(inspection), as_json(inspection)
     path = Path(out) / "index.html"
     write_json(path.with_name("inspection.json"), value)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
