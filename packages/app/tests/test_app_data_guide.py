@@ -9,7 +9,7 @@ import pytest
 from millivid.app.cli import find_command, main
 from millivid.command import config_class_of, load_config
 from millivid.command.multirun import expand
-from millivid.data import ClipDataset, write_video
+from millivid.data import ClipDataset, encode_image, write_video
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
@@ -29,6 +29,11 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         write_video(tmp_path / "videos" / f"{name}.mp4", np.full((9, 90, 160, 3), len(name) * 40, np.uint8), fps=30)
+    (tmp_path / "images").mkdir()
+    for name in ("one", "two", "three"):
+        (tmp_path / "images" / f"{name}.png").write_bytes(
+            encode_image(np.full((90, 160, 3), len(name) * 40, np.uint8), "png")
+        )
     for command in COMMANDS:
         program, *words = command.split()
         assert program == "millivid"
@@ -41,6 +46,9 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             continue
         if words[:2] == ["data", "generate"]:
             words = [word for word in words if word.split("=")[0] not in {few.split("=")[0] for few in FEWER}] + FEWER
+        if words[0] == "train":
+            words += ["training.steps=1", "training.batch_size=2"]
         assert main(words) == 0, command
     assert ClipDataset(tmp_path / "mine").index.size == (64, 64)
     assert (tmp_path / "page" / "index.html").is_file()
+    assert (tmp_path / "tokenizer" / "model" / "config.json").is_file()

@@ -14,7 +14,8 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from millivid.data import POSE_NAMES, ClipDataset, DatasetError, released_splits
+from millivid.data import POSE_NAMES, ClipDataset, DatasetError, inspect_clips, released_splits
+from millivid.data.importing import side_tracks, source_video
 from millivid.data.importing.import_videos import import_videos
 
 Array = NDArray[np.uint8]
@@ -732,3 +733,115 @@ def test_settings_beyond_what_videos_can_be(setting: dict[str, Any], told: str, 
     make(raw / "a.mp4", numbered(5))
     with pytest.raises(DatasetError, match=told):
         import_videos(raw, out, **setting)
+
+
+@pytest.mark.parametrize("kept", [source_video.KEPT_BYTES, 0])
+def test_a_video_is_opened_once_and_a_table_read_once(
+    kept: int, raw: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    make(raw / "a.ts", frames, codec="libx264", pixels="yuv420p")
+    make(raw / "b.mp4", frames, codec="libx264", pixels="yuv420p")
+    for name in ("a", "b"):
+        (raw / f"{name}.csv").write_text("action\n" + "1\n" * 20)
+    import_videos(raw, out.with_name("expected"), size=(48, 64), fps=10, lossless=True)
+    opened: list[str] = []
+    av_open, read_table = av.open, side_tracks.read_table
+    monkeypatch.setattr(source_video, "KEPT_BYTES", kept)
+    monkeypatch.setattr(av, "open", lambda path, *rest, **more: opened.append(path) or av_open(path, *rest, **more))
+    monkeypatch.setattr(
+        side_tracks, "read_table", lambda path, *rest: opened.append(str(path)) or read_table(path, *rest)
+    )
+    import_videos(raw, out, size=(48, 64), fps=10, lossless=True)
+    times = 1 if kept else 2  # a video that is too large to be kept is read once to check it and once to decode it
+    found = {name: opened.count(str(raw / name)) for name in ("a.ts", "b.mp4", "a.csv", "b.csv")}
+    assert found == {"a.ts": times, "b.mp4": times, "a.csv": 1, "b.csv": 1}
+    assert snapshot(out) == snapshot(out.with_name("expected"))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_split_of_several_videos_is_empty_unless_asked_for(
+    fraction: float, count: int, raw: Path, out: Path
+) -> None:
+    for index in range(count):
+        make(raw / f"v{index}.mp4", numbered(2, 16, 16))
+    (raw / "bad.mp4").write_text("no video")
+    import_videos(raw, out, test_fraction=fraction)
+    sizes = {name: len(ids) for name, ids in ClipDataset(out).index.splits.items()}
+    assert sum(sizes.values()) == count
+    if count > 1:
+        assert (sizes["test"] > 0, sizes["train"] > 0) == (fraction > 0, fraction < 1)
+
+
+def image(path: Path, pixels: Array, **settings: Any) -> Path:
+    pillow = pytest.importorskip("PIL.Image", reason="images are read with Pillow, an extra")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pillow.fromarray(pixels).save(path, **settings)
+    return path
+
+
+def test_a_folder_of_images_is_a_dataset(raw: Path, out: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 30, 40, 3), np.uint8)
+    image(raw / "a.png", pixels[0])
+    image(raw / "sub" / "b.WEBP", pixels[1], lossless=True)
+    image(raw / "c.tif", pixels[2])
+    (raw / "a.csv").write_text("action\n1\n")
+    report = import_videos(raw, out, lossless=True)
+    data = ClipDataset(out)
+    assert {id: data.num_frames(id) for id in data.ids()} == dict.fromkeys(("a", "sub_b", "c"), 1)
+    for index, id in enumerate(("a", "sub_b", "c")):
+        assert np.array_equal(read(out, id)[0], pixels[index])
+    assert (data.index.fps, data.index.action_names, data.index.pose_names) == (1, (), ())
+    assert data.index.source["imported_from"] == "images"
+    assert len(data.ids("test")) == 1
+    assert report.remarks == ("not looked at, for they do not end as videos do: a.csv",)
+    assert "single_frame" not in {flag.kind for flag in inspect_clips(data).flags}
+    before = snapshot(out)
+    import_videos(raw, out, lossless=True)
+    assert snapshot(out) == before
+
+
+def test_images_beside_videos_are_not_looked_at(raw: Path, out: Path) -> None:
+    make(raw / "a.mp4", numbered(3))
+    image(raw / "a.jpg", numbered(1)[0])
+    report = import_videos(raw, out)
+    assert ClipDataset(out).ids() == ["a"]
+    assert report.remarks[-1] == "not looked at, for they do not end as videos do: a.jpg"
+
+
+def test_images_are_fitted_and_turned_as_videos_are(raw: Path, out: Path) -> None:
+    colour = np.zeros((40, 80, 3), np.uint8)
+    colour[:, 40:] = 200
+    turned = np.rot90(colour)  # as a camera stores it that was held on its side
+    exif = pytest.importorskip("PIL.Image").Exif()
+    exif[0x112] = 6
+    image(raw / "turned.png", np.ascontiguousarray(turned), exif=exif)
+    image(raw / "upright.png", colour)
+    image(raw / "grey.png", colour[..., 0].astype(np.uint16) * 257)
+    image(raw / "transparent.png", np.dstack([np.full_like(colour, 200), (colour[..., 0] > 0).astype(np.uint8) * 255]))
+    import_videos(raw, out.with_name("whole"), lossless=True)
+    for id in ("turned", "upright", "grey", "transparent"):
+        assert np.array_equal(read(out.with_name("whole"), id)[0], colour), id
+    import_videos(raw, out, size=(20, 20), fit="pad", lossless=True)
+    for id in ("turned", "upright", "grey", "transparent"):
+        found = read(out, id)[0].astype(int)
+        assert not found[:5].any() and not found[15:].any() and (found[6:14, 12:] > 190).all()
+
+
+def test_images_that_cannot_be_read_are_named(raw: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = image(raw / "good.png", numbered(1)[0] + np.arange(64, dtype=np.uint8)[:, None])
+    (raw / "cut.png").write_bytes(good.read_bytes()[:-30])
+    (raw / "text.jpg").write_text("no image")
+    image(raw / "deep.tif", np.zeros((48, 64), np.float32))
+    image(raw / "small.png", numbered(1)[0, :9])
+    with pytest.raises(DatasetError, match=r"deep\.tif has frames of 48x64.*small\.png of 9x64; give size="):
+        import_videos(raw, out)
+    report = import_videos(raw, out, size=(16, 16))
+    assert list(report.skipped) == ["cut.png", "deep.tif", "text.jpg"]
+    assert "cannot be read as an image" in report.skipped["cut.png"] and "\n" not in report.skipped["text.jpg"]
+    assert "has pixels of 32 bits" in report.skipped["deep.tif"]
+    assert sorted(ClipDataset(out).ids()) == ["good", "small"]
+    monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
+    with pytest.raises(DatasetError, match=r'pip install "millivid-data\[images\]"'):
+        import_videos(raw, out.with_name("other"), size=(16, 16))

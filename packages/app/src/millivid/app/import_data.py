@@ -19,10 +19,10 @@ OF_VIDEOS = ("size", "fit", "fps", "frames", "action_columns", "pose_columns", "
 class ImportDataConfig:
     """What to import.
 
-    source: a folder of videos with or without tables beside them (.csv, .parquet, .npy), or the paper's release (which has an
-    index.json). out: the dataset to write. errors: whether a damaged file is left out and listed (skip) or ends the import
-    (raise). test_fraction: share of the test split. lossless: store clips so. tokenizer: for the release's .pyramid files,
-    the imported tokenizer that made them.
+    source: a folder of videos with or without tables beside them (.csv, .parquet, .npy), or of images, or the paper's release
+    (which has an index.json). out: the dataset to write. errors: whether a damaged file is left out and listed (skip) or
+    ends the import (raise). test_fraction: share of the test split. lossless: store clips so. tokenizer: for the release's
+    .pyramid files, the imported tokenizer that made them.
 
     For videos: size: (height, width), null if all have one size already; fit: crop, pad or stretch to it; fps: null for that
     of the first video; frames: cut into pieces of so many, 0 for whole videos; action_columns, pose_columns: of the tables,

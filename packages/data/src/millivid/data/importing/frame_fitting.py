@@ -1,9 +1,8 @@
 """Frames of any size, shape of pixel and orientation, made the size that a dataset has."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 import numpy as np
@@ -22,8 +21,7 @@ HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Transfer functions by their number in ISO/IEC 23091-2."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Orientation:
+class Orientation(NamedTuple):
     """How a stored picture becomes the one to look at: swap x and y, then mirror each."""
 
     transpose: bool = False
@@ -65,67 +63,46 @@ def picture_notes(frame: av.VideoFrame, aspect: Fraction) -> list[str]:
     return notes
 
 
-def scaled_size(shown: tuple[int, int], size: tuple[int, int], fit: Fit) -> tuple[int, int]:
-    """(height, width) to scale a picture to, before it is cropped or padded to ``size``."""
-    if fit == "stretch":
-        return size
-    ratios = [Fraction(size[axis], shown[axis]) for axis in (0, 1)]
-    scale = max(ratios) if fit == "crop" else min(ratios)
-    return max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale))
-
-
-def crop_or_pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The middle of a picture, or the picture in the middle of black, [height, width, 3]."""
-    for axis, wanted in enumerate(size):
-        excess = pixels.shape[axis] - wanted
-        if excess > 0:
-            pixels = np.take(pixels, range(excess // 2, excess // 2 + wanted), axis)
-        elif excess < 0:
-            before = -excess // 2
-            widths = [(before, -excess - before) if here == axis else (0, 0) for here in range(3)]
-            pixels = np.pad(pixels, widths)
-    return pixels
-
-
 class FrameFitter:
     """Turns the frames of a video into uint8 RGB, [height, width, 3].
 
     Args:
         path: the video, for errors.
         size: (height, width) of what comes out.
-        fit: as for `import_videos`.
-        scaling: False if frames are expected to have this size already; others are then refused.
+        fit: as for `import_videos`; None if frames are expected to have this size already, others are then refused.
         aspect: width of the video's pixels by their height.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fit: Fit, *, scaling: bool, aspect: Fraction) -> None:
-        self.path = path
-        self.size = size
-        self.fit: Fit = fit
-        self.scaling = scaling
-        self.aspect = aspect
+    def __init__(self, path: Path, size: tuple[int, int], fit: Fit | None, aspect: Fraction = Fraction(1)) -> None:
+        self.path, self.size, self.fit, self.aspect = path, size, fit, aspect
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """One frame.
 
         Raises:
-            DatasetError: it has another size, and ``scaling`` is off.
+            DatasetError: it has another size, and there is no ``fit``.
         """
         shown, turned = display_size(frame, self.aspect), orientation(frame)
-        if shown != self.size and not self.scaling:
+        if shown != self.size and self.fit is None:
             raise DatasetError(
                 f"{self.path}: has frames of {shown[0]}x{shown[1]} pixels (height x width) among others of "
                 f"{self.size[0]}x{self.size[1]}; give size=, and all are made that size"
             )
-        height, width = scaled_size(shown, self.size, self.fit)
-        if turned.transpose:
-            height, width = width, height
-        pixels = self._scaled(frame, height, width)
+        height, width = self._scaled_size(shown)
+        pixels = self._scaled(frame, *((width, height) if turned.transpose else (height, width)))
         if turned.transpose:
             pixels = pixels.swapaxes(0, 1)
         pixels = pixels[:: -1 if turned.flip_y else 1, :: -1 if turned.flip_x else 1]
-        return crop_or_pad(pixels, self.size)
+        return _crop_or_pad(pixels, self.size)
+
+    def _scaled_size(self, shown: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) before anything is cropped or padded."""
+        if self.fit in (None, "stretch"):
+            return self.size
+        ratios = [Fraction(self.size[axis], shown[axis]) for axis in (0, 1)]
+        scale = max(ratios) if self.fit == "crop" else min(ratios)
+        return max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale))
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> NDArray[np.uint8]:
         transparent = any(component.is_alpha for component in frame.format.components)
@@ -138,3 +115,11 @@ class FrameFitter:
             alpha = pixels[..., 3:].astype(np.uint16)
             pixels = ((pixels[..., :3] * alpha + 127) // 255).astype(np.uint8)
         return pixels
+
+
+def _crop_or_pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The middle of a picture, or the picture in the middle of black, [height, width, 3]."""
+    top, left = (max(0, (found - wanted) // 2) for found, wanted in zip(pixels.shape, size, strict=False))
+    pixels = pixels[top : top + size[0], left : left + size[1]]
+    missing = [wanted - found for found, wanted in zip(pixels.shape, size, strict=False)]
+    return np.pad(pixels, [*((count // 2, count - count // 2) for count in missing), (0, 0)])

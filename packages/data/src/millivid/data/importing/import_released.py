@@ -21,16 +21,22 @@ from ..errors import DatasetError
 from ..latent_writer import LatentWriter
 from ..released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from ..video import probe_video, read_video
+from .side_tables import read_table
 
 ACTIONS = ("forward", "left", "right")
 Errors = Literal["raise", "skip"]
 
 
 def released_splits(keys: Sequence[str], test_fraction: float) -> dict[str, list[str]]:
-    """The release's split: keys sorted, shuffled with seed 0, the first int(n x test_fraction) of them for the test."""
+    """The release's split: keys sorted, shuffled with seed 0, the first int(n x test_fraction) of them for the test.
+
+    Where that is none, of two keys or more, one is for the test all the same.
+    """
     shuffled = sorted(keys)
     random.Random(0).shuffle(shuffled)
     count = int(len(shuffled) * test_fraction)
+    if test_fraction and len(shuffled) > 1:
+        count = max(1, count)
     return {"train": shuffled[count:], "test": shuffled[:count]}
 
 
@@ -82,9 +88,7 @@ def import_released_clips(
             columns = _read_columns(path.with_suffix(".npy"), index[key])
         writer.write(_id(key), Clip(frames=frames, actions=_actions(path, columns), poses=_poses(columns)))
 
-    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, progress)
-    writer.finish(_splits(index, skipped, test_fraction))
-    return skipped
+    return _import_all(writer, index, write, test_fraction, errors, progress)
 
 
 def import_released_latents(
@@ -125,24 +129,22 @@ def import_released_latents(
         except DatasetError as error:
             raise DatasetError(f"{file.path}: {error}") from error
 
-    skipped = _import_all(index, lambda key: writer.done(_id(key)), write, errors, progress)
-    writer.finish(_splits(index, skipped, test_fraction))
-    return skipped
+    return _import_all(writer, index, write, test_fraction, errors, progress)
 
 
 def _import_all(
+    writer: ClipWriter | LatentWriter,
     index: dict[str, int],
-    done: Callable[[str], bool],
     write: Callable[[str], None],
+    test_fraction: float,
     errors: Errors,
     progress: Callable[[list[str]], Iterable[str]],
 ) -> dict[str, str]:
     skipped: dict[str, str] = {}
     for key in progress(sorted(index)):
-        if done(key):
-            continue
         try:
-            write(key)
+            if not writer.done(_id(key)):
+                write(key)
         except DatasetError as error:
             if errors == "raise":
                 raise
@@ -151,6 +153,8 @@ def _import_all(
         raise DatasetError(
             f"none of the {len(index)} videos could be imported; the first: {next(iter(skipped.values()))}"
         )
+    splits = released_splits(list(index), test_fraction)
+    writer.finish({name: [_id(key) for key in keys if key not in skipped] for name, keys in splits.items()})
     return skipped
 
 
@@ -174,16 +178,14 @@ def _find(source: Path, key: str, suffixes: tuple[str, ...]) -> Path:
 
 
 def _read_columns(path: Path, num_frames: int) -> NDArray[np.float32]:
-    try:
-        columns = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"{path} cannot be read as a table of numbers ({error})") from error
-    if columns.shape != (num_frames, len(RELEASED_COLUMNS)):
+    table = read_table(path)
+    shape = [len(next(iter(table.columns.values()))), len(table.columns)]
+    if shape != [num_frames, len(RELEASED_COLUMNS)]:
         raise DatasetError(
-            f"{path} has shape {list(columns.shape)}; [{num_frames}, {len(RELEASED_COLUMNS)}] is expected, a row per frame of "
+            f"{path} has shape {shape}; [{num_frames}, {len(RELEASED_COLUMNS)}] is expected, a row per frame of "
             f"{', '.join(RELEASED_COLUMNS)}"
         )
-    return columns.astype(np.float32)
+    return np.stack([table.numbers(name) for name in table.columns], axis=1).astype(np.float32)
 
 
 def _actions(path: Path, columns: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -225,11 +227,6 @@ def _read_images(path: Path, num_frames: int, stop: int | None = None) -> NDArra
     if found != num_frames:
         raise DatasetError(f"{path} has {found} frames, but index.json says {num_frames}")
     return read_video(path, 0, stop)
-
-
-def _splits(index: dict[str, int], skipped: dict[str, str], test_fraction: float) -> dict[str, list[str]]:
-    splits = released_splits(list(index), test_fraction)
-    return {name: [_id(key) for key in keys if key not in skipped] for name, keys in splits.items()}
 
 
 def _id(key: str) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from ..errors import DatasetError
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".npy")
 Kind = Literal["integers", "fractions", "words"]
+KINDS: dict[str, Kind] = {"i": "integers", "f": "fractions", "U": "words"}
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -33,14 +34,9 @@ class Table:
     lines: Sequence[int] | None = None
     named: bool = True
 
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.columns.values())))
-
     def kind(self, name: str) -> Kind:
         """What a column holds."""
-        return {"i": "integers", "f": "fractions"}.get(self.columns[name].dtype.kind, "words")  # type: ignore[return-value]
+        return KINDS[self.columns[name].dtype.kind]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column of finite numbers; true and false are 1 and 0.
@@ -48,18 +44,10 @@ class Table:
         Raises:
             DatasetError: a value is no finite number; it names the row.
         """
-        column = self.columns[name]
+        column: NDArray[Any] = self.columns[name]
         if self.kind(name) == "words":
-            values = np.empty(self.rows)
-            for row, text in enumerate(column.tolist()):
-                try:
-                    values[row] = TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
-                except ValueError:
-                    raise self.error(
-                        row, name, "is empty" if not text else f"holds {text!r}, which is no number"
-                    ) from None
-        else:
-            values = column.astype(np.float64)
+            column = np.array([self._number(row, name, text) for row, text in enumerate(column.tolist())])
+        values = column.astype(np.float64)
         with np.errstate(over="ignore"):
             bad = np.flatnonzero(~np.isfinite(values.astype(np.float32)))
         if len(bad):
@@ -83,6 +71,12 @@ class Table:
         place = f"line {self.lines[row]}" if self.lines else f"row {row}"
         return DatasetError(f"{self.path}: column {name!r} {what} ({place})")
 
+    def _number(self, row: int, name: str, text: str) -> float:
+        try:
+            return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
+        except ValueError:
+            raise self.error(row, name, f"holds {text!r}, which is no number" if text else "is empty") from None
+
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
     """Read a table, by its file's ending.
@@ -94,30 +88,17 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
     Raises:
         DatasetError: the file cannot be read, is empty, or its rows or names do not fit; it names the row.
     """
-    readers: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
-        ".csv": _read_csv,
-        ".parquet": _read_parquet,
-        ".npy": _read_npy,
-    }
+    kind = path.suffix.lower()
     try:
-        table = readers[path.suffix.lower()](path, columns)
+        if kind == ".parquet":
+            table = _read_parquet(path)
+        else:
+            table = _read_csv(path, columns) if kind == ".csv" else _read_npy(path, columns)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not table.columns or not table.rows:
+    if not table.columns or not len(next(iter(table.columns.values()))):
         raise DatasetError(f"{path}: holds no rows; give one row per frame")
     return table
-
-
-def require_parquet() -> Any:
-    """pyarrow's module for Parquet files.
-
-    Raises:
-        DatasetError: it is not installed.
-    """
-    try:
-        return importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise DatasetError('reading Parquet files needs pyarrow: pip install "millivid-data[parquet]"') from error
 
 
 def _read_csv(path: Path, columns: Sequence[str] | None) -> Table:
@@ -126,8 +107,7 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> Table:
             start = file.readline()
             file.seek(0)
             # The sniffer of the standard library guesses; the most frequent of three separators does not.
-            separator = max(",;\t", key=start.count)
-            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            reader = csv.reader(file, delimiter=max(",;\t", key=start.count), skipinitialspace=True)
             lines = [(reader.line_num, cells) for cells in reader if cells]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8") from error
@@ -136,29 +116,28 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> Table:
     if not lines:
         raise DatasetError(f"{path}: is empty; a line that names the columns, then one line per frame are expected")
     names = [name.strip() for name in lines[0][1]]
-    if all(_is_number(name) for name in names):
-        if columns is None:
-            raise DatasetError(
-                f"{path}: its first line is numbers; begin with a line that names the columns, or give columns="
-            )
+    if _typed(names).dtype.kind == "U":
+        del lines[0]
+    elif columns is None:
+        raise DatasetError(
+            f"{path}: its first line is numbers; begin with a line that names the columns, or give columns="
+        )
+    else:
         _check_width(path, len(names), columns)
         names = list(columns)
-    else:
-        del lines[0]
     _check_names(path, names)
     for number, cells in lines:
         if len(cells) != len(names):
             raise DatasetError(
                 f"{path}: line {number} has {len(cells)} values, but there are {len(names)} columns; give every line as many"
             )
-    texts = zip(*(cells for _, cells in lines), strict=True) if lines else ([] for _ in names)
-    found = {name: _typed(values) for name, values in zip(names, texts, strict=True)}
+    found = {name: _typed([cells[index].strip() for _, cells in lines]) for index, name in enumerate(names)}
     return Table(path, found, lines=[number for number, _ in lines])
 
 
 def _typed(texts: Sequence[str]) -> NDArray[Any]:
-    """A column of text as whole numbers, else as numbers, else as it is."""
-    column = np.array([text.strip() for text in texts], dtype=np.str_)
+    """Texts as whole numbers, else as numbers, else as they are."""
+    column = np.array(texts, dtype=np.str_)
     for dtype in (np.int64, np.float64):
         try:
             return column.astype(dtype)
@@ -177,35 +156,35 @@ def _read_npy(path: Path, columns: Sequence[str] | None) -> Table:
         array.close()
         raise DatasetError(f"{path}: is an archive of arrays; save one array with numpy.save")
     if array.dtype.names:
-        names = list(array.dtype.names)
-        if array.ndim != 1 or any(array.dtype[name].shape for name in names):
+        if array.ndim != 1 or any(array.dtype[name].shape for name in array.dtype.names):
             raise DatasetError(f"{path}: a structured array must have one axis, and single values as its fields")
-        found = {name: np.array(array[name]) for name in names}
-    elif array.ndim in (1, 2):
-        values = np.array(array[:, None] if array.ndim == 1 else array)
-        if columns is not None:
-            _check_width(path, values.shape[1], columns)
-        found = dict(zip(columns or map(str, range(values.shape[1])), values.T, strict=True))
-    else:
+        return Table(path, {name: _plain(array[name]) for name in array.dtype.names})
+    if array.ndim not in (1, 2):
         raise DatasetError(f"{path}: has shape {list(array.shape)}; [frame] or [frame, column] is expected")
-    named = columns is not None or bool(array.dtype.names)
-    return Table(path, {name: _plain(path, name, column) for name, column in found.items()}, named=named)
+    values = array[:, None] if array.ndim == 1 else array
+    if columns is not None:
+        _check_width(path, values.shape[1], columns)
+    names = columns or map(str, range(values.shape[1]))
+    found = {name: _plain(column) for name, column in zip(names, values.T, strict=True)}
+    return Table(path, found, named=columns is not None)
 
 
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
-    parquet = require_parquet()
+def _read_parquet(path: Path) -> Table:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise DatasetError('reading Parquet files needs pyarrow: pip install "millivid-data[parquet]"') from error
     try:
         table = parquet.read_table(path)
         _check_names(path, table.column_names)
-        found = {name: table.column(name).to_numpy() for name in table.column_names}
+        return Table(path, {name: _plain(table.column(name).to_numpy()) for name in table.column_names})
+    except DatasetError:
+        raise
     except (ValueError, TypeError, NotImplementedError, KeyError) as error:  # pyarrow's own errors are among them
-        if isinstance(error, DatasetError):
-            raise
         raise DatasetError(f"{path}: cannot be read as Parquet ({error})") from error
-    return Table(path, {name: _plain(path, name, column) for name, column in found.items()})
 
 
-def _plain(path: Path, name: str, column: NDArray[Any]) -> NDArray[Any]:
+def _plain(column: NDArray[Any]) -> NDArray[Any]:
     """An array's column as int64, float64 or str. What is nothing of the kind becomes words: it may be of no use anyway."""
     if column.dtype.kind in "biu":
         return column.astype(np.int64)
@@ -214,14 +193,6 @@ def _plain(path: Path, name: str, column: NDArray[Any]) -> NDArray[Any]:
     if column.dtype.kind == "S":
         return np.char.decode(column, "utf-8", "replace")
     return np.array(["" if value is None else str(value) for value in column.tolist()], dtype=np.str_)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_width(path: Path, width: int, columns: Sequence[str]) -> None:

@@ -13,6 +13,10 @@ from ..errors import DatasetError
 from .side_tables import TABLE_SUFFIXES, Table, read_table
 
 Role = Literal["both", "actions", "poses"]
+What = Literal["actions", "poses"]
+PREFIXES: dict[What, str] = {"actions": "action", "poses": "pose"}
+USUAL: dict[What, tuple[str, ...]] = {"actions": ("action",), "poses": POSE_NAMES}
+"""Columns of these names, all of them, are taken unless others are asked for; else those that begin with the prefix are."""
 TIME = "time"
 """A column of this name, in seconds after the video's first frame, says when each row was."""
 
@@ -24,41 +28,41 @@ class ColumnRules:
     Attributes:
         actions, poses: the columns; empty for none; None for the default rule.
         names: of the columns of tables that name none.
+        words: all actions that may occur where actions are words; None for any.
     """
 
-    actions: tuple[str, ...] | None = None
-    poses: tuple[str, ...] | None = None
-    names: tuple[str, ...] | None = None
+    actions: Sequence[str] | None = None
+    poses: Sequence[str] | None = None
+    names: Sequence[str] | None = None
+    words: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Track:
-    """Actions or poses as their table has them, row by row.
+    """Actions or poses of a video, row by row.
 
     Attributes:
-        table: where they come from.
-        columns: those that were taken.
-        names: what they are called in the dataset.
-        single: one column of actions, whose type decides what kind of actions they are.
-        values: float32 [row, column]; or int64 or str, [row], for a single column of those.
+        path: their table.
+        names: what the columns are called in the dataset.
+        values: float32 [row, column]; or int64 or str, [row], for a single column of actions of that kind.
         times: seconds after the first frame, [row]; None where row i belongs to frame i.
+        odd_word: of actions that are words, one that is no number, and where it stands.
     """
 
-    table: Table
-    columns: tuple[str, ...]
+    path: Path
     names: tuple[str, ...]
-    single: bool
     values: NDArray[Any]
     times: NDArray[np.float64] | None
+    odd_word: str = ""
 
-    def rows(self, indices: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The row of each frame, by the frame's number and its time in seconds; without times in the table, the number."""
+    def at(self, indices: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[Any]:
+        """The values of frames, by their numbers and their times in seconds; without times in the table, the numbers."""
         if self.times is None:
-            return np.minimum(indices, self.table.rows - 1)  # whether there are enough, `check_end` says
+            return self.values[np.minimum(indices, len(self.values) - 1)]  # whether there are enough, `check_end` says
         after = np.searchsorted(self.times, times).clip(1, max(1, len(self.times) - 1))
         before = after - 1
         after = np.minimum(after, len(self.times) - 1)
-        return np.where(times - self.times[before] <= self.times[after] - times, before, after)
+        return self.values[np.where(times - self.times[before] <= self.times[after] - times, before, after)]
 
     def check_end(self, frames: int, end: float, gap: float) -> None:
         """Whether there is a row for every frame.
@@ -71,41 +75,71 @@ class Track:
         Raises:
             DatasetError: there are too few or too many rows, or their times do not reach over the video.
         """
-        path, rows = self.table.path, self.table.rows
+        rows = len(self.values)
         if self.times is None:
             if rows != frames:
                 raise DatasetError(
-                    f"{path}: has {rows} rows, but the video has {frames} frames; give one row per frame, or a column "
+                    f"{self.path}: has {rows} rows, but the video has {frames} frames; give one row per frame, or a column "
                     f"{TIME!r} in seconds after the first frame"
                 )
             return
         reach = max(gap, float(np.median(np.diff(self.times))) if rows > 1 else 0.0) * 1.001
         if self.times[0] > reach or self.times[-1] < end - reach:
             raise DatasetError(
-                f"{path}: its times go from {self.times[0]:.3f} s to {self.times[-1]:.3f} s, but the video's frames from 0 to "
-                f"{end:.3f} s; give rows for all of it, in seconds after the first frame"
+                f"{self.path}: its times go from {self.times[0]:.3f} s to {self.times[-1]:.3f} s, but the video's frames from "
+                f"0 to {end:.3f} s; give rows for all of it, in seconds after the first frame"
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SideData:
-    """What stands beside one video: its actions and poses, and the columns that are neither."""
+    """What stands beside one video: its tables, their actions and poses, and the columns that are neither."""
 
+    files: Mapping[Role, Path]
     actions: Track | None = None
     poses: Track | None = None
     unused: tuple[str, ...] = ()
 
 
-def find_side_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
-    """The tables of a video: ``clip.csv``, ``clip.actions.npy``, ``clip.mp4.poses.parquet`` and the like.
+def read_side_data(video: str, tables: Mapping[str, Path], rules: ColumnRules) -> SideData:
+    """Find and read a video's tables.
 
     Args:
         video: the video's path in the folder.
         tables: all tables, by their path in the folder as it is and in lower case.
+        rules: which columns to take.
 
     Raises:
-        DatasetError: there are two for the same purpose.
+        DatasetError: there are two tables for the same purpose, one cannot be read, a column is missing or nothing in it is
+            known, or a value is no number.
     """
+    files = _find(video, tables)
+    tracks: dict[What, Track] = {}
+    unused: list[str] = []
+    for role, path in files.items():
+        table = read_table(path, rules.names if role == "both" else None)
+        if role == "both" and not table.named:
+            raise DatasetError(
+                f"{path}: is an array of {len(table.columns)} columns without names; give columns=, or save "
+                f"{path.stem}.actions.npy and {path.stem}.poses.npy instead"
+            )
+        used = {TIME}
+        for what in USUAL if role == "both" else (role,):
+            columns = _columns(table, what, rules, alone=role != "both")
+            if columns:
+                tracks[what] = _track(table, columns, what, rules)
+                used.update(columns)
+        if not tracks and role == "both" and rules.actions is None and rules.poses is None:
+            raise DatasetError(
+                f"{path}: none of its columns ({', '.join(table.columns)}) is 'action', 'action_*' or 'pose_*', nor are "
+                f"all of {', '.join(POSE_NAMES)} there; give action_columns= or pose_columns="
+            )
+        unused += [name for name in table.columns if name not in used]
+    return SideData(files=files, actions=tracks.get("actions"), poses=tracks.get("poses"), unused=tuple(unused))
+
+
+def _find(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
+    """``clip.csv``, ``clip.actions.npy``, ``clip.mp4.poses.parquet`` and the like."""
     found: dict[Role, Path] = {}
     stem = video.rpartition(".")[0]
     roles: dict[str, Role] = {"": "both", ".actions": "actions", ".poses": "poses"}
@@ -123,130 +157,75 @@ def find_side_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]
     return found
 
 
-def read_side_data(paths: Mapping[Role, Path], rules: ColumnRules) -> SideData:
-    """Read a video's tables.
-
-    Raises:
-        DatasetError: a table cannot be read, a column is missing or nothing in it is known, or a value is no number.
-    """
-    if "both" in paths:
-        table = read_table(paths["both"], rules.names)
-        if not table.named:
-            raise DatasetError(
-                f"{table.path}: is an array of {len(table.columns)} columns without names; give columns=, or save "
-                f"{table.path.stem}.actions.npy and {table.path.stem}.poses.npy instead"
-            )
-        actions, poses = _actions(table, rules, alone=False), _poses(table, rules, alone=False)
-        if actions is None and poses is None and rules.actions is None and rules.poses is None:
-            raise DatasetError(
-                f"{table.path}: none of its columns ({', '.join(table.columns)}) is 'action', 'action_*' or 'pose_*', nor are "
-                f"all of {', '.join(POSE_NAMES)} there; give action_columns= or pose_columns="
-            )
-        return SideData(actions=actions, poses=poses, unused=_unused(table, (actions, poses)))
-    # The names of columns= are for tables that hold both.
-    actions = _actions(read_table(paths["actions"]), rules, alone=True) if "actions" in paths else None
-    poses = _poses(read_table(paths["poses"]), rules, alone=True) if "poses" in paths else None
-    unused = [name for track in (actions, poses) if track for name in _unused(track.table, (track,))]
-    return SideData(actions=actions, poses=poses, unused=tuple(unused))
-
-
-def _actions(table: Table, rules: ColumnRules, *, alone: bool) -> Track | None:
-    prefixed = _prefixed(table, "action")
-    if rules.actions is not None:
-        names = _wanted(table, rules.actions, "action_columns")
-        single = len(names) == 1
-    elif "action" in table.columns:
-        if prefixed:
-            raise DatasetError(f"{table.path}: has both 'action' and {prefixed[0]!r}; give action_columns=")
-        names, single = ["action"], True
-    else:
-        names = prefixed or (_all_but_time(table) if alone else [])
-        single = not prefixed and len(names) == 1
-    if not names:
-        return None
-    shown = _shown(names, "action") if table.named else [*(rules.actions or (["action"] if single else names))]
-    kind = table.kind(names[0]) if single else "fractions"
-    if kind == "words":
-        values: NDArray[Any] = table.words(names[0])
-    elif kind == "integers":
-        values = table.columns[names[0]]
-    else:
-        values = _numbers(table, names)
-    return Track(
-        table=table,
-        columns=tuple(names),
-        names=tuple(shown),
-        single=single,
-        values=values,
-        times=_times(table, names),
-    )
-
-
-def _poses(table: Table, rules: ColumnRules, *, alone: bool) -> Track | None:
-    prefixed = _prefixed(table, "pose")
-    if rules.poses is not None:
-        names = _wanted(table, rules.poses, "pose_columns")
-    elif set(POSE_NAMES) <= set(table.columns):
-        names = list(POSE_NAMES)
-    else:
-        names = prefixed or (_all_but_time(table) if alone else [])
-    if not names:
-        return None
-    shown = _shown(names, "pose")
-    if not table.named:
-        shown = [*(rules.poses or (POSE_NAMES if len(names) == len(POSE_NAMES) else names))]
-    return Track(
-        table=table,
-        columns=tuple(names),
-        names=tuple(shown),
-        single=False,
-        values=_numbers(table, names),
-        times=_times(table, names),
-    )
-
-
-def _wanted(table: Table, wanted: Sequence[str], setting: str) -> list[str]:
-    if not table.named:
+def _columns(table: Table, what: What, rules: ColumnRules, *, alone: bool) -> list[str]:
+    """The columns to take. alone: the table is for this purpose only."""
+    wanted, prefixed = _wanted(what, rules), [name for name in table.columns if _is_prefixed(name, what)]
+    if wanted is not None and not table.named:
         if wanted and len(wanted) != len(table.columns):
-            raise DatasetError(f"{table.path}: has {len(table.columns)} columns, but {setting}= names {len(wanted)}")
+            raise DatasetError(
+                f"{table.path}: has {len(table.columns)} columns, but {PREFIXES[what]}_columns= names {len(wanted)}"
+            )
         return list(table.columns) if wanted else []
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise DatasetError(
-            f"{table.path}: has no column {missing[0]!r} that {setting}= asks for; its columns are {', '.join(table.columns)}"
-        )
-    return list(wanted)
+    if wanted is not None:
+        for name in wanted:
+            if name not in table.columns:
+                raise DatasetError(
+                    f"{table.path}: has no column {name!r} that {PREFIXES[what]}_columns= asks for; its columns are "
+                    f"{', '.join(table.columns)}"
+                )
+        return list(wanted)
+    if set(USUAL[what]) <= set(table.columns):
+        if what == "actions" and prefixed:
+            raise DatasetError(f"{table.path}: has both 'action' and {prefixed[0]!r}; give action_columns=")
+        return list(USUAL[what])
+    return prefixed or ([name for name in table.columns if name != TIME] if alone else [])
 
 
-def _prefixed(table: Table, prefix: str) -> list[str]:
-    return [name for name in table.columns if name.startswith((f"{prefix}_", f"{prefix}."))]
+def _track(table: Table, columns: list[str], what: What, rules: ColumnRules) -> Track:
+    wanted, prefix = _wanted(what, rules), PREFIXES[what]
+    # A single column of actions may hold categories; one that is called action_x is a vector with one number.
+    single = what == "actions" and len(columns) == 1 and (wanted is not None or not _is_prefixed(columns[0], what))
+    kind = table.kind(columns[0]) if single else "fractions"
+    odd_word = ""
+    if kind == "words":
+        values: NDArray[Any] = table.words(columns[0])
+        odd_word = _check_words(table, columns[0], rules.words)
+    elif kind == "integers":
+        values = table.columns[columns[0]]
+    else:
+        values = np.stack([table.numbers(name) for name in columns], axis=1).astype(np.float32)
+    if table.named:
+        shown = [name[len(prefix) + 1 :] if _is_prefixed(name, what) else name for name in columns]
+        names = shown if len(set(shown)) == len(shown) and all(shown) else columns
+    else:
+        names = list(wanted or (USUAL[what] if len(columns) == len(USUAL[what]) else columns))
+    times = _times(table) if TIME in table.columns and TIME not in columns else None
+    return Track(path=table.path, names=tuple(names), values=values, times=times, odd_word=odd_word)
 
 
-def _shown(names: Sequence[str], prefix: str) -> list[str]:
-    shown = [name[len(prefix) + 1 :] if name.startswith((f"{prefix}_", f"{prefix}.")) else name for name in names]
-    return shown if len(set(shown)) == len(shown) and all(shown) else list(names)
+def _wanted(what: What, rules: ColumnRules) -> Sequence[str] | None:
+    return rules.actions if what == "actions" else rules.poses
 
 
-def _all_but_time(table: Table) -> list[str]:
-    return [name for name in table.columns if name != TIME]
+def _is_prefixed(name: str, what: What) -> bool:
+    return name.startswith((f"{PREFIXES[what]}_", f"{PREFIXES[what]}."))
 
 
-def _numbers(table: Table, names: Sequence[str]) -> NDArray[np.float32]:
-    return np.stack([table.numbers(name) for name in names], axis=1).astype(np.float32)
+def _check_words(table: Table, column: str, known: Sequence[str] | None) -> str:
+    """Where the first word stands that is no number, or the first word; all must be known."""
+    words = table.columns[column].tolist()
+    for row, word in enumerate(words):
+        if known and word not in known:
+            raise table.error(row, column, f"holds {word!r}, which is none of the actions {', '.join(known)}")
+    odd = (row for row, word in enumerate(words) if not word.lstrip("+-").replace(".", "", 1).isdigit())
+    row = next(odd, 0)
+    return str(table.error(row, column, f"holds {words[row]!r}"))
 
 
-def _times(table: Table, used: Sequence[str]) -> NDArray[np.float64] | None:
-    if TIME not in table.columns or TIME in used:
-        return None
+def _times(table: Table) -> NDArray[np.float64]:
     times = table.numbers(TIME)
     back = np.flatnonzero(np.diff(times) <= 0)
     if len(back):
-        raise table.error(
-            int(back[0]) + 1, TIME, f"does not grow: {times[back[0]]} is followed by {times[back[0] + 1]}"
-        )
+        row = int(back[0])
+        raise table.error(row + 1, TIME, f"does not grow: {times[row]} is followed by {times[row + 1]}")
     return times
-
-
-def _unused(table: Table, tracks: Sequence[Track | None]) -> tuple[str, ...]:
-    used = {name for track in tracks if track for name in track.columns} | {TIME}
-    return tuple(name for name in table.columns if name not in used)

@@ -1,8 +1,7 @@
-"""One source video becomes one clip, or several of equal length, frame by frame."""
+"""One source video becomes one clip, or several of equal length, frame by frame; an image becomes a clip of one frame."""
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,10 @@ from ..clip import Clip
 from ..clip_writer import ClipWriter
 from ..errors import DatasetError
 from .frame_fitting import Fit, FrameFitter, picture_notes
-from .side_agreement import Columns, encode_actions, encode_poses
 from .side_tracks import SideData
-from .source_video import SourceFrame, decode_source, on_grid, probe_source
+from .source_image import read_image
+from .source_video import SourceFrame, SourceVideo, decode_source, on_grid, open_source
+from .video_folder import FolderVideo
 
 LEAST_FRAMES = 2
 LONG_STILL = 1
@@ -26,20 +26,18 @@ class Cut:
 
     videos: tuple[str, ...]
     frames: int
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cutting:
-    """Where clips go and what they are like; as for `import_videos`. scaling: whether a size was asked for."""
+    """Where clips go and what they are like; as for `import_videos`. fit: None where no size was asked for."""
 
     writer: ClipWriter
     size: tuple[int, int]
-    fit: Fit
-    scaling: bool
+    fit: Fit | None
     fps: Fraction
     frames: int
-    columns: Columns
 
 
 class _Piece:
@@ -60,16 +58,41 @@ class _Piece:
         self.indices.append(frame.index)
         self.times.append(float(frame.time))
 
+    def clip(self, side: SideData) -> Clip:
+        indices, times = np.array(self.indices), np.array(self.times)
+        nothing = np.zeros((len(self), 0), np.float32)
+        return Clip(
+            frames=self.pixels[: len(self)],
+            actions=side.actions.at(indices, times) if side.actions else nothing,
+            poses=side.poses.at(indices, times) if side.poses else nothing,
+        )
 
-def cut_video(id: str, path: Path, side: SideData, cutting: Cutting) -> Cut:
-    """Write a video's clips.
+
+def cut_image(source: FolderVideo, cutting: Cutting) -> Cut:
+    """Write an image as a clip of one frame.
+
+    Raises:
+        DatasetError: it cannot be read, or has another size.
+    """
+    pixels = FrameFitter(source.path, cutting.size, cutting.fit)(read_image(source.path))[None]
+    nothing = np.zeros((1, 0), np.float32)
+    cutting.writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
+    return Cut(videos=(source.id,), frames=1)
+
+
+def cut_video(source: FolderVideo, side: SideData, cutting: Cutting) -> Cut:
+    """Write a video's clips. side: in the form that the dataset has.
 
     Raises:
         DatasetError: the video is damaged, too short, or does not fit its tables. Pieces may have been written then; they
             are in no split, and so are deleted when the dataset is finished.
     """
-    video = probe_source(path)
-    fitter = FrameFitter(path, cutting.size, cutting.fit, scaling=cutting.scaling, aspect=video.aspect)
+    with open_source(source.path) as video:
+        return _cut(source.id, video, side, cutting)
+
+
+def _cut(id: str, video: SourceVideo, side: SideData, cutting: Cutting) -> Cut:
+    fitter = FrameFitter(video.path, cutting.size, cutting.fit, video.aspect)
     notes, written = list(video.notes), list[str]()
     piece = _Piece(cutting.size, cutting.frames)
     total = dropped = repeated = 0
@@ -77,20 +100,10 @@ def cut_video(id: str, path: Path, side: SideData, cutting: Cutting) -> Cut:
     still, since = Fraction(0), Fraction(0)
 
     def write() -> None:
-        rows = [
-            track.rows(np.array(piece.indices), np.array(piece.times)) if track else np.arange(len(piece))
-            for track in (side.actions, side.poses)
-        ]
-        clip = Clip(
-            frames=piece.pixels[: len(piece)],
-            actions=encode_actions(side.actions, cutting.columns, rows[0]),
-            poses=encode_poses(side.poses, cutting.columns, rows[1]),
-        )
         written.append(f"{id}_{len(written):03d}" if cutting.frames else id)
-        cutting.writer.write(written[-1], clip)
+        cutting.writer.write(written[-1], piece.clip(side))
 
-    timed = ((frame.time, frame) for frame in decode_source(video))
-    for frame, ticks in on_grid(timed, video.rate, cutting.fps):
+    for frame, ticks in on_grid(decode_source(video), video.rate, cutting.fps):
         if last is None:
             notes += picture_notes(frame.picture, video.aspect)
         elif frame.time - last.time > still:
@@ -109,7 +122,9 @@ def cut_video(id: str, path: Path, side: SideData, cutting: Cutting) -> Cut:
         if track:
             track.check_end(last.index + 1, float(last.time), float(1 / video.rate))
     if total + len(piece) < LEAST_FRAMES:
-        raise DatasetError(f"{path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed")
+        raise DatasetError(
+            f"{video.path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed"
+        )
     if len(piece) >= LEAST_FRAMES:
         write()
         total += len(piece)

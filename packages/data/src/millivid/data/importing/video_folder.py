@@ -1,18 +1,20 @@
-"""The videos in a folder: which there are, what they are called in a dataset, their splits, and what they have in common."""
+"""The videos or images in a folder: which there are, what they are called in a dataset, their splits, and what they share."""
 
 import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DatasetError
 from .frame_fitting import display_size
 from .import_released import released_splits
 from .side_tables import TABLE_SUFFIXES
-from .source_video import SAME_RATE, first_frame, probe_source
+from .source_image import IMAGE_SUFFIXES, image_size
+from .source_video import SAME_RATE, first_frame, open_source
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
@@ -24,13 +26,16 @@ VIDEO_SUFFIXES = frozenset(
     for ending in line.split()
 )
 SPLIT_FOLDERS = frozenset({"train", "test", "val", "valid", "validation"})
+IMAGE_RATE = 1.0
+"""Frames per second of a video that is a single image."""
 LONGEST_ID = 120
 """Characters; file systems allow 255 bytes, some of which temporary names and endings take."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderVideo:
-    """A video file in a folder.
+    """A video or an image in a folder.
 
     Attributes:
         name: its path in the folder, with "/" on every system.
@@ -46,27 +51,39 @@ class FolderVideo:
     split: str | None
     renamed: str | None
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a single frame."""
+        return self.path.suffix.lower() in IMAGE_SUFFIXES
+
 
 def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[str]]:
     """All videos below a folder; all tables, by their path in it as it is and in lower case; and other files' names.
 
-    Hidden files and folders are left out; links to folders are followed, but never in a circle.
+    In a folder without videos, each image is one. Hidden files and folders are left out; links to folders are followed, but
+    never in a circle.
 
     Raises:
-        DatasetError: there is no such folder, or no video in it.
+        DatasetError: there is no such folder, or neither video nor image in it.
     """
     if not source.is_dir():
         what = "is a file; a folder of videos is expected" if source.is_file() else "does not exist; check the path"
         raise DatasetError(f"{source} {what}")
-    files = sorted(_walk(source), key=lambda path: path.relative_to(source).as_posix())
-    videos = {_name(path, source): path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
-    if not videos:
+    paths = sorted(_walk(source), key=lambda path: path.relative_to(source).as_posix())
+    files = {_name(path, source): path for path in paths}
+    videos, images, tables = (
+        {name: path for name, path in files.items() if path.suffix.lower() in suffixes}
+        for suffixes in (VIDEO_SUFFIXES, IMAGE_SUFFIXES, frozenset(TABLE_SUFFIXES))
+    )
+    if not videos and not images:
         raise DatasetError(
-            f"{source} holds no videos (files that end in .mp4, .mov, .mkv, .webm, .avi, .gif and the like); check the path"
+            f"{source} holds no videos (files that end in .mp4, .mov, .mkv, .webm, .avi, .gif and the like) and no images; "
+            f"check the path"
         )
-    tables = {_name(path, source): path for path in files if path.suffix.lower() in TABLE_SUFFIXES}
-    others = [name for path in files if (name := _name(path, source)) not in videos and name not in tables]
-    return _named(videos), {name.casefold(): path for name, path in tables.items()} | tables, others
+    if not videos:
+        tables = {}  # what was done in a single frame, nobody knows
+    others = [name for name in files if name not in (videos or images) and name not in tables]
+    return _named(videos or images), {name.casefold(): path for name, path in tables.items()} | tables, others
 
 
 def video_splits(videos: Sequence[FolderVideo], test_fraction: float) -> dict[str, list[str]]:
@@ -83,53 +100,66 @@ def common_size(videos: Sequence[FolderVideo]) -> tuple[int, int]:
     """(height, width) of all videos that can be read.
 
     Raises:
-        DatasetError: two have different ones; it names them.
+        DatasetError: two have different ones; it names them; or none can be read.
     """
-    first: tuple[tuple[int, int], str] | None = None
-    why = ""
-    for video in videos:
-        try:
-            shown = display_size(*first_frame(video.path))
-        except DatasetError as error:  # it is reported when its turn comes
-            why = why or str(error)
-            continue
-        first = first or (shown, video.name)
-        if shown != first[0]:
+    sizes = _readable(videos, _size)
+    first, expected = next(sizes)
+    for video, size in sizes:
+        if size != expected:
             raise DatasetError(
-                f"{first[1]} has frames of {first[0][0]}x{first[0][1]} pixels (height x width), {video.name} of "
-                f"{shown[0]}x{shown[1]}; give size=, and all are made that size"
+                f"{first.name} has frames of {expected[0]}x{expected[1]} pixels (height x width), {video.name} of "
+                f"{size[0]}x{size[1]}; give size=, and all are made that size"
             )
-    if first is None:
-        raise DatasetError(f"none of the {len(videos)} videos can be read; the first: {why}")
-    return first[0]
+    return expected
 
 
 def first_rate(videos: Sequence[FolderVideo]) -> tuple[float, str]:
-    """Frames per second of the first video that can be read, a whole number if one is near; and that video."""
-    why = ""
+    """Frames per second of the first video that can be read, a whole number if one is near; and that video.
+
+    Raises:
+        DatasetError: none can be read.
+    """
+    video, rate = next(_readable(videos, _rate))
+    return rate, video.name
+
+
+def _readable(
+    videos: Sequence[FolderVideo], read: Callable[[FolderVideo], Found]
+) -> Iterator[tuple[FolderVideo, Found]]:
+    """What is found in the videos that can be read; the others are reported when their turn comes."""
+    why: list[str] = []
     for video in videos:
         try:
-            rate = probe_source(video.path).rate
+            found = read(video)
         except DatasetError as error:
-            why = why or str(error)
-            continue
-        whole = max(1, round(rate))
-        return float(whole) if abs(rate / whole - 1) <= SAME_RATE else round(float(rate), 3), video.name
-    raise DatasetError(f"none of the {len(videos)} videos can be read; the first: {why}")
+            why.append(str(error))
+        else:
+            yield video, found
+    if len(why) == len(videos):
+        raise DatasetError(f"none of the {len(videos)} videos can be read; the first: {why[0]}")
+
+
+def _size(video: FolderVideo) -> tuple[int, int]:
+    return image_size(video.path) if video.is_image else display_size(*first_frame(video.path))
+
+
+def _rate(video: FolderVideo) -> float:
+    with open_source(video.path) as opened:
+        rate = opened.rate
+    whole = max(1, round(rate))
+    return float(whole) if abs(rate / whole - 1) <= SAME_RATE else round(float(rate), 3)
 
 
 def _walk(source: Path) -> list[Path]:
     found: list[Path] = []
-    above: dict[str, frozenset[str]] = {}
-    for folder, folders, files in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        around = above.pop(folder, frozenset())
-        if real in around:  # a link to a folder that it is in
-            folders.clear()
+    for name, folders, files in os.walk(source, followlinks=True):
+        folder = Path(name)
+        around = [parent for parent in folder.parents if parent.is_relative_to(source)]
+        if folder.is_symlink() and folder.resolve() in {parent.resolve() for parent in around}:
+            folders.clear()  # it would go round in a circle
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
-        above |= {os.path.join(folder, name): around | {real} for name in folders}
-        paths = (Path(folder, name) for name in files if not name.startswith("."))
+        paths = (folder / name for name in files if not name.startswith("."))
         # A link to nothing is reported as a video that cannot be read; pipes and devices are no videos.
         found += [path for path in paths if path.is_file() or path.is_symlink()]
     return found

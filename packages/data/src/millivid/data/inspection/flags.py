@@ -93,9 +93,10 @@ def _dataset_flags(inspection: Inspection) -> Found:
 
 def _video_flags(inspection: Inspection) -> Found:
     median = inspection.lengths["median"] if inspection.lengths else 0
+    images = inspection.index.source.get("imported_from") == "images"
     defects: dict[str, Callable[[Row], bool]] = {
         "unreadable": lambda video: "error" in video,
-        "single_frame": lambda video: video["frames"] < 2,
+        "single_frame": lambda video: video["frames"] < 2 and not images,
         "short": lambda video: 2 <= video["frames"] < SHORT_SHARE * median,
         "no_split": lambda video: video["split"] is None,
         "black": lambda video: video.get("black", 0) > 0,
