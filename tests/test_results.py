@@ -45,11 +45,11 @@ def test_the_readme_tells_recall_from_invention() -> None:
         next(g["runs"] for g in groups if (g["kind"], g["horizon"], g["gap"]) == (kind, "long", None))
         for kind in ("recall", "invention")
     )
-    told = ", ".join(
+    sentence = ", ".join(
         f"{label} {recall[run]['psnr']['value']:.2f} and {invention[run]['psnr']['value']:.2f}"
         for label, run in list(RUNS.items())[:3]
     )
-    assert told in " ".join((ROOT / "README.md").read_text().split())
+    assert sentence in " ".join((ROOT / "README.md").read_text().split())
 
 
 def test_the_page_and_its_pictures_are_there() -> None:

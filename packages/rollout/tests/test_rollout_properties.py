@@ -193,9 +193,9 @@ ADVICE = {  # what a refusal says, and the setting that it names a better value 
 
 def take_advice(message: str, which: int, asked: dict[str, Any]) -> None:
     """Change what was asked for as a refusal says, taking its first or its last neighbour."""
-    about = [(match, name) for pattern, name in ADVICE.items() if (match := re.match(pattern, message))]
-    assert about, f"the refusal gives no advice: {message}"
-    (match, name), advice = about[0], message[message.index(";") :]
+    matches = [(match, name) for pattern, name in ADVICE.items() if (match := re.match(pattern, message))]
+    assert matches, f"the refusal gives no advice: {message}"
+    (match, name), advice = matches[0], message[message.index(";") :]
     name = name or match["name"]
     value = int(re.findall(r"\d+", advice.split(", and pads")[0])[which])
     if name == "windows":

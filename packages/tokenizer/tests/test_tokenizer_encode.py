@@ -105,9 +105,9 @@ def wait_for_a_video(out: Path) -> None:
 def test_what_is_encoded_is_verified(given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encode(given, tmp_path / "x", processes=2)
     assert files(tmp_path / "x") == files(given / "latents")
-    told = capsys.readouterr()
-    assert told.out == f"encoded {VIDEOS} videos, {VIDEOS * FRAMES} frames, verified\n"
-    assert f"{VIDEOS}/{VIDEOS}" in told.err
+    output = capsys.readouterr()
+    assert output.out == f"encoded {VIDEOS} videos, {VIDEOS * FRAMES} frames, verified\n"
+    assert f"{VIDEOS}/{VIDEOS}" in output.err
     data, clips = LatentDataset(tmp_path / "x"), ClipDataset(given / "clips")
     assert data.verify().hashes == VIDEOS
     assert data.index.frames == clips.index.frames and data.index.splits == clips.index.splits
@@ -169,20 +169,20 @@ def test_ctrl_c_stops_all_workers_without_a_word(given: Path, tmp_path: Path, wh
     if when == "after a video":
         wait_for_a_video(out)
     os.killpg(running.pid, signal.SIGINT)
-    told = running.communicate(timeout=60)[1]
+    output = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert "Traceback" not in told and "Error" not in told
+    assert "Traceback" not in output and "Error" not in output
     assert whole_files_only(given, out) < VIDEOS
 
 
 def test_commands_of_a_launcher_share_the_work(given: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     running = [start(given, out, 1, RANK=str(rank), WORLD_SIZE="3", LOCAL_RANK=str(rank)) for rank in range(3)]
-    told = [process.communicate(timeout=120) for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], told
+    output = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], output
     assert files(out) == files(given / "latents")
-    assert any("encoded 12 videos, 288 frames, verified" in out for out, _ in told)
-    assert ["encode:" in err for _, err in told] == [True, False, False]
+    assert any("encoded 12 videos, 288 frames, verified" in out for out, _ in output)
+    assert ["encode:" in err for _, err in output] == [True, False, False]
 
 
 def test_who_ends_last_finishes(
@@ -197,8 +197,8 @@ def test_who_ends_last_finishes(
     ):
         monkeypatch.setenv("RANK", str(rank))
         encode(given, out)
-        told = capsys.readouterr().out
-        assert told.startswith(said) and bool(told) == bool(said)
+        output = capsys.readouterr().out
+        assert output.startswith(said) and bool(output) == bool(said)
         assert json.loads((out / "dataset.json").read_text())["complete"] is complete
     assert files(out) == files(given / "latents")
 

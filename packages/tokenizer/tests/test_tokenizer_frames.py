@@ -72,5 +72,5 @@ def test_training_goes_on_beside_a_damaged_video(dataset: ClipDataset) -> None:
     config = TrainingConfig(steps=5, batch_size=8, unreadable="skip")
     shares = list(load_shares(FrameExamples(dataset, 3), config, Processes()))
     assert [len(share.batches[0][0]) for share in shares] == [8] * 5
-    assert all("b.mp4" in told for share in shares for told in share.passed_over)
+    assert all("b.mp4" in error for share in shares for error in share.passed_over)
     assert sum(len(share.passed_over) for share in shares) > 40

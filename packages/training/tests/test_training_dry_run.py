@@ -1,4 +1,4 @@
-"""What a dry run tells: by hand for a network of one layer."""
+"""What a dry run prints: by hand for a network of one layer."""
 
 import re
 
@@ -112,13 +112,13 @@ def test_copies_of_weights_in_bfloat16_count_once() -> None:
 
 def test_a_run_in_words() -> None:
     config = settings(batch_size=12, micro_batch_size=3, steps=100)
-    told = describe_run(to_plain(config), OneLayer(), config, Processes(count=2))
-    assert "batch_size: 12\n" in told
-    assert "parameters       500,000 (500,000 in 1 matrices by Muon, 0 by AdamW)" in told
-    assert "sequence length  7 tokens an example" in told
-    assert "steps            100 of 12 examples: 1,200, 24.0 epochs" in told
-    assert "processes        2, each 2 x 3 examples a step" in told
-    assert re.search(r"memory +about 0.01 GiB a process: weights 0.00, gradients 0.00", told)
+    text = describe_run(to_plain(config), OneLayer(), config, Processes(count=2))
+    assert "batch_size: 12\n" in text
+    assert "parameters       500,000 (500,000 in 1 matrices by Muon, 0 by AdamW)" in text
+    assert "sequence length  7 tokens an example" in text
+    assert "steps            100 of 12 examples: 1,200, 24.0 epochs" in text
+    assert "processes        2, each 2 x 3 examples a step" in text
+    assert re.search(r"memory +about 0.01 GiB a process: weights 0.00, gradients 0.00", text)
 
 
 def test_sruns_variables_become_torchruns(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

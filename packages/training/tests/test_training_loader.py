@@ -114,15 +114,15 @@ def test_half_a_dataset_in_a_row_may_be_unreadable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "processes", "told"),
+    ("given", "processes", "message"),
     [
         ({"batch_size": 10}, 4, r"batch_size is 10, which 4 processes cannot share equally; 8 and 12 would do"),
         ({"batch_size": 3}, 4, r"batch_size is 3, .*; 4 and 4 would do|4 would do"),
         ({"batch_size": 24, "micro_batch_size": 5}, 2, r"micro_batch_size is 5, .* the 12 examples .*; [46] would do"),
     ],
 )
-def test_batches_that_do_not_divide_are_refused(given: dict, processes: int, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_batches_that_do_not_divide_are_refused(given: dict, processes: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         settings(**given).micro_batches(processes)
 
 

@@ -114,13 +114,13 @@ def scalars(out: Path) -> dict[str, list]:
 
 def test_the_log_has_losses_rates_and_pictures(tmp_path: Path) -> None:
     run(tmp_path, 10, log_every=5, pictures_every=5)
-    told = scalars(tmp_path)
-    assert {f"loss_kind_{kind}" for kind in range(3)} <= told.keys()
+    logged = scalars(tmp_path)
+    assert {f"loss_kind_{kind}" for kind in range(3)} <= logged.keys()
     rates = {"samples_per_second", "tokens_per_second", "model_flops_utilization", "gradient_norm", "learning_rate"}
-    assert rates | {"loss", "skipped_steps", "unreadable_examples"} <= told.keys()
-    assert [event.step for event in told["loss"]] == [5, 10]
-    first, second = (event.value for event in told["samples_per_second"])
-    tokens = [event.value for event in told["tokens_per_second"]]
+    assert rates | {"loss", "skipped_steps", "unreadable_examples"} <= logged.keys()
+    assert [event.step for event in logged["loss"]] == [5, 10]
+    first, second = (event.value for event in logged["samples_per_second"])
+    tokens = [event.value for event in logged["tokens_per_second"]]
     assert tokens == pytest.approx([6 * first, 6 * second])
     accumulator = EventAccumulator(str(tmp_path / "logs"))
     accumulator.Reload()
@@ -162,10 +162,10 @@ def test_a_loss_that_is_not_finite_is_passed_over_even_if_its_gradient_is(tmp_pa
 def test_too_many_steps_that_are_not_finite_stop_the_run_and_leave_the_batch(tmp_path: Path) -> None:
     task = Toy()
     task.poisoned = {first_of_step(2)}
-    told = (
+    message = (
         r"not finite in 1 steps, .* step 3, .*skipped_batch.pt; look at it, or try a lower training.lr in another out="
     )
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=message):
         run(tmp_path, 10, task, max_skipped=0, checkpoint_every=1)
     ((x, _, _),) = torch.load(tmp_path / "skipped_batch.pt")  # which reads nothing but tensors in lists and dicts
     assert x.isnan().any()
@@ -233,7 +233,7 @@ def test_every_nth_checkpoint_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ("cut", r"it has \d+ bytes, not \d+"),
         ("changed", "its hash is another"),
@@ -241,7 +241,7 @@ def test_every_nth_checkpoint_stays(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
-    tmp_path: Path, damage: str, told: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = run(tmp_path / "whole", 10)
     run(tmp_path / "hurt", 6, checkpoint_every=2)
@@ -255,7 +255,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     import re
 
     found = capsys.readouterr().err
-    assert re.search(f"checkpoint {re.escape(str(newest))} is damaged \\({told}\\); going on from {older.name}", found)
+    assert re.search(
+        f"checkpoint {re.escape(str(newest))} is damaged \\({message}\\); going on from {older.name}", found
+    )
     assert newest.with_suffix(".damaged").is_file()
 
 
@@ -332,8 +334,12 @@ def test_skipping_unreadable_examples_names_and_counts_them(tmp_path: Path, caps
         run(tmp_path / "raise", 13, Toy(on_example=refuse))
     assert read_checkpoint(newest_checkpoint(tmp_path / "raise"))["step"] > 0  # what was done is saved
     run(tmp_path / "skip", 26, Toy(on_example=refuse), unreadable="skip", log_every=1)
-    told = capsys.readouterr().err
-    assert told.count("passed over: video_3.mp4 is damaged") == told.count("passed over: video_4.mp4 is damaged") == 1
+    printed = capsys.readouterr().err
+    assert (
+        printed.count("passed over: video_3.mp4 is damaged")
+        == printed.count("passed over: video_4.mp4 is damaged")
+        == 1
+    )
     assert scalars(tmp_path / "skip")["unreadable_examples"][-1].value >= 2 * 2
 
 
@@ -356,10 +362,10 @@ def test_a_run_opens_again_with_the_same_settings(tmp_path: Path) -> None:
     open_run(tmp_path / "a" / "b", "toy", SETTINGS)
     open_run(tmp_path / "a" / "b", "toy", SETTINGS)
     open_run(tmp_path / "a" / "b", "toy", {**changed(keep=9, steps=50, zero=2, micro_batch_size=1), "out": "elsewhere"})
-    told = json.loads((tmp_path / "a" / "b" / "run.json").read_text())
-    assert told["settings"]["training"]["zero"] == 2
-    assert len(told["launches"]) == 3
-    launch = told["launches"][-1]
+    record = json.loads((tmp_path / "a" / "b" / "run.json").read_text())
+    assert record["settings"]["training"]["zero"] == 2
+    assert len(record["launches"]) == 3
+    launch = record["launches"][-1]
     assert launch["versions"]["torch"] == torch.__version__
     assert {"time", "command", "processes", "hardware", "commit"} <= launch.keys()
 
@@ -426,10 +432,10 @@ def test_a_clusters_own_signal_saves_before_its_handler_is_called(
                 os.kill(os.getpid(), number)
 
     seen: list[int] = []
-    told: list[int] = []
+    seen_by_handler: list[int] = []
 
     def requeue(number: int, _: object) -> None:
-        told.extend([number, read_checkpoint(newest_checkpoint(tmp_path))["step"]])
+        seen_by_handler.extend([number, read_checkpoint(newest_checkpoint(tmp_path))["step"]])
         raise SystemExit(0)
 
     before = signal.signal(signal.SIGUSR2, requeue)
@@ -438,7 +444,7 @@ def test_a_clusters_own_signal_saves_before_its_handler_is_called(
             run(tmp_path, 10, Toy(on_example=announce))
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert told == [signal.SIGUSR2, 4]
+    assert seen_by_handler == [signal.SIGUSR2, 4]
 
 
 def test_weights_and_biases_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,7 +489,7 @@ def test_steps_passed_over_are_left_out_of_the_logs_means(tmp_path: Path) -> Non
     assert loss.value == pytest.approx(loss.value)  # a number
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

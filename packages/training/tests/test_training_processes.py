@@ -173,11 +173,11 @@ def test_an_example_that_one_process_cannot_read_stops_all_and_saves(tmp_path: P
 
 
 def test_killed_at_twenty_moments_a_run_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    (told,) = rows("python", "killing.py", tmp_path / "kill", 20)
-    assert told["kills"] == 20
-    assert told["in a save"] > 0
-    assert told["steps"] > 20
-    assert told["same"]
+    (row,) = rows("python", "killing.py", tmp_path / "kill", 20)
+    assert row["kills"] == 20
+    assert row["in a save"] > 0
+    assert row["steps"] > 20
+    assert row["same"]
 
 
 def test_a_batch_that_does_not_divide_is_told_in_one_sentence(tmp_path: Path) -> None:

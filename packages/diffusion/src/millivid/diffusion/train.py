@@ -26,16 +26,10 @@ from millivid.training import TrainingConfig, describe_run, join_processes, open
 
 CONF = Path(__file__).parent / "conf"
 FREE_TO_CHANGE = {
-    "tokenizer",
-    "decoder",
-    "sampling_steps",
-    "horizons",
+    "tokenizer", "decoder", "sampling_steps", "horizons",
     # These follow from the data. Earlier versions recorded the paper's values, whatever the data had.
-    "model.grids",
-    "model.latent_channels",
-    "model.num_actions",
-    "model.action_type",
-}
+    "model.grids", "model.latent_channels", "model.num_actions", "model.action_type",
+}  # fmt: skip
 """Settings that another start of the same run may change, beside those of `open_run`."""
 
 

@@ -19,24 +19,13 @@ RUN_FILE = "run.json"
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
-    "out",
-    "device",
-    "dry_run",
-    "training.log_every",
-    "training.pictures_every",
-    "training.wandb",
-    "training.checkpoint_every",
-    "training.keep",
-    "training.keep_every",
-    "training.max_skipped",
-    "training.unreadable",
-    "training.threads",
-    "training.workers",
-    "training.zero",
-    "training.micro_batch_size",
-    "training.compile",
+    "out", "device", "dry_run",
+    "training.log_every", "training.pictures_every", "training.wandb",
+    "training.checkpoint_every", "training.keep", "training.keep_every",
+    "training.max_skipped", "training.unreadable",
+    "training.threads", "training.workers", "training.zero", "training.micro_batch_size", "training.compile",
     "training.checkpoint_activations",
-}
+}  # fmt: skip
 """Settings that another start of the same run may change. They change rounding at most; `device` also the noise drawn on it."""
 
 

@@ -14,7 +14,7 @@ def bf16_is_fast(device: torch.device) -> bool:
     """Whether matrix products in bfloat16 are faster than in float32: on a GPU, and on a CPU that has them built in."""
     if device.type == "cpu":
         has = torch.cpu.get_capabilities()
-        if has["architecture"] == "x86_64":  # without them oneDNN emulates bfloat16
+        if has["architecture"] == "x86_64":  # plain AVX-512 takes bfloat16 too, but emulates it
             return bool(has["avx512_bf16"] or has["amx_bf16"])
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
