@@ -24,8 +24,10 @@ from machine import describe_machine
 from torch.profiler import profile
 
 from millivid.diffusion import SIZES, VideoDiT, VideoDiTConfig, stack_tokens
-from millivid.diffusion.per_token import forward_per_token
 from millivid.rollout import make_schedule
+
+sys.path.append(str(Path(__file__).parents[1] / "packages/diffusion/tests"))
+from per_token import forward_per_token
 
 Call = Callable[[], torch.Tensor]
 OPPONENT = "per token"

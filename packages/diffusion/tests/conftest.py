@@ -9,7 +9,6 @@ MODULES = (
     "odometry",
     "noise",
     "objective",
-    "per_token",
     "tokens",
     "transformer",
 )

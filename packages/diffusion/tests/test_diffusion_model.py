@@ -11,8 +11,9 @@ from torch.profiler import profile
 from millivid.diffusion import TokenBatch, VideoDiT, VideoDiTConfig, alpha_sigma, diffusion_loss, draw, stack_tokens
 from millivid.diffusion.noise import add_noise, data_and_noise, logsnr, velocity
 from millivid.diffusion.odometry import dead_reckon
-from millivid.diffusion.per_token import forward_per_token
 from millivid.rollout import StepTokens, make_schedule, plan
+
+from .per_token import forward_per_token
 
 GRIDS = ((2, 4), (1, 2))
 TABLE = ((1.0, 0.0), (1.0, 90.0), (0.0, -90.0))
