@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from millivid.data.atomic import replacing_folder
+
 WEIGHTS = "model.safetensors"
 
 
@@ -27,10 +29,7 @@ def round_to_half(model: Path, out: Path) -> None:
         raise ValueError(
             f"{beyond[0]} of {model} has values beyond float16's 65,504; train it anew with a lower training.lr"
         )
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for file in model.glob("*.json"):
-        shutil.copyfile(file, partial / file.name)
-    save_file(tensors, partial / WEIGHTS)
-    partial.rename(out)
+    with replacing_folder(out) as folder:
+        for file in model.glob("*.json"):
+            shutil.copyfile(file, folder / file.name)
+        save_file(tensors, folder / WEIGHTS)

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from millivid.command import REQUIRED, ConfigError
+from millivid.data.atomic import replacing_folder
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.released import from_released_names
 from millivid.rollout import make_schedule
@@ -70,13 +70,10 @@ def import_released(config: ImportReleasedConfig) -> Path:
         settings = config.schedule or _schedule_of(config.video)
         schedule = make_schedule(**settings)  # type: ignore[arg-type]
         schedule.chunk(video.config.tokens_per_level)
-    out = config.out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=out.parent) as folder:
-        whole = Path(folder) / "out"
-        tokenizer.save_pretrained(whole / "tokenizer")
+    with replacing_folder(config.out.resolve()) as folder:
+        tokenizer.save_pretrained(folder / "tokenizer")
         if video is not None and schedule is not None:
-            video.save_pretrained(whole / "video")
+            video.save_pretrained(folder / "video")
             info = VideoModelInfo(
                 schedule=schedule.settings(),
                 tokenizer=fingerprint(tokenizer),
@@ -85,8 +82,7 @@ def import_released(config: ImportReleasedConfig) -> Path:
                 horizons=HORIZONS,
                 action_names=ACTION_NAMES,
             )
-            info.save(whole / "video")
-        whole.replace(out)
+            info.save(folder / "video")
     return config.out
 
 

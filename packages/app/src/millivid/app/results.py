@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from millivid.data.atomic import write_text
 from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.rollout import make_schedule
 
@@ -101,9 +102,7 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
 
 
 def _write(file: Path, lines: Iterable[str]) -> Path:
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_text(file, "\n".join(lines).rstrip() + "\n")
     return file
 
 

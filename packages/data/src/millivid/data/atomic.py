@@ -1,4 +1,8 @@
-"""Writing files so that a reader sees the old file, the new file, or none, but never half a file."""
+"""Writing files so that a reader sees the old file, the new file, or none, but never half a file.
+
+For all packages that have this one. Those that do without it (rollout, tokenizer, diffusion, eval, training) each have a
+few lines of their own.
+"""
 
 import json
 import os

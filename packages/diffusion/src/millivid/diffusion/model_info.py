@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from millivid.diffusion.pretrained import write_whole
 from millivid.rollout import Schedule, make_schedule
 
 FILE = "video_model.json"
@@ -44,10 +45,8 @@ class VideoModelInfo:
 
     def save(self, folder: str | Path) -> None:
         """Write the file into a saved model's folder, whole or not at all."""
-        file = Path(folder) / FILE
-        partial = file.with_name(f"{FILE}.partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        partial.replace(file)
+        content = json.dumps(asdict(self), indent=2) + "\n"
+        write_whole(Path(folder) / FILE, lambda partial: partial.write_text(content))
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:

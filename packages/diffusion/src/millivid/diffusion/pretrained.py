@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -28,12 +29,8 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
         values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
         content = json.dumps({"class": type(self).__name__, **values}, indent=2) + "\n"
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        partial = save_directory / (WEIGHTS_NAME + ".partial")
-        save_file(state, partial)
-        partial.replace(save_directory / WEIGHTS_NAME)
-        config = save_directory / (CONFIG_NAME + ".partial")  # renamed last: a folder that has it is whole
-        config.write_text(content)
-        config.replace(save_directory / CONFIG_NAME)
+        write_whole(save_directory / WEIGHTS_NAME, lambda partial: save_file(state, partial))
+        write_whole(save_directory / CONFIG_NAME, lambda partial: partial.write_text(content))  # last: now it is whole
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """What `save_pretrained` leaves as README.md: the class and its config."""
@@ -97,6 +94,13 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
             )
         model.load_state_dict(state)
         return model.eval()
+
+
+def write_whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name and rename it, so that nobody finds half of it."""
+    partial = file.with_name(file.name + ".partial")
+    write(partial)
+    partial.replace(file)
 
 
 def _frozen(value: Any) -> Any:

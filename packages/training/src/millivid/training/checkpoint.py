@@ -65,10 +65,8 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: 
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON under a temporary name and rename it."""
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(file)
+    """Write JSON as `write_whole` does."""
+    write_whole(file, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
