@@ -32,8 +32,8 @@ def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_whole_way(drives: Path, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips, latents = tmp_path / "clips", tmp_path / "latents"
     assert main(f"data import source={drives} out={clips} size=[64,64] test_fraction=0.34".split()) == 0
-    told = capsys.readouterr().out
-    assert "3 of 3 files imported as 3 videos, 516 frames" in told and "not used: 'frame'" in told
+    report = capsys.readouterr().out
+    assert "3 of 3 files imported as 3 videos, 516 frames" in report and "not used: 'frame'" in report
     index = ClipDataset(clips).index
     assert (index.action_type, index.action_names, index.pose_names) == ("continuous", ("speed", "steering"), ())
     assert (index.fps, index.size, [len(ids) for ids in index.splits.values()]) == (25.0, (64, 64), [2, 1])

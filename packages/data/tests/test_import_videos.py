@@ -727,11 +727,11 @@ def test_nothing_is_left_of_an_import_of_nothing(raw: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"), [({"fps": 1e-9}, "0.01 to 1000"), ({"size": (4, 100_000)}, "1 to 8192 pixels")]
+    ("setting", "expected"), [({"fps": 1e-9}, "0.01 to 1000"), ({"size": (4, 100_000)}, "1 to 8192 pixels")]
 )
-def test_settings_beyond_what_videos_can_be(setting: dict[str, Any], told: str, raw: Path, out: Path) -> None:
+def test_settings_beyond_what_videos_can_be(setting: dict[str, Any], expected: str, raw: Path, out: Path) -> None:
     make(raw / "a.mp4", numbered(5))
-    with pytest.raises(DatasetError, match=told):
+    with pytest.raises(DatasetError, match=expected):
         import_videos(raw, out, **setting)
 
 

@@ -1,4 +1,4 @@
-"""What an import did with each source file: remembered beside the dataset, and told at the end."""
+"""What an import did with each source file: kept beside the dataset, and reported at the end."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -133,7 +133,7 @@ def import_videos(
         record = ImportRecord(file=name, bytes=_bytes(video, side))
         try:
             cut = cut_image(video, cutting) if video.is_image else cut_video(video, side, cutting)
-            record = replace(record, videos=cut.videos, frames=cut.frames, notes=cut.notes)
+            record = replace(record, **cut._asdict())
         except DatasetError as error:
             if errors == "raise":
                 raise

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,7 @@ LONG_STILL = 1
 """Seconds without a new frame that are worth a note, if frames come more often otherwise."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cut:
+class Cut(NamedTuple):
     """What a video became: ids of its clips, how many frames they have, and what was not taken as it was."""
 
     videos: tuple[str, ...]
@@ -77,7 +77,7 @@ def cut_image(source: FolderVideo, cutting: Cutting) -> Cut:
     pixels = FrameFitter(source.path, cutting.size, cutting.fit)(read_image(source.path))[None]
     nothing = np.zeros((1, 0), np.float32)
     cutting.writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
-    return Cut(videos=(source.id,), frames=1)
+    return Cut((source.id,), 1)
 
 
 def cut_video(source: FolderVideo, side: SideData, cutting: Cutting) -> Cut:
@@ -139,4 +139,4 @@ def _cut(id: str, video: SourceVideo, side: SideData, cutting: Cutting) -> Cut:
         notes.append(
             f"no new frame for {float(still):.2f} s after {float(since):.2f} s: a still picture, or a hole in the file"
         )
-    return Cut(videos=tuple(written), frames=total, notes=tuple(notes))
+    return Cut(tuple(written), total, tuple(notes))
