@@ -102,10 +102,8 @@ def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDA
         frames = [pixels(frame) for frame in islice(decoded, None if stop is None else stop - start)]
         size = (stream.height, stream.width)
     if stop is not None and len(frames) < stop - start:
-        raise DatasetError(
-            f"{path}: ends after {start + len(frames)} frames, but frames {start} to {stop - 1} were asked for. "
-            f"The file is damaged or was cut off; delete it and make it again."
-        )
+        asked = f"frames {start} to {stop - 1} were asked for"
+        raise _damaged(path, f"ends after {start + len(frames)} frames, but {asked}")
     return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
 
 
@@ -131,9 +129,7 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
                 decoded, upcoming = _decode_from(container, stream, index, path), index
             frame = next(islice(decoded, index - upcoming, None), None)
             if frame is None:
-                raise DatasetError(
-                    f"{path}: ends before frame {index}. The file is damaged or was cut off; delete it and make it again."
-                )
+                raise _damaged(path, f"ends before frame {index}")
             found[index], upcoming = pixels(frame), index + 1
         size = (stream.height, stream.width)
     return np.stack([found[index] for index in indices]) if found else np.zeros((0, *size, 3), np.uint8)
@@ -160,10 +156,7 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         with av.open(str(path)) as container:
             yield container, _video_stream(container, path)
     except av.FFmpegError as error:
-        raise DatasetError(
-            f"{path}: cannot be opened as a video ({error.strerror or error}). The file is damaged, was cut off or "
-            f"is no video; delete it and make it again."
-        ) from error
+        raise _damaged(path, f"cannot be opened as a video ({error.strerror or error})") from error
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -173,9 +166,7 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     # Typed as always there, but a file that was cut off in its header has none.
     context: VideoCodecContext | None = stream.codec_context
     if context is None:
-        raise DatasetError(
-            f"{path}: its video stream cannot be read. The file is damaged or was cut off; delete it and make it again."
-        )
+        raise _damaged(path, "its video stream cannot be read")
     context.thread_count = 1  # small frames: threads cost more than they bring, and readers run in parallel
     context.options = {"err_detect": "explode"}  # else damage is painted over without a word
     return stream
@@ -196,10 +187,7 @@ def _decode_from(container: InputContainer, stream: VideoStream, start: int, pat
             expected += 1
             yield frame
     except av.FFmpegError as error:
-        raise DatasetError(
-            f"{path}: cannot be decoded from frame {expected} on ({error.strerror or error}). The file is damaged or "
-            f"was cut off; delete it and make it again."
-        ) from error
+        raise _damaged(path, f"cannot be decoded from frame {expected} on ({error.strerror or error})") from error
 
 
 def _numbered(
@@ -223,3 +211,9 @@ def _to_rgb() -> Callable[[av.VideoFrame], NDArray[np.uint8]]:
     """Frames of one video to RGB; `to_ndarray(format=...)` sets the conversion up anew for each, in 4 times the decoding."""
     reformatter = VideoReformatter()
     return lambda frame: reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+
+
+def _damaged(path: Path, found: str) -> DatasetError:
+    return DatasetError(
+        f"{path}: {found}. The file is damaged, was cut off or is no video; delete it and make it again."
+    )

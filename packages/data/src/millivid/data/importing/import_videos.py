@@ -176,7 +176,7 @@ def _finish(
     chosen = video_splits([video for video in videos if video.id in pieces], test_fraction)
     splits = {name: list(chain.from_iterable(pieces[id] for id in ids)) for name, ids in chosen.items()}
     unlisted = any((writer.folder / "videos").glob("*.sha256"))  # written, but not in the index yet
-    if unlisted or not writer.complete() or load_index(writer.folder, CLIP_FORMAT)["splits"] != splits:
+    if unlisted or not writer.complete() or writer.splits() != splits:
         writer.finish(splits)
     return {name: len(ids) for name, ids in splits.items()}
 
