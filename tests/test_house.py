@@ -4,6 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = [*sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")), ROOT / "csrc", ROOT / "data_gen"]
 
@@ -25,3 +28,16 @@ def test_every_package_is_a_house_of_its_own() -> None:
 def test_the_two_copies_of_saving_and_loading_are_one_text() -> None:
     copies = [ROOT / f"packages/{name}/src/millivid/{name}/pretrained.py" for name in ("tokenizer", "diffusion")]
     assert copies[0].read_text() == copies[1].read_text()
+
+
+def test_what_packages_require_is_locked() -> None:
+    lines = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#"]
+    locked = {canonicalize_name(line.name): str(line.specifier).removeprefix("==") for line in lines}
+    for package in PACKAGES:
+        project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+        for extra in [project["dependencies"], *project["optional-dependencies"].values()]:
+            for requirement in map(Requirement, extra):
+                name = canonicalize_name(requirement.name)
+                if not name.startswith("millivid-"):
+                    assert name in locked, f"{package.name} requires {name}, which is not in constraints.txt: make lock"
+                    assert requirement.specifier.contains(locked[name]), f"{requirement}, {locked[name]}: make lock"

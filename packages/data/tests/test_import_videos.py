@@ -843,5 +843,5 @@ def test_images_that_cannot_be_read_are_named(raw: Path, out: Path, monkeypatch:
     assert "has pixels of 32 bits" in report.skipped["deep.tif"]
     assert sorted(ClipDataset(out).ids()) == ["good", "small"]
     monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
-    with pytest.raises(DatasetError, match=r'pip install "millivid-data\[images\]"'):
+    with pytest.raises(DatasetError, match="pip install pillow"):
         import_videos(raw, out.with_name("other"), size=(16, 16))

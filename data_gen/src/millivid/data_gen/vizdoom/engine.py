@@ -44,7 +44,7 @@ def import_vizdoom() -> Any:
     try:
         import vizdoom
     except ImportError as error:
-        raise ImportError('the world vizdoom needs ViZDoom: pip install "millivid-data-gen[vizdoom]"') from error
+        raise ImportError("the world vizdoom needs ViZDoom: pip install vizdoom") from error
     return vizdoom
 
 

@@ -29,7 +29,7 @@ def submit(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int
             import hydra_plugins.hydra_submitit_launcher  # noqa: F401
         except ImportError as error:
             raise ImportError(
-                f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher ({error}); install millivid-command[slurm]"
+                f"hydra/launcher=submitit_slurm needs a launcher ({error}): pip install hydra-submitit-launcher"
             ) from error
 
     def run_job(config: Any) -> None:

@@ -37,7 +37,7 @@ def draw_plan_png(
     steps: step indices within the chunk, at most 24; by default the first step of every sampling group, one step that
         is well under way, and the last. A Plan is drawn at its first chunk, in frames of the video.
 
-    Needs matplotlib (`pip install "millivid-rollout[draw]"`, ImportError otherwise). Raises ScheduleError for steps that
+    Needs matplotlib (`pip install matplotlib`, ImportError otherwise). Raises ScheduleError for steps that
     the chunk does not have. The file appears whole or not at all.
     """
     chunk, start = _unpack(plan_or_chunk)
@@ -58,7 +58,7 @@ def draw_plan_png(
 def draw_plan_gif(plan: Plan | Chunk, path: str | os.PathLike[str], fps: int = 4, max_steps: int = 120) -> None:
     """Animate the steps of a chunk (a Plan's first), one picture per step, at most `max_steps`; it loops.
 
-    Needs matplotlib (`pip install "millivid-rollout[draw]"`, ImportError otherwise). The file appears whole or not at
+    Needs matplotlib (`pip install matplotlib`, ImportError otherwise). The file appears whole or not at
     all.
     """
     chunk, start = _unpack(plan)
@@ -174,7 +174,7 @@ def _new_figure(width: float, height: float, plan_or_chunk: Plan | Chunk) -> "Fi
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "millivid-rollout[draw]"') from error
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     handles = [

@@ -96,8 +96,8 @@ def import_deepspeed(device: torch.device) -> Any:
         import deepspeed
     except ImportError as error:
         raise RunError(
-            f"training.zero needs DeepSpeed ({error}); install it with DS_BUILD_OPS=0 pip install --no-build-isolation "
-            f"deepspeed=={VERSION}, or set training.zero=null"
+            f"training.zero needs DeepSpeed ({error}); install it with pip install deepspeed=={VERSION}, "
+            "or set training.zero=null"
         ) from error
     if deepspeed.__version__.split("+")[0] != VERSION:
         raise RunError(

@@ -142,7 +142,7 @@ def _start_wandb(out: Path, config: TrainingConfig) -> Any:
         import wandb
     except ImportError as error:
         raise RunError(
-            f"training.wandb needs the wandb package ({error}); install millivid-training[wandb] or set training.wandb=null"
+            f"training.wandb needs the wandb package ({error}); pip install wandb, or set training.wandb=null"
         ) from error
     identity = f"{random_bits('wandb', str(out.resolve())):016x}"  # the same for every launch of a run
     return wandb.init(project=config.wandb, name=out.name, dir=str(out), id=identity, resume="allow")

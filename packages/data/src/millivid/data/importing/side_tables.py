@@ -173,7 +173,7 @@ def _read_parquet(path: Path) -> Table:
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise DatasetError('reading Parquet files needs pyarrow: pip install "millivid-data[parquet]"') from error
+        raise DatasetError("reading Parquet files needs pyarrow: pip install pyarrow") from error
     try:
         table = parquet.read_table(path)
         _check_names(path, table.column_names)

@@ -50,7 +50,7 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         pillow = importlib.import_module("PIL.Image")
     except ImportError as error:
-        raise DatasetError('reading images needs Pillow: pip install "millivid-data[images]"') from error
+        raise DatasetError("reading images needs Pillow: pip install pillow") from error
     try:
         with pillow.open(path) as image:
             yield image

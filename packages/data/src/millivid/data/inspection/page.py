@@ -15,7 +15,7 @@ def write_inspection(inspection: Inspection, out: str | Path) -> Path:
     Returns the page's path. The same inspection gives the same files.
 
     Raises:
-        ImportError: matplotlib, jinja2 or Pillow is missing; ``pip install 'millivid-data[inspect]'`` brings them.
+        ImportError: matplotlib, jinja2 or Pillow is missing.
     """
     page, value = _render(inspection), as_json(inspection)
     path = Path(out) / "index.html"
@@ -31,7 +31,7 @@ def _render(inspection: Inspection) -> str:
         from . import charts
     except ImportError as error:
         raise ImportError(
-            f"a page needs matplotlib, jinja2 and Pillow ({error}): pip install 'millivid-data[inspect]'"
+            f"a page needs matplotlib, jinja2 and Pillow ({error}): pip install matplotlib jinja2 pillow"
         ) from error
     stuck = f"{tables.STUCK_SECONDS:g} second of actions that elsewhere move or turn the camera"
     meanings = [
