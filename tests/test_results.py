@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from millivid.app.results import horizon_tables, memory_tables
+from millivid.eval import read_results
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 WEIGHTS = ROOT / "packages" / "app" / "src" / "millivid" / "app" / "weights"
@@ -58,6 +61,12 @@ def test_the_page_and_its_pictures_are_there() -> None:
     assert pictures and all((RESULTS / picture).is_file() for picture in pictures)
     run = measured()["runs"]["millivid"]["psnr"]["horizons"]["long"]
     assert f"{run['value']:.2f} ({run['interval'][0]:.2f}\N{EN DASH}{run['interval'][1]:.2f})" in page
+
+
+def test_the_pages_tables_are_made_of_the_report() -> None:
+    page, results = (RESULTS / "RESULTS.md").read_text(), read_results(RESULTS / "report" / "metrics.json")
+    tables = [*horizon_tables(results, list(results.roles)), *memory_tables(results).values()]
+    assert len(tables) == 6 and all(table in page for table in tables)
 
 
 def test_the_shipped_weights_are_small_and_have_cards() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from millivid.app.cli import main
-from millivid.app.results import Figures, write_results
+from millivid.app.results import Claim, write_results
+from millivid.eval.figures import Figure
+from millivid.eval.results import MetricInfo
 
 MODELS = ("millivid", "framepack", "millivid_cascaded")
 SMALL = ("models=[millivid,framepack,millivid_cascaded]", "budget=0.2", "test_videos=2", "frames=6", "sampling_steps=2")
@@ -129,8 +131,12 @@ def interval(value: float, half: float) -> dict[str, Any]:
     ],
 )
 def test_better_means_intervals_apart(metric: str, ours: tuple, theirs: tuple, better: bool) -> None:
-    assert Figures({}).better(metric, interval(*ours), interval(*theirs)) is better
+    info = MetricInfo(name=metric, decimals=2, description={"better": "higher" if metric == "psnr" else "lower"})
+    assert Claim("", info, *(Figure.from_dict(interval(*one)) for one in (ours, theirs))).holds is better
 
 
 def test_undefined_intervals_show_nothing() -> None:
-    assert not Figures({}).better("psnr", interval(18, 0.1), {"value": 3.0, "interval": [None, None]})
+    known, alone = Figure.from_dict(interval(18, 0.1)), Figure(value=3.0)
+    for better in ("higher", "lower"):
+        info = MetricInfo(name="psnr", decimals=2, description={"better": better})
+        assert not Claim("", info, known, alone).holds and not Claim("", info, alone, known).holds

@@ -78,4 +78,4 @@ def test_figures_by_hand() -> None:
     assert scores.per_video["short"].tolist() == pytest.approx([-10 * math.log10(0.02), math.inf], rel=1e-5)
     assert (short.low, short.high) == pytest.approx((-10 * math.log10(0.02), math.inf), rel=1e-5)
     mean = (2 * a - 10 * math.log10(0.16) + a) / 4
-    assert scores.extra["frame_mean"] == pytest.approx({"short": math.inf, "long": mean}, rel=1e-5)
+    assert scores.frame_mean == pytest.approx({"short": math.inf, "long": mean}, rel=1e-5)

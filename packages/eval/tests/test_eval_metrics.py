@@ -7,8 +7,9 @@ import pytest
 import torch
 from jaxtyping import jaxtyped
 
-from millivid.eval import EvaluationError, FrameMetric, LPIPSMetric, MissingWeights, PSNRMetric, SSIMMetric, psnr, ssim
-from millivid.eval.registry import build_metrics
+from millivid.eval import EvaluationError, FrameMetric, LPIPSMetric, MissingWeights, PSNRMetric, psnr, ssim
+from millivid.eval.figures import bootstrap_figure
+from millivid.eval.metric_registry import build_metrics
 
 
 def _pair(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,38 +85,18 @@ def test_small_frames_are_refused_with_the_minimum() -> None:
         ssim(torch.rand(1, 3, 10, 16), torch.rand(1, 3, 10, 16))
 
 
-def test_batches_of_one_video_join_and_videos_stay_apart() -> None:
-    a, b = _pair(6, 3, 16, 16)
-    for metric, whole in ((PSNRMetric(), PSNRMetric()), (SSIMMetric(), SSIMMetric())):
-        whole.update(a, b, video="x")
-        for first in (0, 2, 4):
-            metric.update(a[first : first + 2], b[first : first + 2], video="x")
-        metric.update(b[:4], a[:4], video="y")
-        np.testing.assert_allclose(metric.values()["x"], whole.values()["x"], rtol=1e-12)
-        assert {video: len(values) for video, values in metric.values().items()} == {"x": 6, "y": 4}
-
-
-def test_a_metric_alone_gives_its_figure_and_interval() -> None:
+def test_figures_are_of_averaged_errors() -> None:
+    error = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1, 1).expand(3, 3, 8, 8)
     metric = PSNRMetric()
-    for video, error in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
-        metric.update(torch.full((4, 3, 8, 8), error), torch.zeros(4, 3, 8, 8), video=video)
-    figure = metric.compute()
-    assert figure.value == pytest.approx(-10 * math.log10((0.01 + 0.04 + 0.09) / 3))
+    values = metric.measure(error, torch.zeros(3, 3, 8, 8)).double().numpy()
+    assert metric.figure(values.mean()) == pytest.approx(-10 * math.log10((0.01 + 0.04 + 0.09) / 3))
+    assert metric.frame_mean(values) == pytest.approx(np.mean([20, -10 * math.log10(0.04), -10 * math.log10(0.09)]))
+    figure = bootstrap_figure(4 * values, np.full(3, 4), metric.figure)
     assert (figure.videos, figure.items) == (3, 12)
     # 27 draws of 3 videos: all three the worst, or all three the best, comes in 1 of 27, so within 95 %.
     assert (figure.low, figure.high) == pytest.approx((-10 * math.log10(0.09), 20))
-    metric = PSNRMetric()
-    metric.update(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
-    alone = metric.compute()
+    alone = bootstrap_figure(np.zeros(1), np.ones(1), metric.figure)
     assert alone.value == math.inf and math.isnan(alone.low) and alone.to_dict()["interval"] == [None, None]
-
-
-def test_a_metric_refuses_nan() -> None:
-    metric = PSNRMetric()
-    with pytest.raises(EvaluationError, match="PSNR: frame 1 of this batch of generated video 'v' holds NaN"):
-        metric.update(torch.tensor([0.0, math.nan]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), video="v")
-    with pytest.raises(EvaluationError, match="no frames"):
-        metric.compute()
 
 
 @pytest.mark.parametrize("metric_class", [PSNRMetric, LPIPSMetric])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_eval_sets import MeanColours
 
-from millivid.eval import PSNRMetric, VideosInMemory, evaluate, horizons_from, loop_closure, write_report
+from millivid.eval import Evaluation, VideosInMemory, horizons_from, summarise, write_report
 
 for module in ("av", "matplotlib", "PIL", "jinja2"):
     pytest.importorskip(module, reason=f"reports need {module}: pip install 'millivid-eval[report]'")
@@ -40,10 +40,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reference, first, second = sources
     runs = {"first": first, "second": second}
     metrics = ["psnr", "ssim", MeanColours()]
-    results = evaluate(runs, reference, start=CONTEXT, horizons=horizons_from((8, 40)), metrics=metrics, progress=False)
-    loops = {"first": {"psnr": loop_closure(first, {"one": POSES}, PSNRMetric(), context=CONTEXT)}}
+    evaluation = Evaluation.of(runs, reference, start=CONTEXT, horizons=horizons_from((8, 40)), metrics=metrics)
     folder = tmp_path_factory.mktemp("page")
-    write_report(results, runs, reference, folder / "report", title="Colours", loops=loops)
+    write_report(evaluation, summarise(evaluation, progress=False), folder / "report", title="Colours")
     alone = folder / "alone" / "index.html"
     alone.parent.mkdir()
     shutil.copy(folder / "report" / "index.html", alone)
@@ -89,9 +88,9 @@ def test_the_cursor_and_the_figures_follow(page: Path) -> None:
     assert "context <b>4</b>/10" in browse(page, "--dump-dom", f"{page.as_uri()}#f=3")
 
 
-def test_sets_memory_and_loops_have_their_sections(page: Path) -> None:
+def test_sets_and_memory_have_their_sections(page: Path) -> None:
     dom = browse(page, "--dump-dom", page.as_uri())
-    sections = {name: dom[dom.index(f'id="{name}"') :] for name in ("h-table", "h-memory", "h-loops")}
+    sections = {name: dom[dom.index(f'id="{name}"') :] for name in ("h-table", "h-memory")}
     assert "Fréchet distance" in sections["h-table"].split("</section>")[0]
     assert (
         "20 (few)" not in sections["h-table"] and ">16<" in sections["h-table"]
@@ -99,4 +98,3 @@ def test_sets_memory_and_loops_have_their_sections(page: Path) -> None:
     memory = sections["h-memory"].split("</section>")[0]
     # Directions 0 to 9 of 12 are in the context; 10 and 11 come at frames 10, 11, and again.
     assert "never seen" in memory and "14.84" in memory and "<img" in memory and "seen 1–16 frames ago" in memory
-    assert "back after 1–16 frames" in sections["h-loops"].split("</section>")[0]

@@ -3,21 +3,27 @@
 import json
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from eval_worlds import moving_discs, truth_and_run
+from test_eval_sets import MeanColours
 
 from millivid.eval import (
+    Evaluation,
     EvaluationError,
     OtherVideos,
     Results,
     VideosInMemory,
     VideoSource,
-    evaluate,
     horizons_from,
+    read_results,
+    summarise,
     write_report,
 )
 
@@ -26,11 +32,16 @@ for module in ("av", "matplotlib", "PIL", "jinja2"):
 import av  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from millivid.eval.reporting.curves import draw_memory  # noqa: E402
-from millivid.eval.reporting.palette import LIGHT, looks  # noqa: E402
-from millivid.eval.reporting.strip import draw_recall, returned, strip_frames  # noqa: E402
+from millivid.eval.reporting.pictures import Shown, draw_recall, returned, strip_frames  # noqa: E402
+from millivid.eval.reporting.plots import draw_memory  # noqa: E402
+from millivid.eval.reporting.style import LIGHT, run_styles  # noqa: E402
 
-Scored = tuple[Results, dict[str, VideoSource], VideoSource]
+Scored = tuple[Evaluation, Results]
+
+
+def _evaluated(runs: Mapping[str, VideoSource], reference: VideoSource, **settings: Any) -> Scored:
+    evaluation = Evaluation.of(runs, reference, **settings)
+    return evaluation, summarise(evaluation, progress=False)
 
 
 def _scored(ids: tuple[str, ...] = ("world_0", "world_1"), **shape: int) -> Scored:
@@ -39,10 +50,16 @@ def _scored(ids: tuple[str, ...] = ("world_0", "world_1"), **shape: int) -> Scor
     reference = VideosInMemory({new: truth.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
     ours = VideosInMemory({new: run.read(f"world_{i}", 0, stop) for i, new in enumerate(ids)}, fps=10)
     runs: dict[str, VideoSource] = {"ours": ours, "other": OtherVideos(reference, keep=8)}
-    results = evaluate(
-        runs, reference, start=8, horizons=horizons_from((4, 16)), metrics=["psnr", "ssim"], progress=False
+    return _evaluated(
+        runs,
+        reference,
+        start=8,
+        horizons=horizons_from((4, 16)),
+        metrics=["psnr", "ssim"],
+        bounds=["other"],
+        descriptions={"other": "frames of other videos"},
+        settings={"seed": 7, "note": "</script><b>"},
     )
-    return results, runs, reference
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +70,7 @@ def scored() -> Scored:
 @pytest.fixture(scope="module")
 def report(scored: Scored, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "out"
-    index = write_report(
-        *scored,
-        out,
-        title="Ours & <theirs>",
-        context_frames=8,
-        roles={"other": "bound"},
-        protocol={"seed": 7, "note": "</script><b>"},
-        descriptions={"other": "frames of other videos"},
-    )
+    index = write_report(*scored, out, title="Ours & <theirs>")
     assert index == out / "index.html"
     return out
 
@@ -103,7 +112,7 @@ def test_every_file_is_there_and_listed(report: Path) -> None:
 
 def test_metrics_json_holds_figures_and_protocol(report: Path, scored: Scored) -> None:
     content = json.loads((report / "metrics.json").read_text())
-    results = scored[0]
+    results = scored[1]
     assert (content["format"], content["version"], content["videos"]) == ("millivid.eval.report", 2, 2)
     assert content["roles"] == {"ours": "run", "other": "bound"}
     figure = content["runs"]["ours"]["psnr"]["horizons"]["long"]["value"]
@@ -148,7 +157,7 @@ def test_the_videos_play_and_show_context_and_truth(report: Path, scored: Scored
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     assert len(frames) == 24
     # The truth is the left panel, from (8, 34), enlarged 8 times: its pixel centres are the video's.
-    truth = scored[2].read("world_0", 0, 24)
+    truth = scored[0].reference.read("world_0", 0, 24)
     for t in (3, 20):
         panel = frames[t][34 : 34 + 256, 8 : 8 + 256][4::8, 4::8].astype(int)
         assert np.abs(panel - truth[t])[2:-2, 2:-2].mean() < 8
@@ -174,16 +183,16 @@ def test_views_that_came_back_are_shown_beneath_what_the_context_showed(tmp_path
     poses[:, 3] = yaws
     truth = VideosInMemory({"a": video, "b": video}, fps=10, poses={"a": poses, "b": poses * 0})
     runs = {"ours": VideosInMemory({"a": video + 5, "b": video}, fps=10)}
-    results = evaluate(runs, truth, start=4, metrics=["psnr"], progress=False)
+    _, results = _evaluated(runs, truth, start=4, metrics=["psnr"])
     assert results.memory is not None
     assert returned(results.memory.seen["a"], 6) == (3, 7) and returned(results.memory.seen["b"], 1) is None
     assert returned(results.memory.seen["a"], 1) == (2, 5) and returned(results.memory.seen["a"]) is None
-    path, ours = tmp_path / "recall.png", looks(["ours"], None)
-    assert draw_recall(results, runs, truth, ours, ["a", "b"], path, LIGHT, away=6)
+    path, shown = tmp_path / "recall.png", [Shown("truth", "#000000", truth), Shown("ours", "#0000ff", runs["ours"])]
+    assert draw_recall(results, shown, ["a", "b"], path, LIGHT, away=6)
     column = np.asarray(Image.open(path).convert("L"))[:, -60]
     tiles = [int(column[20 + 32 + row * 134 + 64]) for row in range(3)]
     assert tiles == [0, 175, 180], "the context's frame 0, the truth, and what the run made of it"
-    assert not draw_recall(results, runs, truth, ours, ["b"], tmp_path / "none.png", LIGHT, away=1)
+    assert not draw_recall(results, shown, ["b"], tmp_path / "none.png", LIGHT, away=1)
     assert not (tmp_path / "none.png").exists()
 
 
@@ -208,9 +217,9 @@ def test_only_reports_are_overwritten(tmp_path: Path, scored: Scored) -> None:
 
 
 def test_a_failure_leaves_the_old_report_whole(tmp_path: Path, scored: Scored) -> None:
-    results, runs, reference = scored
+    evaluation, results = scored
     out = tmp_path / "out"
-    write_report(results, runs, reference, out, title="first", max_videos=1, strip_videos=1)
+    write_report(*scored, out, title="first", max_videos=1, strip_videos=1)
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
     class Failing(VideosInMemory):
@@ -219,34 +228,58 @@ def test_a_failure_leaves_the_old_report_whole(tmp_path: Path, scored: Scored) -
                 raise EvaluationError("cannot be read")
             return super().read(id, start, stop)
 
-    short = Failing({id: moving_discs(i, frames=24) for i, id in enumerate(reference.ids())})
+    short = Failing({id: moving_discs(i, frames=24) for i, id in enumerate(evaluation.ids)})
+    broken = replace(evaluation, runs={**evaluation.runs, "ours": short})
     with pytest.raises(EvaluationError, match="cannot be read"):
-        write_report(results, {**runs, "ours": short}, reference, out, title="second")
+        write_report(broken, results, out, title="second")
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_settings_that_do_not_fit_are_named(tmp_path: Path, scored: Scored) -> None:
-    results, runs, reference = scored
+    runs, reference = scored[0].runs, scored[0].reference
     for settings, message in (
-        ({"context_frames": 9}, "context_frames is 9.*from 8 on"),
-        ({"roles": {"lost": "run"}}, "'lost', which is not a run"),
-        ({"roles": {"ours": "best"}}, "must be 'run' or 'bound'"),
-        ({"panels": ["lost"]}, "must name runs"),
-        ({"descriptions": {"lost": ""}}, "not runs"),
-        ({"max_videos": 0}, "at least 1 video"),
+        ({"bounds": ["lost"]}, "'lost', which is not a run"),
+        ({"descriptions": {"lost": ""}}, "not a run"),
     ):
         with pytest.raises(EvaluationError, match=message):
-            write_report(results, runs, reference, tmp_path / "out", title="x", **settings)
-    with pytest.raises(EvaluationError, match="no videos were given for"):
-        write_report(results, {}, reference, tmp_path / "out", title="x")
+            Evaluation.of(runs, reference, start=8, metrics=["psnr"], **settings)  # type: ignore[arg-type]
+    with pytest.raises(EvaluationError, match="at least 1 video"):
+        write_report(*scored, tmp_path / "out", title="x", max_videos=0)
     assert not list(tmp_path.iterdir())
 
 
+def test_what_was_written_is_read_back(tmp_path: Path, scored: Scored) -> None:
+    truth, _ = truth_and_run(3)
+    videos = {id: truth.read(id, 0, 24) for id in truth.ids()}
+    poses = np.zeros((24, 5))
+    poses[:, 3] = np.arange(24) * 45
+    reference = VideosInMemory(videos, fps=10, poses=dict.fromkeys(videos, poses))
+    made = VideosInMemory({id: video // 2 for id, video in videos.items()}, fps=10)
+    evaluation, results = _evaluated(
+        {"ours": made, "truth": reference},
+        reference,
+        start=8,
+        metrics=["psnr", "ssim", MeanColours()],
+        bounds=["truth"],
+    )
+    assert results.memory is not None
+    write_report(evaluation, results, tmp_path / "out", title="x", max_videos=1, strip_videos=0)
+    read = read_results(tmp_path / "out" / "metrics.json")
+    assert read.to_dict() == json.loads(json.dumps(results.to_dict()))
+    assert read.runs == ["ours", "truth"] and read.figure("ours", "psnr", "all").value > 5
+    (tmp_path / "metrics.json").write_text('{"format": "something else", "version": 2}')
+    with pytest.raises(EvaluationError, match="is of format something else 2"):
+        read_results(tmp_path / "metrics.json")
+    (tmp_path / "metrics.json").write_text('{"format": "millivid.eval.report", "version": 2}')
+    with pytest.raises(EvaluationError, match=r"is no metrics.json of a report \(KeyError"):
+        read_results(tmp_path / "metrics.json")
+
+
 def test_one_frame_odd_sizes_and_odd_ids(tmp_path: Path) -> None:
-    results, runs, reference = _scored(ids=("a/b <i>", "a b&i", "ä"), frames=9, height=21, width=33)
+    evaluation, results = _scored(ids=("a/b <i>", "a b&i", "ä"), frames=9, height=21, width=33)
     assert results.num_frames == 1
-    write_report(results, runs, reference, tmp_path / "out", title="one", roles={"other": "bound"})
+    write_report(evaluation, results, tmp_path / "out", title="one")
     names = sorted(p.name for p in (tmp_path / "out" / "videos").iterdir())
     assert names == ["a_b_i.mp4", "a_b_i_2.mp4", "video.mp4"]
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -256,17 +289,16 @@ def test_one_frame_odd_sizes_and_odd_ids(tmp_path: Path) -> None:
 
 def test_a_report_without_context_and_with_a_perfect_run(tmp_path: Path) -> None:
     reference = VideosInMemory({"v": moving_discs(0, frames=5, height=32, width=32)}, fps=10)
-    results = evaluate({"truth": reference}, reference, start=0, metrics=["psnr"], progress=False)
-    write_report(results, {"truth": reference}, reference, tmp_path / "out", title="perfect")
+    write_report(
+        *_evaluated({"truth": reference}, reference, start=0, metrics=["psnr"]), tmp_path / "out", title="perfect"
+    )
     assert "∞" in (tmp_path / "out" / "metrics.md").read_text()
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["runs"]["truth"]["psnr"]["curve"] == [None] * 5
 
 
 def test_missing_lpips_is_said_on_the_page(tmp_path: Path, scored: Scored) -> None:
-    from dataclasses import replace
-
-    results = replace(scored[0], skipped={"lpips": "pip install the weights"})
-    write_report(results, scored[1], scored[2], tmp_path / "out", title="x", max_videos=1, strip_videos=1)
+    results = replace(scored[1], skipped={"lpips": "pip install the weights"})
+    write_report(scored[0], results, tmp_path / "out", title="x", max_videos=1, strip_videos=1)
     assert "pip install the weights" in (tmp_path / "out" / "index.html").read_text()
     assert "pip install the weights" in (tmp_path / "out" / "metrics.md").read_text()
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"] == {
@@ -282,11 +314,11 @@ def test_an_infinite_interval_does_not_empty_the_plot(tmp_path: Path) -> None:
     poses[:, 3] = np.arange(24) * 45
     videos = {id: truth.read(id, 0, 24) for id in truth.ids()}
     reference = VideosInMemory(videos, fps=10, poses=dict.fromkeys(videos, poses))
-    results = evaluate({"a": VideosInMemory(made, fps=10)}, reference, start=8, metrics=["psnr"], progress=False)
+    _, results = _evaluated({"a": VideosInMemory(made, fps=10)}, reference, start=8, metrics=["psnr"])
     assert results.memory is not None
     figure = results.memory.find("recall").figures["a"]["psnr"]  # type: ignore[union-attr]
     assert np.isfinite(figure.value) and figure.high == np.inf
-    draw_memory(results.memory, results.frame_metrics, looks(["a"], None), [tmp_path / "memory.png"], LIGHT)
+    draw_memory(results, run_styles(results.roles), [tmp_path / "memory.png"], LIGHT)
     blue = np.asarray(Image.open(tmp_path / "memory.png").convert("RGB"))[:500]  # above the legend
     assert (np.abs(blue.astype(int) - (0x2F, 0x6D, 0xF6)).sum(axis=-1) < 30).sum() > 50
 
@@ -296,13 +328,13 @@ def test_a_report_that_was_killed_while_it_moved_can_be_written_again(scored: Sc
     out.mkdir()
     (out / "scores").mkdir()
     moved: list[str] = []
-    replace = os.replace
+    move = os.replace
 
     def die(source: Path, target: Path) -> None:
         if len(moved) == 3:
             raise KeyboardInterrupt
         moved.append(Path(target).name)
-        replace(source, target)
+        move(source, target)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", die)

@@ -11,13 +11,16 @@ from test_eval_sets import MeanColours
 from torch import Tensor
 
 from millivid.eval import (
+    Evaluation,
     EvaluationError,
     PSNRMetric,
+    Results,
     Transformed,
     VideosInMemory,
     evaluate,
     horizons_from,
-    score_videos,
+    score,
+    summarise,
 )
 from millivid.eval.videos import Frames
 
@@ -40,11 +43,13 @@ def _sources(count: int = 4) -> tuple[VideosInMemory, Counted]:
     return reference, Counted({id: run.read(id, 0, 24) for id in run.ids()}, fps=10)
 
 
-def _evaluate(run: VideosInMemory, reference: VideosInMemory, scores: Path | None, **settings):  # type: ignore[no-untyped-def]
+def _evaluation(run: VideosInMemory, reference: VideosInMemory, scores: Path | None, **settings: Any) -> Evaluation:
     settings = {"metrics": ["psnr", MeanColours()], **settings}
-    return evaluate(
-        {"run": run}, reference, start=8, horizons=horizons_from((16,)), scores=scores, progress=False, **settings
-    )
+    return Evaluation.of({"run": run}, reference, start=8, horizons=horizons_from((16,)), scores=scores, **settings)
+
+
+def _evaluate(run: VideosInMemory, reference: VideosInMemory, scores: Path | None, **settings: Any) -> Results:
+    return summarise(_evaluation(run, reference, scores, **settings), progress=False)
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -106,15 +111,15 @@ def test_processes_share_the_work_and_finish_each_others(tmp_path: Path) -> None
     reference, run = _sources(5)
     alone = _evaluate(run, reference, None)
     run.reads = 0
-    settings: dict[str, Any] = {"start": 8, "metrics": ["psnr", MeanColours()], "scores": tmp_path}
     # Its own and, since the first never began, the others'.
-    score_videos({"run": run}, reference, share=(1, 2), **settings)
+    score(_evaluation(run, reference, tmp_path), share=(1, 2), progress=False)
     assert run.reads == 5
-    first = _evaluate(run, reference, tmp_path, share=(0, 2))
+    first = _evaluation(run, reference, tmp_path)
+    score(first, share=(0, 2), progress=False)
     assert run.reads == 5
-    assert first.to_dict()["runs"] == alone.to_dict()["runs"]
+    assert summarise(first, progress=False).to_dict()["runs"] == alone.to_dict()["runs"]
     with pytest.raises(EvaluationError, match="0 <= rank < count"):
-        score_videos({"run": run}, reference, share=(2, 2), **settings)
+        score(first, share=(2, 2), progress=False)
 
 
 def test_what_a_killed_process_left_is_swept_up_later(tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_what_cannot_be_told_apart_is_not_stored(tmp_path: Path) -> None:
         darker = Transformed(run, lambda frames, shade=shade: frames // shade)
         results = evaluate({"run": darker}, reference, start=8, metrics=["psnr"], scores=tmp_path, progress=False)
         assert not list(tmp_path.iterdir())
-        assert results.hashes["run"] is None and results.reference_hash
+        assert results.protocol["runs"]["run"]["sha256"] is None and results.protocol["reference"]["sha256"]
     named = Transformed(run, lambda frames: frames // 10, identity="a tenth")
     evaluate({"run": named}, reference, start=8, metrics=["psnr"], scores=tmp_path, progress=False)
     assert len(list(tmp_path.iterdir())) == 4

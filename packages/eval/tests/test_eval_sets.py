@@ -127,30 +127,16 @@ def _videos(shift: int = 0) -> dict[str, np.ndarray]:
     return {str(v): rng.integers(0, 200, (23, 6, 6, 3)).astype(np.uint8) + np.uint8(shift) for v in range(3)}
 
 
-def test_a_set_metric_alone_takes_batches_of_any_length() -> None:
-    whole, pieces = MeanColours(), MeanColours()
-    for video, frames in _videos().items():
-        true, made = (torch.from_numpy(f).permute(0, 3, 1, 2) / 255 for f in (frames, frames + np.uint8(20)))
-        whole.update(made, true, video=video)
-        for first in range(0, 23, 5):
-            pieces.update(made[first : first + 5], true[first : first + 5], video=video)
-    assert whole.compute().value == pytest.approx(pieces.compute().value, rel=1e-6)
-    assert whole.compute().items == 3 * 5
-    assert whole.compute().value == pytest.approx(6 * (20 / 255) ** 2, rel=1e-4)  # the same cloud, moved
-    with pytest.raises(EvaluationError, match="not one item of 4 frames"):
-        MeanColours().compute()
-
-
 def test_evaluate_scores_sets_by_horizon() -> None:
     reference, run = VideosInMemory(_videos()), VideosInMemory(_videos(20))
     results = evaluate(
         {"run": run, "truth": reference}, reference, start=3, horizons=horizons_from((8, 20)), metrics=[MeanColours(), "psnr"],
         batch_frames=6, progress=False,
     )  # fmt: skip
-    figures = results.sets["run"]["colours"]
+    figures = results.scores["run"]["colours"].horizons
     assert {name: figure.items for name, figure in figures.items()} == {"short": 6, "long": 9}
     assert figures["long"].value == pytest.approx(6 * (20 / 255) ** 2, rel=1e-4)
-    assert results.sets["truth"]["colours"]["long"].value == pytest.approx(0, abs=1e-9)
+    assert results.scores["truth"]["colours"].horizons["long"].value == pytest.approx(0, abs=1e-9)
     assert results.figure("run", "colours", "short") is figures["short"]
     described = results.to_dict()["runs"]["run"]["colours"]["horizons"]["short"]
     assert described["items"] == 6 and described["dimensions"] == 6 and described["enough_items"] is False

@@ -8,7 +8,7 @@ import pytest
 from eval_worlds import moving_discs, truth_and_run
 
 from millivid.eval import EvaluationError, evaluate, open_videos
-from millivid.eval.video_files import FolderOfVideos
+from millivid.eval.sources import FolderOfVideos
 
 av = pytest.importorskip("av", reason="video files need av: pip install 'millivid-eval[report]'")
 
@@ -40,7 +40,7 @@ def test_any_frame_reads_as_in_one_pass(tmp_path: Path, name: str, codec: str, o
         expected = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     source = FolderOfVideos(tmp_path)
     id = Path(name).stem
-    assert source.ids() == [id] and source.num_frames(id) == 40 and source.fps == pytest.approx(12)
+    assert source.ids() == [id] and source.num_frames(id) == 40 and source.rate(id) == pytest.approx(12)
     for start, stop in ((0, 40), (39, 40), (0, 1), (7, 9), (9, 20), (20, 33), (24, 25), (20, 21)):
         np.testing.assert_array_equal(source.read(id, start, stop), expected[start:stop])
     with pytest.raises(EvaluationError, match=r"\[30, 41\).*\[0, 40\)"):
@@ -58,7 +58,7 @@ def test_folders_go_in_and_their_codec_comes_out(tmp_path: Path) -> None:
     assert results.fps == pytest.approx(12)
     curve = results.scores["run"]["psnr"].curve
     assert curve[0] > 20 > curve[-1] > 5
-    assert opened["run"].describe()["codec"] == "h264"  # type: ignore[attr-defined]
+    assert opened["run"].describe()["codec"] == "h264"
 
 
 def test_bad_folders_are_named(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_clip_dataset_opens_by_its_index(tmp_path: Path) -> None:
         )
     writer.finish({"train": ["v0"], "test": ["v1", "v2"]})
     source = open_videos(tmp_path / "clips", split="test")
-    assert source.ids() == ["v1", "v2"] and source.fps == 12 and source.num_frames("v2") == 24
+    assert source.ids() == ["v1", "v2"] and source.rate("v1") == 12 and source.num_frames("v2") == 24
     assert open_videos(tmp_path / "clips").ids() == ["v0", "v1", "v2"]
     read = source.read("v1", 5, 9)
     assert read.shape == (4, 32, 32, 3) and read.dtype == np.uint8
@@ -108,3 +108,49 @@ def test_a_clip_dataset_opens_by_its_index(tmp_path: Path) -> None:
         open_videos(tmp_path / "clips", split="val")
     with pytest.raises(EvaluationError, match=r"\[20, 30\)"):
         source.read("v1", 20, 30)
+
+
+def write_images(folder: Path, frames: np.ndarray, name: str = "frame_{}.png") -> None:
+    image = pytest.importorskip("PIL.Image", reason="images need Pillow: pip install 'millivid-eval[report]'")
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        image.fromarray(frame).save(folder / name.format(number), **({"lossless": True} if "webp" in name else {}))
+
+
+def test_folders_of_images_are_videos_beside_files(tmp_path: Path) -> None:
+    frames = moving_discs(0, frames=12)
+    write_images(tmp_path / "a", frames)
+    write_images(tmp_path / "c", frames[..., 0], "{}.webp")  # grey
+    write_video(tmp_path / "b.mp4", frames)
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "a" / "notes.txt").touch()
+    source = open_videos(tmp_path)
+    assert source.ids() == ["a", "b", "c"] and source.num_frames("a") == 12
+    assert source.rate("a") is None and source.rate("b") == 12
+    np.testing.assert_array_equal(source.read("a", 1, 12), frames[1:12])  # 10 after 9, not after 1
+    np.testing.assert_array_equal(source.read("c", 3, 5), np.repeat(frames[3:5, ..., :1], 3, axis=3))
+    assert source.describe() == {"kind": "folder of videos", "codec": "png"}
+    before = source.fingerprint("a")
+    (tmp_path / "a" / "frame_11.png").write_bytes((tmp_path / "a" / "frame_10.png").read_bytes())
+    assert open_videos(tmp_path).fingerprint("a") != before
+    results = evaluate({"run": source}, source, start=4, ids=["a", "c"], metrics=["psnr"], progress=False)
+    assert results.fps is None and results.num_frames == 8
+
+
+def test_bad_images_are_named(tmp_path: Path) -> None:
+    frames = moving_discs(0, frames=4)
+    write_images(tmp_path / "a", frames)
+    write_images(tmp_path / "b", frames)
+    write_images(tmp_path / "wider", moving_discs(0, frames=1, width=40), "{}.png")
+    (tmp_path / "wider" / "0.png").replace(tmp_path / "a" / "frame_2.png")
+    (tmp_path / "b" / "frame_1.png").write_bytes(b"no image")
+    source = open_videos(tmp_path)
+    assert source.ids() == ["a", "b"]
+    for start in (0, 2):
+        with pytest.raises(EvaluationError, match=r"a/frame_2.png is 40x32, but frame_0.png is 32x32; .* one size"):
+            source.read("a", start, 4)
+    with pytest.raises(EvaluationError, match=r"b/frame_1.png cannot be read as an image"):
+        source.read("b", 0, 2)
+    write_video(tmp_path / "b.mp4", frames)
+    with pytest.raises(EvaluationError, match=r"b and b\.mp4 have one id"):
+        open_videos(tmp_path)

@@ -35,37 +35,36 @@ class EvaluateConfig:
     dataset of one split. out: the report's folder. title: of the report. videos: "all" wants the same videos everywhere,
     "common" scores those that all have.
 
-    loops: folders of videos made by `millivid generate loop=`, by name as `loops.millivid=DIR`, which need no reference.
-
-    context: frames that were given, which are not scored. holds_context: whether generated videos begin with them.
-    frames: how many generated frames to score, 0 for all there are. check_rate: refuse videos of another frame rate.
+    context: frames that were given, which are not scored; null for what generated clips say, 0 for other videos.
+    holds_context: whether generated videos begin with them. frames: how many generated frames to score, 0 for all there
+    are. check_rate: refuse videos of another frame rate.
 
     tokenizer: a saved one, for bounds. bounds: true for true latents decoded and the same in random order, or a list out
     of true_latents, shuffled_frames, other_videos (frames of other videos); by default those two where a tokenizer is
     given.
 
-    horizons: last generated frame of each. metrics: by name, or [paper] for those of the paper's table. view_distance,
-    view_angle: how far apart, in units of the world and in degrees, two poses may be that show one view. seed: of bounds
-    and intervals. max_videos: how many the page shows, the first ones.
+    horizons: last generated frame of each; null for what generated clips say, else one over all frames. metrics: by name,
+    or [paper] for those of the paper's table. view_distance, view_angle: how far apart, in units of the world and in
+    degrees, two poses may be that show one view. seed: of bounds and intervals. max_videos: how many the page shows, the
+    first ones.
 
     batch: frames at once. processes: how many evaluate at the same time on the CPU. device: such as cpu or cuda. For many
     GPUs start one command per GPU with torchrun instead; cuda is then each one's own.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
-    loops: dict[str, str] = field(default_factory=dict)
     generated: Path | None = None
     reference: Path | None = None
     out: Path = REQUIRED
     split: str | None = None
     videos: Literal["all", "common"] = "all"
-    context: int = 0
+    context: int | None = None
     holds_context: bool = True
     frames: int = 0
     check_rate: bool = True
     tokenizer: Path | None = None
     bounds: bool | tuple[Bound, ...] | None = None
-    horizons: tuple[int, ...] = (64, 256, 768)
+    horizons: tuple[int, ...] | None = None
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
     view_distance: float = 1.0
     view_angle: float = 15.0
@@ -77,21 +76,14 @@ class EvaluateConfig:
     batch: int = 32
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("context", 0),
-            ("frames", 0),
-            ("seed", 0),
-            ("max_videos", 1),
-            ("processes", 1),
-            ("batch", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        for kind, folders in (("runs", self.runs), ("loops", self.loops)):
-            if wrong := [name for name, folder in folders.items() if not isinstance(folder, str)]:
-                raise ValueError(
-                    f"{kind}.{wrong[0]} is {folders[wrong[0]]!r}; it takes {kind}.NAME=FOLDER, and a name has no dots"
-                )
+        for name in ("context", "frames", "seed", "max_videos", "processes", "batch"):
+            value, least = getattr(self, name), 0 if name in ("context", "frames", "seed") else 1
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; it must be at least {least}")
+        if wrong := [name for name, folder in self.runs.items() if not isinstance(folder, str)]:
+            raise ValueError(
+                f"runs.{wrong[0]} is {self.runs[wrong[0]]!r}; it takes runs.NAME=FOLDER, and a name has no dots"
+            )
         if not self.view_distance >= 0 or not 0 <= self.view_angle <= 180:
             raise ValueError(
                 f"view_distance is {self.view_distance} and view_angle {self.view_angle}; they must be at least 0, and the "

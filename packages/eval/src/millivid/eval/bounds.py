@@ -5,7 +5,7 @@ be expected to do better. Lower bound: the same frames in random order (`Shuffle
 Below that: frames of other videos (`OtherVideos`), the right world but the wrong place.
 """
 
-import hashlib
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -13,29 +13,25 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError
-from .videos import Frames, VideoSource, check_range, describe_source, fingerprint_of, rate_of
+from .videos import Frames, VideoSource, check_range, hash_of
 
 BATCH = 64
 
 
-class _Derived:
+class _Derived(VideoSource):
     """A source made of another one's videos: as many, as long, as fast."""
 
     def __init__(self, source: VideoSource) -> None:
         self._source = source
-
-    @property
-    def fps(self) -> float:
-        return self._source.fps
-
-    def rate(self, id: str) -> float:
-        return rate_of(self._source, id)
 
     def ids(self) -> list[str]:
         return self._source.ids()
 
     def num_frames(self, id: str) -> int:
         return self._source.num_frames(id)
+
+    def rate(self, id: str) -> float | None:
+        return self._source.rate(id)
 
 
 class Transformed(_Derived):
@@ -60,10 +56,10 @@ class Transformed(_Derived):
         return self._function(self._source.read(id, start, stop))
 
     def fingerprint(self, id: str) -> str | None:
-        return _hash(self._identity, fingerprint_of(self._source, id))
+        return hash_of(self._identity, self._source.fingerprint(id))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self._name, "identity": self._identity, "of": describe_source(self._source)}
+        return {"kind": self._name, "identity": self._identity, "of": self._source.describe()}
 
 
 class ShuffledFrames(_Derived):
@@ -93,58 +89,47 @@ class ShuffledFrames(_Derived):
         return self._held[1][start:stop]
 
     def fingerprint(self, id: str) -> str | None:
-        return _hash("shuffled", self._seed, self._keep, self.num_frames(id), id, fingerprint_of(self._source, id))
+        return hash_of("shuffled", self._seed, self._keep, self.num_frames(id), id, self._source.fingerprint(id))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "frames in random order", "seed": self._seed, "of": describe_source(self._source)}
+        return {"kind": "frames in random order", "seed": self._seed, "of": self._source.describe()}
 
 
 class OtherVideos(_Derived):
     """Frame t of every video is frame t of some other video of `source`, drawn anew for every frame.
 
-    The draw depends on `seed`, the video's id and t alone, not on how the frames are read. `block` keeps a draw for
-    that many consecutive frames, which reads faster and has the same expectation. Only videos that reach frame t are
-    drawn. Frames before `keep` (the context) are the video's own. Raises EvaluationError for fewer than two videos.
+    The draw depends on `seed`, the video's id and t alone, not on how the frames are read. Only videos that reach frame t
+    are drawn. Frames before `keep` (the context) are the video's own. Raises EvaluationError for fewer than two videos.
     """
 
-    def __init__(self, source: VideoSource, *, seed: int = 0, block: int = 1, keep: int = 0) -> None:
+    def __init__(self, source: VideoSource, *, seed: int = 0, keep: int = 0) -> None:
         super().__init__(source)
         if len(source.ids()) < 2:
             raise EvaluationError(f"frames of other videos need at least 2 videos; there are {len(source.ids())}")
-        if block < 1:
-            raise EvaluationError(f"block must be at least 1 frame; got {block}")
-        self._seed, self._block, self._keep = seed, block, keep
+        self._seed, self._keep = seed, keep
         self._lengths = {id: source.num_frames(id) for id in source.ids()}
-        self._others: str | None = None
 
     def read(self, id: str, start: int, stop: int) -> Frames:
-        parts, first = [], start
-        while first < stop:
-            if first < self._keep:
-                last = min(stop, self._keep)
-                parts.append(self._source.read(id, first, last))
-            else:
-                last = min(stop, first - first % self._block + self._block)
-                parts.append(self._source.read(self._draw(id, first // self._block), first, last))
-            first = last
-        return np.concatenate(parts)
+        own = [self._source.read(id, start, min(stop, self._keep))] if start < self._keep else []
+        return np.concatenate(
+            [*own, *(self._source.read(self._draw(id, t), t, t + 1) for t in range(max(start, self._keep), stop))]
+        )
 
     def fingerprint(self, id: str) -> str | None:
-        if self._others is None:
-            self._others = _hash(*(fingerprint_of(self._source, other) for other in self.ids()))
-        return _hash("others", self._seed, self._block, self._keep, id, self._others)
+        return hash_of("others", self._seed, 1, self._keep, id, self._others)
 
     def describe(self) -> dict[str, Any]:
-        about = {"kind": "frames of other videos", "seed": self._seed, "block": self._block}
-        return {**about, "of": describe_source(self._source)}
+        return {"kind": "frames of other videos", "seed": self._seed, "of": self._source.describe()}
 
-    def _draw(self, id: str, block: int) -> str:
-        # By the whole block, so that a read of part of it draws the same video.
-        end = min((block + 1) * self._block, self._lengths[id])
-        others = [other for other, length in self._lengths.items() if other != id and length >= end]
+    @functools.cached_property
+    def _others(self) -> str | None:
+        return hash_of(*(self._source.fingerprint(other) for other in self.ids()))
+
+    def _draw(self, id: str, t: int) -> str:
+        others = [other for other, length in self._lengths.items() if other != id and length > t]
         if not others:
-            raise EvaluationError(f"no other video reaches frame {end - 1} of {id!r}")
-        generator = np.random.default_rng([self._seed, zlib.crc32(id.encode()), block])
+            raise EvaluationError(f"no other video reaches frame {t} of {id!r}")
+        generator = np.random.default_rng([self._seed, zlib.crc32(id.encode()), t])
         return others[int(generator.integers(len(others)))]
 
 
@@ -168,11 +153,7 @@ class AfterContext(_Derived):
         return np.concatenate(parts)
 
     def fingerprint(self, id: str) -> str | None:
-        return _hash("after", self._context, fingerprint_of(self._source, id), fingerprint_of(self._reference, id))
+        return hash_of("after", self._context, self._source.fingerprint(id), self._reference.fingerprint(id))
 
     def describe(self) -> dict[str, Any]:
-        return {**describe_source(self._source), "holds_context": False}
-
-
-def _hash(*parts: object) -> str | None:
-    return None if any(part is None for part in parts) else hashlib.sha256(repr(parts).encode()).hexdigest()
+        return {**self._source.describe(), "holds_context": False}

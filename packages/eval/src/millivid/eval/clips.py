@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from .errors import EvaluationError
-from .videos import Frames, check_range, file_sha256
+from .videos import Frames, VideoSource, check_range, file_sha256
 
 POSE = ("x", "y", "z", "yaw", "pitch")
 
 
-class ClipFolder:
+class ClipFolder(VideoSource):
     """The videos of a clip dataset, or of one of its splits. Raises EvaluationError for a split it does not have."""
 
     def __init__(self, path: str | os.PathLike[str], split: str | None = None) -> None:
@@ -27,12 +27,6 @@ class ClipFolder:
         if split is not None and split not in splits:
             raise EvaluationError(f"no split {split!r} in {Path(path).name}; it has: {', '.join(splits)}")
         self.split = split
-        self._ids = list(self.dataset.ids(split))
-        self._fingerprints: dict[str, str] = {}
-
-    @property
-    def fps(self) -> float:
-        return float(self.dataset.index.fps)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -40,7 +34,7 @@ class ClipFolder:
         return tuple(name for name, ids in self.dataset.index.splits.items() if ids)
 
     def ids(self) -> list[str]:
-        return list(self._ids)
+        return list(self.dataset.ids(self.split))
 
     def num_frames(self, id: str) -> int:
         return int(self.dataset.num_frames(id))
@@ -50,6 +44,9 @@ class ClipFolder:
         frames: Frames = self.dataset.read(id, start, stop).frames
         return frames
 
+    def rate(self, id: str) -> float:
+        return float(self.dataset.index.fps)
+
     def poses(self, id: str) -> np.ndarray | None:
         names = list(self.dataset.index.pose_names)
         if not set(POSE) <= set(names):
@@ -58,9 +55,7 @@ class ClipFolder:
         return poses[:, [names.index(name) for name in POSE]]
 
     def fingerprint(self, id: str) -> str:
-        if id not in self._fingerprints:
-            self._fingerprints[id] = file_sha256(self.dataset.folder / "videos" / f"{id}.mp4")
-        return self._fingerprints[id]
+        return file_sha256(self.dataset.folder / "videos" / f"{id}.mp4")
 
     def describe(self) -> dict[str, Any]:
         index = self.dataset.index

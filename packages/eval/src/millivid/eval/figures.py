@@ -1,9 +1,9 @@
 """A reported number with its 95 % interval, by bootstrap over videos."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +30,13 @@ class Figure:
         """JSON values; None for what JSON has no number for."""
         interval = [json_number(self.low), json_number(self.high)]
         return {"value": json_number(self.value), "interval": interval, "videos": self.videos, "items": self.items}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """A figure as `to_dict` wrote it; what is None there is nan."""
+        low, high = map(from_json, content["interval"])
+        counts = {key: content[key] for key in ("videos", "items") if key in content}
+        return cls(value=from_json(content["value"]), low=low, high=high, **counts)
 
 
 def bootstrap_figure(
@@ -64,3 +71,8 @@ def json_number(value: float) -> float | None:
     """Six significant digits, and None for what JSON has no number for."""
     value = float(value)
     return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def from_json(value: float | None) -> float:
+    """What `json_number` wrote; nan for None."""
+    return math.nan if value is None else float(value)

@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .errors import EvaluationError, name_some
-from .videos import RATE_TOLERANCE, Frames, VideoSource, check_ids, rate_of
+from .videos import Frames, VideoSource
+
+TRUTH = "the reference"
+SOME = "score only some with ids= (videos=common in millivid evaluate)"
+
+RATE_TOLERANCE = 0.01
+"""Frame rates that differ by less than this share are one: 29.97 and 30."""
 
 
 def read_checked(name: str, source: VideoSource, id: str, start: int, stop: int) -> Frames:
@@ -29,11 +35,14 @@ def check_size(run: str, id: str, generated: Frames, truth: Frames) -> None:
 
 
 def check_rates(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Sequence[str]) -> None:
-    """Raise EvaluationError where a video has another frame rate than its true one: its frames show other moments."""
+    """Raise EvaluationError where a video has another frame rate than its true one: its frames show other moments.
+
+    Videos whose rate is not known, such as folders of images, may show any.
+    """
     for run, source in runs.items():
         for id in ids:
-            rate, true_rate = rate_of(source, id), rate_of(reference, id)
-            if abs(rate - true_rate) > RATE_TOLERANCE * true_rate:
+            rate, true_rate = source.rate(id), reference.rate(id)
+            if rate is not None and true_rate is not None and abs(rate - true_rate) > RATE_TOLERANCE * true_rate:
                 raise EvaluationError(
                     f"video {id!r} of {run} has {rate:g} frames per second, its reference {true_rate:g}; bring both to one "
                     "rate, or pass check_rate=False (check_rate=false) where the rate in the files means nothing"
@@ -45,7 +54,7 @@ def matched_ids(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Se
     if not runs:
         raise EvaluationError("no runs to evaluate; give at least one, as {name: source}")
     for run in runs:
-        if run == "the reference" or not run.strip() or not run.isprintable():
+        if run == TRUTH or not run.strip() or not run.isprintable():
             raise EvaluationError(f"a run is called {run!r}; give it another name, of one line")
     wanted = list(reference.ids() if ids is None else ids)
     if not wanted:
@@ -54,21 +63,23 @@ def matched_ids(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Se
         )
     if len(set(wanted)) < len(wanted):
         raise EvaluationError("ids name a video twice")
-    for run, source in runs.items():
-        if not set(wanted) & set(source.ids()):
+    for name, source in {TRUTH: reference, **runs}.items():
+        have = source.ids()
+        missing, extra = (list(dict.fromkeys(a).keys() - set(b)) for a, b in ((wanted, have), (have, wanted)))
+        if len(missing) == len(wanted) and name != TRUTH:
             raise EvaluationError(
-                f"{run} and the reference have no video in common: {name_some(source.ids()) or 'nothing'} against "
+                f"{name} and the reference have no video in common: {name_some(have) or 'nothing'} against "
                 f"{name_some(wanted)}; videos are matched by id (the file name without its ending)"
             )
-    check_ids({"the reference": reference, **runs}, wanted)
-    if ids is None:
-        for run, source in runs.items():
-            extra = [id for id in source.ids() if id not in set(wanted)]
-            if extra:
-                raise EvaluationError(
-                    f"{run} has {len(extra)} videos that the reference lacks: {name_some(extra)}; score only "
-                    "some with ids= (videos=common in millivid evaluate)"
-                )
+        if missing:
+            raise EvaluationError(
+                f"{name} lacks {len(missing)} of {len(wanted)} videos: {name_some(sorted(missing))}; it has "
+                f"{name_some(have)}; {SOME}"
+            )
+        if extra and ids is None:
+            raise EvaluationError(
+                f"{name} has {len(extra)} videos that the reference lacks: {name_some(sorted(extra))}; {SOME}"
+            )
     return wanted
 
 
@@ -76,28 +87,19 @@ def matched_stop(
     runs: Mapping[str, VideoSource], reference: VideoSource, ids: list[str], start: int, stop: int | None
 ) -> int:
     """The frame to end before: `stop`, or None for the end, which must be the same everywhere."""
-    lengths = {id: reference.num_frames(id) for id in ids}
-    if stop is None:
-        for run, source in runs.items():
-            wrong = [
-                f"{id} ({source.num_frames(id)} against {lengths[id]})"
-                for id in ids
-                if source.num_frames(id) != lengths[id]
-            ]
-            if wrong:
-                raise EvaluationError(
-                    f"{run} has other lengths than the reference: {name_some(wrong)}; frames are numbered alike in "
-                    "both, context included. Pass stop= to compare only the frames before it"
-                )
-        stop, longest = min(lengths.values()), max(lengths.values())
-        if stop < longest:
-            raise EvaluationError(f"videos have {stop} to {longest} frames; pass stop={stop} to score as many of each")
-    if start < 0 or start >= stop:
+    lengths = {
+        f"{id} of {name}": source.num_frames(id) for name, source in {TRUTH: reference, **runs}.items() for id in ids
+    }
+    shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+    least, most = lengths[shortest], lengths[longest]
+    if stop is None and least < most and least > start:
         raise EvaluationError(
-            f"nothing to evaluate: frames [{start}, {stop}) were asked for; videos have {min(lengths.values())} frames"
+            f"{shortest} has {least} frames and {longest} {most}; if that is as it should be, stop={least} or, in millivid "
+            f"evaluate, frames={least - start} scores as many of each"
         )
-    for name, source in {"the reference": reference, **runs}.items():
-        short = [f"{id} ({source.num_frames(id)})" for id in ids if source.num_frames(id) < stop]
-        if short:
-            raise EvaluationError(f"{name} has videos that end before frame {stop}: {name_some(short)}")
+    stop = least if stop is None else stop
+    if not 0 <= start < stop:
+        raise EvaluationError(f"start={start} (context=) leaves nothing to score: {shortest} has {least} frames")
+    if short := [f"{video} ({count})" for video, count in lengths.items() if count < stop]:
+        raise EvaluationError(f"videos end before frame {stop}: {name_some(short)}")
     return stop

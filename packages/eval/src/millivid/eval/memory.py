@@ -3,9 +3,9 @@
 Definitions, with a worked example, in docs/evaluation.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -52,6 +52,19 @@ class Group:
         gap = None if self.gap is None else "never" if self.gap == (NEVER, NEVER) else list(self.gap)
         return {"kind": self.kind, "horizon": self.horizon, "gap": gap, "runs": runs}
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        gap = content["gap"]
+        return cls(
+            kind=content["kind"],
+            horizon=content["horizon"],
+            gap=(NEVER, NEVER) if gap == "never" else None if gap is None else (gap[0], gap[1]),
+            figures={
+                run: {metric: Figure.from_dict(figure) for metric, figure in by_metric.items()}
+                for run, by_metric in content["runs"].items()
+            },
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memory:
@@ -78,18 +91,18 @@ class Memory:
         found = {g.gap for g in self.groups if g.gap is not None}
         return tuple(sorted(found, key=lambda gap: gap[0] or np.inf))
 
-    @property
-    def has_pixels(self) -> bool:
-        """Whether pixels are told apart too."""
-        return any(group.kind in PIXEL_KINDS for group in self.groups)
-
     def to_dict(self) -> dict[str, Any]:
         views = {"distance": self.revisits.distance, "angle": self.revisits.angle}
         frames = {id: {"last_seen": seen.gap.tolist(), "kind": seen.letters} for id, seen in self.seen.items()}
         return {"same_view": views, "groups": [group.to_dict() for group in self.groups], "frames": frames}
 
-
-Sums = tuple[Float[np.ndarray, " video"], Float[np.ndarray, " video"]]
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        return cls(
+            revisits=Revisits(**content["same_view"]),
+            seen={id: Seen.of(one["kind"], one["last_seen"]) for id, one in content["frames"].items()},
+            groups=tuple(map(Group.from_dict, content["groups"])),
+        )
 
 
 def frame_groups(
@@ -111,11 +124,12 @@ def frame_groups(
         for horizon, gaps, part in parts:
             mask = chosen & part
             if mask.any() and (kind in FRAME_KINDS or gaps is None):
-
-                def sums(run: str, metric: str, mask: np.ndarray = mask) -> Sums:
-                    return (values[run][metric] * mask).sum(axis=1), mask.sum(axis=1)
-
-                yield Group(kind=kind, horizon=horizon, gap=gaps, figures=_figures(values, metrics, sums, seed))
+                sums = {
+                    run: {m.name: (by_metric[m.name] * mask).sum(axis=1) for m in metrics}
+                    for run, by_metric in values.items()
+                }
+                figures = _figures(sums, mask.sum(axis=1), metrics, seed)
+                yield Group(kind=kind, horizon=horizon, gap=gaps, figures=figures)
 
 
 def pixel_groups(
@@ -129,17 +143,25 @@ def pixel_groups(
     for kind in PIXEL_KINDS:
         for horizon, span in ((None, slice(None)), *((h.name, h.span) for h in horizons)):
             if counts[kind][:, span].any():
-
-                def of(run: str, metric: str, kind: PixelKind = kind, span: slice = span) -> Sums:
-                    return sums[run][metric][kind][:, span].sum(axis=1), counts[kind][:, span].sum(axis=1)
-
-                yield Group(kind=kind, horizon=horizon, gap=None, figures=_figures(sums, metrics, of, seed))
+                within = {
+                    run: {m.name: by_metric[m.name][kind][:, span].sum(axis=1) for m in metrics}
+                    for run, by_metric in sums.items()
+                }
+                figures = _figures(within, counts[kind][:, span].sum(axis=1), metrics, seed)
+                yield Group(kind=kind, horizon=horizon, gap=None, figures=figures)
 
 
 def _figures(
-    runs: Mapping[str, Any], metrics: Sequence[FrameMetric], sums: Callable[[str, str], Sums], seed: int
+    sums: Mapping[str, Mapping[str, Float[np.ndarray, " video"]]],
+    counts: Float[np.ndarray, " video"],
+    metrics: Sequence[FrameMetric],
+    seed: int,
 ) -> dict[str, dict[str, Figure]]:
-    return {run: {m.name: bootstrap_figure(*sums(run, m.name), m.figure, seed=seed) for m in metrics} for run in runs}
+    """`sums[run][metric]` and counts, by video, as figures."""
+    return {
+        run: {m.name: bootstrap_figure(by_metric[m.name], counts, m.figure, seed=seed) for m in metrics}
+        for run, by_metric in sums.items()
+    }
 
 
 def pixel_masks(

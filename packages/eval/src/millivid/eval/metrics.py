@@ -1,22 +1,22 @@
-"""Metrics as small objects: `update` with batches of frames, `compute` the figure."""
+"""Metrics as small objects: of frames, compared one by one, and of sets of features."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .errors import EvaluationError
-from .figures import Figure, bootstrap_figure
-from .frames import check_pair
 from .networks.lpips import LPIPS
-from .psnr import mean_squared_error
-from .ssim import WINDOW, ssim
+from .pixels import WINDOW, mean_squared_error, ssim
 
 
 class Metric:
-    """What metrics of frames (`FrameMetric`) and of sets (`SetMetric`) share."""
+    """What metrics of frames (`FrameMetric`) and of sets (`SetMetric`) share.
+
+    `network`: what it computes with, if anything: its `to(device)` is called, and its `weights_name` and `weights_sha256`
+    are told.
+    """
 
     name: str
     label: str
@@ -25,48 +25,38 @@ class Metric:
     decimals: int = 3
     min_size: int = 1
     definition: str
-
-    def update(
-        self,
-        generated: Float[Tensor, "frame 3 height width"],
-        reference: Float[Tensor, "frame 3 height width"],
-        *,
-        video: str = "",
-    ) -> None:
-        """Add frames in [0, 1]; batches of one `video` follow each other."""
-        raise NotImplementedError
-
-    def compute(self) -> Figure:
-        """The figure over everything that was added, with its interval over videos."""
-        raise NotImplementedError
+    network: Any = None
 
     def to(self, device: torch.device | str) -> Self:
         """Move what the metric computes with; returns itself."""
+        if self.network is not None:
+            self.network.to(device)
         return self
 
     def describe(self) -> dict[str, Any]:
         """What a reader needs to reproduce the number, as JSON values."""
-        return {"label": self.label, "better": self.better, "unit": self.unit, "definition": self.definition}
+        described: dict[str, Any] = {"label": self.label, "better": self.better, "unit": self.unit}
+        described["definition"] = self.definition
+        if self.network is not None and self.network.weights_name is not None:
+            described["weights"] = {"name": self.network.weights_name, "sha256": self.network.weights_sha256}
+        return described
 
 
 class FrameMetric(Metric):
     """A metric with one value per frame. Subclasses name it and implement `measure`.
 
-    `values` are the quantity that may be averaged (the squared error for PSNR); `figure` turns averaged values into what is
-    reported. A metric with `has_map` also says how much each pixel contributes.
+    What `measure` gives may be averaged (the squared error for PSNR); `figure` turns averaged values into what is reported.
+    A metric with `has_map` also says how much each pixel contributes.
     """
 
     has_map = False
     is_distance = False
     """Whether the averageable value is 0 for equal frames and grows as they differ."""
 
-    def __init__(self) -> None:
-        self._batches: dict[str, list[np.ndarray]] = {}
-
     def measure(
         self, generated: Float[Tensor, "frame 3 height width"], reference: Float[Tensor, "frame 3 height width"]
     ) -> Float[Tensor, " frame"]:
-        """One averageable value per frame."""
+        """One averageable value per frame, for frames in [0, 1]."""
         raise NotImplementedError
 
     def measure_with_map(
@@ -79,45 +69,28 @@ class FrameMetric(Metric):
         """The reported figure of averaged values."""
         return np.asarray(values)
 
-    @torch.no_grad()
-    def update(self, generated: Tensor, reference: Tensor, *, video: str = "") -> None:
-        """Add frames in [0, 1]; batches of one `video` follow each other. Raises EvaluationError, also for NaN."""
-        check_frames(generated, reference, self, video)
-        if not len(generated):
-            return
-        values = check_finite(self.measure(generated, reference).cpu().double().numpy(), self.label, video)
-        self._batches.setdefault(video, []).append(values)
 
-    def values(self) -> dict[str, Float[np.ndarray, " frame"]]:
-        """The averageable value of every frame added, by video."""
-        return {video: np.concatenate(batches) for video, batches in self._batches.items()}
+class SetMetric(Metric):
+    """A Fréchet distance between features of items of `window` frames. Subclasses name it and implement `features`.
 
-    def compute(self) -> Figure:
-        """The figure over all frames, with its interval over videos. Raises EvaluationError if none were added."""
-        rows = list(self.values().values())
-        if not rows:
-            raise EvaluationError(f"{self.label}: no frames were given")
-        sums, counts = np.array([row.sum() for row in rows]), np.array([len(row) for row in rows])
-        return bootstrap_figure(sums, counts, self.figure)
+    Of a video whose length is no multiple of `window` the last frames are left out. `dim`: of a feature.
+    """
 
+    better = "lower"
+    decimals = 1
+    window: int = 1
+    dim: int
 
-def check_frames(generated: Tensor, reference: Tensor, metric: Metric, video: str) -> None:
-    """Raise EvaluationError for frames that are no pair, too small, or hold NaN or infinity."""
-    check_pair(generated, reference, metric=metric.label, min_size=metric.min_size)
-    for name, frames in (("generated", generated), ("reference", reference)):
-        if not frames.sum().isfinite():  # a sum is quick, and not finite where a value is not
-            bad = int((~frames.isfinite().flatten(1).all(dim=1)).nonzero()[0])
-            raise EvaluationError(
-                f"{metric.label}: frame {bad} of this batch of {name} video {video!r} holds NaN or infinity"
-            )
+    def features(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "item dim"]:
+        """The features of frames in [0, 1]; there are item x window of them."""
+        raise NotImplementedError
 
+    def items(self, first: int, last: int) -> slice:
+        """Of the items of a video's generated frames, those wholly within frames `first` to `last`, counted from 1."""
+        return slice(-(-(first - 1) // self.window), last // self.window)
 
-def check_finite(values: np.ndarray, label: str, video: str) -> np.ndarray:
-    """The values (item, ...); EvaluationError if one of them is NaN or infinite."""
-    if not np.isfinite(values).all():
-        bad, *_ = np.argwhere(~np.isfinite(values))[0]
-        raise EvaluationError(f"{label} of video {video!r} is not finite at item {bad} of this batch")
-    return values
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "frames_per_item": self.window, "dimensions": self.dim}
 
 
 class PSNRMetric(FrameMetric):
@@ -163,11 +136,11 @@ class SSIMMetric(FrameMetric):
 class LPIPSMetric(FrameMetric):
     """LPIPS v0.1; averages are plain means. Raises MissingWeights where the weights are not installed."""
 
-    name, label, better, net = "lpips", "LPIPS", "lower", "alex"
+    name, label, better = "lpips", "LPIPS", "lower"
+    net: ClassVar[str] = "alex"
     has_map = is_distance = True
 
     def __init__(self, network: LPIPS | None = None) -> None:
-        super().__init__()
         self.network = network if network is not None else LPIPS(self.net)
         self.min_size = self.network.min_size
         self.definition = (
@@ -180,12 +153,5 @@ class LPIPSMetric(FrameMetric):
         return distance
 
     def measure_with_map(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.with_map(generated, reference)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.network.to(device)
-        return self
-
-    def describe(self) -> dict[str, Any]:
-        weights = {"name": self.network.weights_name, "sha256": self.network.weights_sha256}
-        return {**super().describe(), "weights": weights}
+        distance, where = self.network.with_map(generated, reference)
+        return distance, where

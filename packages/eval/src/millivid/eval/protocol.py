@@ -1,13 +1,14 @@
 """What a reader needs to reproduce an evaluation, as JSON values."""
 
 import functools
+import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from .results import Results
-from .videos import VideoSource, describe_source
+from .evaluation import Evaluation
+from .videos import VideoSource
 
 PACKAGES = (
     "millivid-eval", "torch", "numpy", "av", "pillow", "matplotlib", "transformers", "kornia", "opencv-python-headless",
@@ -27,25 +28,35 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
 
 
 def build_protocol(
-    results: Results, runs: Mapping[str, VideoSource], reference: VideoSource, extras: Mapping[str, Any]
+    evaluation: Evaluation, sizes: Sequence[tuple[int, int]], fps: float | None, seconds: float
 ) -> dict[str, Any]:
     """Counts, frames, sizes, sources with their codecs, metric definitions with weights' hashes, versions, settings."""
+
+    def described(source: VideoSource) -> dict[str, Any]:
+        return {**source.describe(), "sha256": _hash(source, evaluation.ids)}
+
     return {
-        "videos": len(results.ids),
-        "reference_videos": results.reference_videos,
-        "context_frames": results.start,
-        "generated_frames": results.num_frames,
-        "sizes": [list(size) for size in results.sizes],
+        "videos": len(evaluation.ids),
+        "reference_videos": len(evaluation.reference.ids()),
+        "context_frames": evaluation.start,
+        "generated_frames": evaluation.num_frames,
+        "sizes": [list(size) for size in sizes],
         "resize": "none: frames are compared at the size they are stored in",
-        "fps": results.fps,
-        "reference": {**describe_source(reference), "sha256": results.reference_hash},
-        "runs": {run: {**describe_source(source), "sha256": results.hashes.get(run)} for run, source in runs.items()},
+        "fps": fps,
+        "reference": described(evaluation.reference),
+        "runs": {run: described(source) for run, source in evaluation.runs.items()},
         "intervals": "95 %, bootstrap over videos",
-        "seed": results.seed,
-        "metrics": {metric.name: metric.describe() for metric in results.metrics},
-        "skipped": dict(results.skipped),
-        "device": results.device,
-        "seconds": round(results.seconds, 2),
+        "seed": evaluation.seed,
+        "metrics": {metric.name: metric.describe() for metric in evaluation.metrics},
+        "skipped": dict(evaluation.skipped),
+        "device": str(evaluation.device),
+        "seconds": round(seconds, 2),
         "versions": versions(),
-        "settings": dict(extras),
+        "settings": dict(evaluation.settings),
     }
+
+
+def _hash(source: VideoSource, ids: Sequence[str]) -> str | None:
+    """One hash over the fingerprints of a source's videos; None where it gives none."""
+    prints = [(id, source.fingerprint(id)) for id in ids]
+    return hashlib.sha256(repr(prints).encode()).hexdigest() if all(found for _, found in prints) else None

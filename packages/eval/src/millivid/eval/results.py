@@ -1,66 +1,120 @@
-"""What an evaluation found, as frozen values."""
+"""What an evaluation found, as frozen values, and metrics.json, which holds them."""
 
-from dataclasses import dataclass
-from typing import Any
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
 
-from .figures import Figure, bootstrap_figure, json_number
+from .errors import EvaluationError
+from .evaluation import Role
+from .figures import Figure, bootstrap_figure, from_json, json_number
 from .horizons import Horizon
 from .memory import Memory
 from .metrics import FrameMetric, Metric, PSNRMetric
-from .set_metrics import SetMetric
 from .sets import SetFigure
+
+FORMAT, VERSION = "millivid.eval.report", 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MetricInfo:
+    """How a metric's figures are read; `description` is what the metric says of itself (see `Metric.describe`)."""
+
+    name: str
+    decimals: int
+    description: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, metric: Metric) -> Self:
+        """Of a metric that is here."""
+        return cls(name=metric.name, decimals=metric.decimals, description=metric.describe())
+
+    @classmethod
+    def from_dict(cls, name: str, content: Mapping[str, Any]) -> Self:
+        """As `Results.to_dict` wrote it, or reports before there were decimals in it."""
+        decimals = content.get("decimals", 2 if content["unit"] == "dB" else 3)
+        return cls(name=name, decimals=decimals, description=content)
+
+    @property
+    def label(self) -> str:
+        return str(self.description["label"])
+
+    @property
+    def unit(self) -> str:
+        return str(self.description.get("unit", ""))
+
+    @property
+    def better(self) -> str:
+        """`higher` or `lower`."""
+        return str(self.description["better"])
+
+    @property
+    def title(self) -> str:
+        """The label, and an arrow to where better figures are."""
+        return f"{self.label} {'↑' if self.better == 'higher' else '↓'}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """One frame metric of one run. `values` may be averaged (squared errors for PSNR); all else are reported figures.
+    """One metric of one run. Figures are +inf where PSNR is (identical frames).
 
-    `frames`: every frame of every video. `curve`: per frame over all videos. `horizons`, `per_video` by horizon name: the
-    figure, and each video's own. `extra`: further figures by name, each by horizon name. Figures are +inf where PSNR is
-    (identical frames), never nan.
+    `horizons`, `per_video` by horizon name: the figure, and each video's own. `frame_mean`, of PSNR: the mean of each
+    frame's own. `curve`: per frame over all videos. `frames`: every frame of every video; `values`: the same as they may be
+    averaged (squared errors for PSNR). A metric of sets has horizons alone; what was read from a file has no `frames`.
     """
 
-    values: Float[np.ndarray, "video frame"]
-    frames: Float[np.ndarray, "video frame"]
-    curve: Float[np.ndarray, " frame"]
     horizons: dict[str, Figure]
-    per_video: dict[str, Float[np.ndarray, " video"]]
-    extra: dict[str, dict[str, float]]
+    per_video: dict[str, Float[np.ndarray, " video"]] = field(default_factory=dict)
+    frame_mean: dict[str, float] = field(default_factory=dict)
+    curve: Float[np.ndarray, " frame"] | None = None
+    frames: Float[np.ndarray, "video frame"] | None = None
+    values: Float[np.ndarray, "video frame"] | None = None
 
     @classmethod
-    def summarise(cls, metric: FrameMetric, values: np.ndarray, horizons: tuple[Horizon, ...], seed: int) -> "Scores":
+    def summarise(cls, metric: FrameMetric, values: np.ndarray, horizons: tuple[Horizon, ...], seed: int) -> Self:
         """Figures of averageable `values` (video, frame) over `horizons`."""
-        extra: dict[str, dict[str, float]] = {}
-        if isinstance(metric, PSNRMetric):
-            extra["frame_mean"] = {h.name: metric.frame_mean(values[:, h.span]) for h in horizons}
+        parts = {h.name: values[:, h.span] for h in horizons}
 
-        def over(horizon: Horizon) -> Figure:
-            part = values[:, horizon.span]
+        def over(part: np.ndarray) -> Figure:
             counts = np.full(len(part), float(part.shape[1]))
             return bootstrap_figure(part.sum(axis=1), counts, metric.figure, seed=seed)
 
         return cls(
-            values=values,
-            frames=metric.figure(values),
+            horizons={name: over(part) for name, part in parts.items()},
+            per_video={name: metric.figure(part.mean(axis=1)) for name, part in parts.items()},
+            frame_mean=(
+                {name: metric.frame_mean(part) for name, part in parts.items()}
+                if isinstance(metric, PSNRMetric)
+                else {}
+            ),
             curve=metric.figure(values.mean(axis=0)),
-            horizons={h.name: over(h) for h in horizons},
-            per_video={h.name: metric.figure(values[:, h.span].mean(axis=1)) for h in horizons},
-            extra=extra,
+            frames=metric.figure(values),
+            values=values,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        horizons = {
-            name: {
-                **figure.to_dict(),
-                **{key: json_number(figures[name]) for key, figures in self.extra.items()},
-                "per_video": [json_number(v) for v in self.per_video[name]],
-            }
-            for name, figure in self.horizons.items()
-        }
-        return {"horizons": horizons, "curve": [json_number(v) for v in self.curve]}
+        horizons = {name: figure.to_dict() for name, figure in self.horizons.items()}
+        for name, mean in self.frame_mean.items():
+            horizons[name]["frame_mean"] = json_number(mean)
+        for name, values in self.per_video.items():
+            horizons[name]["per_video"] = [json_number(v) for v in values]
+        curve = {} if self.curve is None else {"curve": [json_number(v) for v in self.curve]}
+        return {"horizons": horizons, **curve}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        horizons, curve = content["horizons"], content.get("curve")
+        return cls(
+            horizons={name: (SetFigure if "mmd" in one else Figure).from_dict(one) for name, one in horizons.items()},
+            per_video={name: _array(one["per_video"]) for name, one in horizons.items() if "per_video" in one},
+            frame_mean={name: from_json(one["frame_mean"]) for name, one in horizons.items() if "frame_mean" in one},
+            curve=None if curve is None else _array(curve),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,29 +122,27 @@ class Results:
     """Scores of every run, and what they were computed over.
 
     Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `reference_videos`: how
-    many the reference has. `sizes` are the (width, height) that occur. `scores[run][metric]` for metrics of frames,
-    `sets[run][metric][horizon]` for those of sets, in the order of `metrics`. `skipped` says, by metric name, why one is not
-    there. `memory` is None where `skipped["memory"]` says why. `hashes`, `reference_hash`: over the videos'
-    fingerprints.
+    many the reference has. `fps`: None where it is not known. `sizes` are the (width, height) that occur. `skipped` says, by
+    metric name, why one is not there. `roles`: whether a run is a bound, in order of runs. `scores[run][metric]`, in the
+    order of `metrics`. `memory` is None where `skipped["memory"]` says why. `protocol`: see `build_protocol`.
     """
 
     ids: tuple[str, ...]
     reference_videos: int
     start: int
     stop: int
-    fps: float
+    fps: float | None
     sizes: tuple[tuple[int, int], ...]
-    horizons: tuple[Horizon, ...]
-    metrics: tuple[Metric, ...]
-    skipped: dict[str, str]
-    scores: dict[str, dict[str, Scores]]
-    sets: dict[str, dict[str, dict[str, SetFigure]]]
-    memory: Memory | None
-    hashes: dict[str, str | None]
-    reference_hash: str | None
-    seed: int
     device: str
     seconds: float
+    horizons: tuple[Horizon, ...]
+    metrics: tuple[MetricInfo, ...]
+    skipped: Mapping[str, str]
+    roles: Mapping[str, Role]
+    descriptions: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, Scores]]
+    memory: Memory | None
+    protocol: Mapping[str, Any]
 
     @property
     def num_frames(self) -> int:
@@ -98,47 +150,85 @@ class Results:
         return self.stop - self.start
 
     @property
-    def frame_metrics(self) -> tuple[FrameMetric, ...]:
-        """Those with a value per frame, and so with curves."""
-        return tuple(metric for metric in self.metrics if isinstance(metric, FrameMetric))
+    def runs(self) -> list[str]:
+        """Runs, then bounds."""
+        return sorted(self.roles, key=lambda run: self.roles[run] == "bound")
 
     @property
-    def set_metrics(self) -> tuple[SetMetric, ...]:
+    def frame_metrics(self) -> list[MetricInfo]:
+        """Those with a value per frame, and so with curves."""
+        return [m for m in self.metrics if all(scores[m.name].curve is not None for scores in self.scores.values())]
+
+    @property
+    def set_metrics(self) -> list[MetricInfo]:
         """Those of sets."""
-        return tuple(metric for metric in self.metrics if isinstance(metric, SetMetric))
+        return [metric for metric in self.metrics if metric not in self.frame_metrics]
+
+    def metric(self, name: str) -> MetricInfo | None:
+        """The metric of that name, if it is there."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
 
     def figure(self, run: str, metric: str, horizon: str) -> Figure:
         """A figure of the table; a `SetFigure` for a metric of sets."""
-        if metric in self.scores[run]:
-            return self.scores[run][metric].horizons[horizon]
-        return self.sets[run][metric][horizon]
+        return self.scores[run][metric].horizons[horizon]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values. Infinite figures (PSNR of identical frames) and undefined ones become None."""
         return {
+            "roles": dict(self.roles),
+            "descriptions": dict(self.descriptions),
             "videos": len(self.ids),
             "reference_videos": self.reference_videos,
             "ids": list(self.ids),
             "start": self.start,
             "stop": self.stop,
             "frames": self.num_frames,
-            "fps": json_number(self.fps),
+            "fps": None if self.fps is None else json_number(self.fps),
             "sizes": [list(size) for size in self.sizes],
             "device": self.device,
             "seconds": round(self.seconds, 2),
             "horizons": [{"name": h.name, "first": h.first, "last": h.last} for h in self.horizons],
-            "metrics": {metric.name: metric.describe() for metric in self.metrics},
+            "metrics": {metric.name: {**metric.description, "decimals": metric.decimals} for metric in self.metrics},
             "skipped": dict(self.skipped),
             "runs": {
-                run: {
-                    **{name: scores.to_dict() for name, scores in by_metric.items()},
-                    **{name: _horizons(figures) for name, figures in self.sets[run].items()},
-                }
+                run: {name: scores.to_dict() for name, scores in by_metric.items()}
                 for run, by_metric in self.scores.items()
             },
             "memory": None if self.memory is None else self.memory.to_dict(),
+            "protocol": dict(self.protocol),
         }
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Results as `to_dict` wrote them, without what single frames are like; None becomes nan."""
+        plain = ("reference_videos", "start", "stop", "fps", "device", "seconds", "skipped", "roles", "descriptions")
+        return cls(
+            **{name: content[name] for name in plain},
+            ids=tuple(content["ids"]),
+            sizes=tuple((width, height) for width, height in content["sizes"]),
+            horizons=tuple(Horizon(**horizon) for horizon in content["horizons"]),
+            metrics=tuple(MetricInfo.from_dict(name, described) for name, described in content["metrics"].items()),
+            scores={
+                run: {name: Scores.from_dict(scores) for name, scores in by_metric.items()}
+                for run, by_metric in content["runs"].items()
+            },
+            memory=None if content["memory"] is None else Memory.from_dict(content["memory"]),
+            protocol=content["protocol"],
+        )
 
-def _horizons(figures: dict[str, SetFigure]) -> dict[str, Any]:
-    return {"horizons": {name: figure.to_dict() for name, figure in figures.items()}}
+
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """The results in a report's metrics.json. Raises EvaluationError for another file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise EvaluationError(
+                f"{path} is of format {content['format']} {content['version']}; this version reads {FORMAT} {VERSION}"
+            )
+        return Results.from_dict(content)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{path} is no metrics.json of a report ({type(error).__name__}: {error})") from error
+
+
+def _array(values: list[float | None]) -> np.ndarray:
+    return np.array([from_json(value) for value in values])

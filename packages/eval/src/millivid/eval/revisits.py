@@ -3,7 +3,9 @@
 Definitions, with a worked example, in docs/evaluation.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -60,6 +62,12 @@ class Seen:
     def letters(self) -> str:
         """A letter per frame: c, r or i."""
         return "".join(np.select([self.continued, self.recall], ["c", "r"], "i"))
+
+    @classmethod
+    def of(cls, letters: str, gap: Sequence[int]) -> Self:
+        """From `letters` and the gaps."""
+        kinds = (np.array([letter == kind for letter in letters]) for kind in "cri")
+        return cls(**dict(zip(("continued", "recall", "invention"), kinds, strict=True)), gap=np.array(gap))
 
 
 def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revisits) -> Seen:

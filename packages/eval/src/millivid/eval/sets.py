@@ -1,7 +1,7 @@
 """Distances between two sets of features: Fréchet distance and maximum mean discrepancy, with intervals over videos."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class SetFigure(Figure):
     def to_dict(self) -> dict[str, Any]:
         mmd = {key: value for key, value in self.mmd.to_dict().items() if key in ("value", "interval")}
         return {**super().to_dict(), "dimensions": self.dim, "enough_items": self.enough, "mmd": mmd}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "SetFigure":
+        plain = Figure.from_dict(content)
+        return cls(**vars(plain), dim=content["dimensions"], mmd=Figure.from_dict(content["mmd"]))
 
 
 def frechet_distance(

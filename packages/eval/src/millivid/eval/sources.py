@@ -1,16 +1,18 @@
-"""Picking the source for a path."""
+"""Folders of videos as sources: a clip dataset, or video files and folders of images that anyone made."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 from .clips import ClipFolder
-from .errors import EvaluationError
-from .video_files import FolderOfVideos
-from .videos import VideoSource
+from .errors import EvaluationError, name_some
+from .image_folder import IMAGE_SUFFIXES, ImageFolder, holds_images
+from .video_file import VIDEO_SUFFIXES, VideoFile
+from .videos import Frames, VideoSource
 
 
 def open_videos(path: str | os.PathLike[str], split: str | None = None) -> VideoSource:
-    """A clip dataset where `path` holds dataset.json (needs millivid-data), else a folder of video files (needs av).
+    """A clip dataset where `path` holds dataset.json (needs millivid-data), else a folder of videos.
 
     `split` names a split of a clip dataset; for a plain folder it is an error. Raises EvaluationError for a path that
     is not a folder.
@@ -23,3 +25,62 @@ def open_videos(path: str | os.PathLike[str], split: str | None = None) -> Video
     if split is not None:
         raise EvaluationError(f"{folder} holds no dataset.json, so it has no split {split!r}; leave split out")
     return FolderOfVideos(folder)
+
+
+class FolderOfVideos(VideoSource):
+    """Every video in a folder, in alphabetical order: files (.mp4 .webm .mkv .mov .avi .m4v) by their name without its
+    ending, and folders of images (.png .jpg .jpeg .webp), one image a frame, by theirs.
+
+    Raises EvaluationError for a folder without videos, two videos of one name, and, when it is read, one that cannot be.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._videos: dict[str, VideoFile | ImageFolder] = {}
+        self._reading: VideoFile | ImageFolder | None = None
+        for file in sorted(self.path.iterdir()):
+            video: VideoFile | ImageFolder
+            if file.name.startswith("."):
+                continue
+            if file.is_dir() and holds_images(file):
+                id, video = file.name, ImageFolder(file)
+            elif file.suffix.lower() in VIDEO_SUFFIXES:
+                id, video = file.stem, VideoFile(file)
+            else:
+                continue
+            if id in self._videos:
+                raise EvaluationError(f"{self._videos[id].path.name} and {file.name} have one id; keep one of them")
+            self._videos[id] = video
+        if not self._videos:
+            raise EvaluationError(
+                f"{self.path} holds no video files ({' '.join(VIDEO_SUFFIXES)}) and no folders of images "
+                f"({' '.join(IMAGE_SUFFIXES)})"
+            )
+
+    def ids(self) -> list[str]:
+        return list(self._videos)
+
+    def num_frames(self, id: str) -> int:
+        return self._video(id).num_frames
+
+    def read(self, id: str, start: int, stop: int) -> Frames:
+        video = self._video(id)
+        if self._reading is not None and self._reading is not video:
+            self._reading.close()
+        self._reading = video
+        return video.read(start, stop)
+
+    def rate(self, id: str) -> float | None:
+        return self._video(id).rate
+
+    def fingerprint(self, id: str) -> str:
+        return self._video(id).fingerprint()
+
+    def describe(self) -> dict[str, Any]:
+        """What the first video is like: codec, and of a file pixel format and key-frame distance."""
+        return {"kind": "folder of videos", **self._videos[self.ids()[0]].describe()}
+
+    def _video(self, id: str) -> VideoFile | ImageFolder:
+        if id not in self._videos:
+            raise EvaluationError(f"no video {id!r} in {self.path.name}; it has {name_some(self.ids())}")
+        return self._videos[id]

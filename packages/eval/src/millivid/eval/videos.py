@@ -1,57 +1,55 @@
-"""Where videos come from: the protocol every source follows, and arrays in memory."""
+"""Where videos come from: the base class of every source, and arrays in memory."""
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from .errors import EvaluationError, name_some
+from .errors import EvaluationError
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
 
-RATE_TOLERANCE = 0.01
-"""Frame rates that differ by less than this share are one: 29.97 and 30."""
 
-
-class VideoSource(Protocol):
+class VideoSource:
     """A set of videos by id. Frame numbers are the same in every source of one evaluation: context comes first.
 
-    A source may also have
-
-    - `describe() -> dict`, JSON values (kind, codec, ...) that reports copy into their protocol,
-    - `rate(id) -> float`, a video's own frames per second, where they differ,
-    - `fingerprint(id) -> str`, another one for other frames, by which stored scores are found again,
-    - `poses(id) -> float32 (frame, 5)`: x, y, z, yaw, pitch in degrees, which figures of memory need.
+    Subclasses implement `ids`, `num_frames` and `read`; the other methods say more of the videos where it is known.
     """
-
-    @property
-    def fps(self) -> float:
-        """Frames per second, for playing only."""
-        ...
 
     def ids(self) -> list[str]:
         """All ids, in a fixed order."""
-        ...
+        raise NotImplementedError
 
     def num_frames(self, id: str) -> int:
         """Frames of one video."""
-        ...
+        raise NotImplementedError
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         """Frames [start, stop) of one video, RGB uint8."""
-        ...
+        raise NotImplementedError
+
+    def rate(self, id: str) -> float | None:
+        """Frames per second of one video; None where nothing says so."""
+        return None
+
+    def poses(self, id: str) -> np.ndarray | None:
+        """float32 (frame, 5): x, y, z, yaw, pitch in degrees, which figures of memory need; None where not known."""
+        return None
+
+    def fingerprint(self, id: str) -> str | None:
+        """What tells a video's frames from any others, by which stored scores are found again; None where nothing does."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values (kind, codec, ...) that reports copy into their protocol."""
+        return {"kind": type(self).__name__}
 
 
-def check_range(id: str, start: int, stop: int, count: int) -> None:
-    """Raise EvaluationError unless [start, stop) holds at least one frame and lies within `count` frames."""
-    if not 0 <= start < stop <= count:
-        raise EvaluationError(f"video {id!r}: frames [{start}, {stop}) were asked for, it has [0, {count})")
-
-
-class VideosInMemory:
+class VideosInMemory(VideoSource):
     """Videos given as uint8 arrays (frame, height, width, 3) by id, with their poses (frame, 5) where they are known."""
 
     def __init__(
@@ -62,10 +60,8 @@ class VideosInMemory:
                 raise EvaluationError(
                     f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3)"
                 )
-        self._videos = dict(videos)
-        self._poses = {} if poses is None else dict(poses)
+        self._videos, self._poses, self._fps = dict(videos), dict(poses or {}), float(fps)
         self._fingerprints: dict[str, str] = {}
-        self.fps = float(fps)
 
     def ids(self) -> list[str]:
         return list(self._videos)
@@ -76,6 +72,9 @@ class VideosInMemory:
     def read(self, id: str, start: int, stop: int) -> Frames:
         check_range(id, start, stop, self.num_frames(id))
         return self._videos[id][start:stop]
+
+    def rate(self, id: str) -> float:
+        return self._fps
 
     def poses(self, id: str) -> np.ndarray | None:
         return self._poses.get(id)
@@ -90,46 +89,24 @@ class VideosInMemory:
         return {"kind": "arrays in memory"}
 
 
-def describe_source(source: VideoSource) -> dict[str, Any]:
-    """What a source says of itself (`describe()`), or its class name."""
-    describe = getattr(source, "describe", None)
-    return dict(describe()) if callable(describe) else {"kind": type(source).__name__}
-
-
-def rate_of(source: VideoSource, id: str) -> float:
-    """Frames per second of one video: what its file says, or what holds for the whole source."""
-    rate = getattr(source, "rate", None)
-    return float(rate(id)) if callable(rate) else float(source.fps)
-
-
-def poses_of(source: VideoSource, id: str) -> np.ndarray | None:
-    """The poses of a video, if its source knows them."""
-    poses = getattr(source, "poses", None)
-    found: np.ndarray | None = poses(id) if callable(poses) else None
-    return found
-
-
-def fingerprint_of(source: VideoSource, id: str) -> str | None:
-    """What tells a video's frames from others', if its source says so."""
-    fingerprint = getattr(source, "fingerprint", None)
-    found: str | None = fingerprint(id) if callable(fingerprint) else None
-    return found
+def check_range(id: str, start: int, stop: int, count: int) -> None:
+    """Raise EvaluationError unless [start, stop) holds at least one frame and lies within `count` frames."""
+    if not 0 <= start < stop <= count:
+        raise EvaluationError(f"video {id!r}: frames [{start}, {stop}) were asked for, it has [0, {count})")
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal; a file that has not changed is read once."""
+    stat = path.stat()
+    return _sha256(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.cache
+def _sha256(path: Path, *version: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_ids(sources: Mapping[str, VideoSource], wanted: list[str]) -> None:
-    """Raise EvaluationError naming the ids that a source lacks."""
-    for name, source in sources.items():
-        missing = [id for id in wanted if id not in set(source.ids())]
-        if missing:
-            have = source.ids()
-            hint = f"it has {name_some(have)}" if have else "it is empty"
-            raise EvaluationError(
-                f"{name} lacks {len(missing)} of {len(wanted)} videos: {name_some(missing)}; {hint}. "
-                "Score only some with ids= (videos=common in millivid evaluate)"
-            )
+def hash_of(*parts: object) -> str | None:
+    """A SHA-256 over what `parts` print as; None if one of them is None."""
+    return None if any(part is None for part in parts) else hashlib.sha256(repr(parts).encode()).hexdigest()

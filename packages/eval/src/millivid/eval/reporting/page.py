@@ -8,34 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
-from ..metrics import Metric
-from ..results import Results, json_number
-from .loop_table import LOOPS_TEXT, Loops, loop_metrics, loop_rows
-from .memory_table import MEMORY_TEXT, MemoryRow, memory_rows
-from .palette import CONTEXT_COLOUR, Look
-from .strip import AWAY
-from .table import ARROWS, SET_HEADS, horizon_rows, in_order, set_rows, sizes_text
+from ..figures import json_number
+from ..results import Results
+from .pictures import AWAY
+from .style import CONTEXT_COLOUR, RunStyle
+from .tables import MEMORY_TEXT, horizon_table, memory_tables, set_table, sizes_text
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 
 
 def render_page(
     results: Results,
-    looks: Sequence[Look],
+    styles: Sequence[RunStyle],
     *,
     title: str,
     folder: Path,
     videos: Mapping[str, str],
+    panels: Sequence[str],
     strips: int,
-    recall: bool,
-    panels: Sequence[Look],
-    descriptions: Mapping[str, str],
-    protocol: Mapping[str, Any],
-    loops: Loops,
+    fps: float,
 ) -> str:
-    """The page as text, with everything it shows inside. `folder` holds the pictures and, by id, `videos`."""
+    """The page as text, with everything it shows inside.
+
+    folder: holds the pictures and, by id, `videos`, which show the runs `panels` at `fps`. strips: videos in the strip.
+    """
     templates = files(__package__) / "templates"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
@@ -43,39 +42,24 @@ def render_page(
         title=title,
         css=Markup((templates / "page.css").read_text(encoding="utf-8")),
         js=Markup((templates / "page.js").read_text(encoding="utf-8")),
-        data=Markup(_script_json(page_data(results, looks, videos))),
+        data=Markup(_script_json(page_data(results, styles, videos, fps))),
         results=results,
         embed=lambda name: embed(folder / name),
-        set_heads=SET_HEADS,
-        set_rows=set_rows(results, looks),
-        memory=_memory(results, looks),
+        there=lambda name: (folder / name).is_file(),
+        horizon_table=horizon_table(results, results.metrics),
+        set_table=set_table(results),
+        memory_tables=memory_tables(results),
         memory_text=MEMORY_TEXT,
-        ordered=in_order(looks),
-        loops=[(name, runs, loop_rows(loops, name)) for name, runs in loop_metrics(loops).items()],
-        loops_text=LOOPS_TEXT,
-        sizes=sizes_text(results),
-        rows=horizon_rows(results, tuple(looks)),
-        arrows=ARROWS,
-        looks=looks,
+        units={metric.title: metric.unit for metric in results.metrics},
+        colours={style.name: style.colour for style in styles},
         panels=panels,
         videos=videos,
         strips=strips,
-        recall=recall,
+        sizes=sizes_text(results),
         away=AWAY,
-        descriptions=descriptions,
-        bounds=[look for look in looks if look.role == "bound"],
-        has_psnr=any(metric.name == "psnr" for metric in results.metrics),
         context_colour=CONTEXT_COLOUR,
-        protocol_text=json.dumps(protocol, indent=2, ensure_ascii=False, default=str),
-        versions=protocol.get("versions", {}),
+        protocol_text=json.dumps(results.protocol, indent=2, ensure_ascii=False, default=str),
     )
-
-
-def _memory(results: Results, looks: Sequence[Look]) -> list[tuple[Metric, tuple[MemoryRow, ...]]]:
-    if results.memory is None:
-        return []
-    ordered = in_order(looks)
-    return [(m, memory_rows(results.memory, m, results.horizons, ordered)) for m in results.frame_metrics]
 
 
 def embed(file: Path) -> str:
@@ -83,11 +67,23 @@ def embed(file: Path) -> str:
     return f"data:{TYPES[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
-def page_data(results: Results, looks: Sequence[Look], videos: Mapping[str, str]) -> dict[str, Any]:
+def page_data(results: Results, styles: Sequence[RunStyle], videos: Mapping[str, str], fps: float) -> dict[str, Any]:
     """What the page's script draws from: per metric and run, the mean curve and that of every shown video."""
     rows = [results.ids.index(id) for id in videos]
+
+    def curves(style: RunStyle) -> dict[str, Any]:
+        scores = {metric.name: results.scores[style.name][metric.name] for metric in results.frame_metrics}
+        return {
+            "name": style.name,
+            "role": style.role,
+            "colour": style.colour,
+            "dash": " ".join(f"{d:g}" for d in style.dash),
+            "mean": {name: _numbers(one.curve) for name, one in scores.items()},
+            "videos": {name: list(map(_numbers, np.asarray(one.frames)[rows])) for name, one in scores.items()},
+        }
+
     return {
-        "fps": results.fps,
+        "fps": fps,
         "context": results.start,
         "total": results.stop,
         "contextColour": CONTEXT_COLOUR,
@@ -97,20 +93,7 @@ def page_data(results: Results, looks: Sequence[Look], videos: Mapping[str, str]
             {"name": m.name, "label": m.label, "better": m.better, "unit": m.unit, "decimals": m.decimals}
             for m in results.frame_metrics
         ],
-        "runs": [
-            {
-                "name": look.name,
-                "role": look.role,
-                "colour": look.colour,
-                "dash": " ".join(f"{d:g}" for d in look.dash),
-                "mean": {name: _numbers(scores.curve) for name, scores in results.scores[look.name].items()},
-                "videos": {
-                    name: [_numbers(scores.frames[row]) for row in rows]
-                    for name, scores in results.scores[look.name].items()
-                },
-            }
-            for look in looks
-        ],
+        "runs": [curves(style) for style in styles],
     }
 
 

@@ -1,19 +1,17 @@
 """Side-by-side videos: truth and runs next to each other, context marked, as H.264 that every browser plays."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import EvaluationError
 from ..results import Results
-from ..videos import Frames, VideoSource
-from .drawing import canvas, factor_for, fit_text, font, upscale
-from .palette import CONTEXT_COLOUR, Look
+from .pictures import Shown, factor_for, fit_text, font, upscaled
+from .style import CONTEXT_COLOUR
 
 PANEL = 256
 GAP = 8
@@ -24,66 +22,49 @@ KEY_FRAME_DISTANCE = 12  # so that dragging the slider lands anywhere at once
 BATCH = 32
 
 
-def write_side_by_side(
-    results: Results,
-    runs: Mapping[str, VideoSource],
-    reference: VideoSource,
-    looks: Sequence[Look],
-    id: str,
-    path: Path,
-) -> None:
+def write_side_by_side(results: Results, shown: Sequence[Shown], id: str, path: Path, fps: float) -> None:
     """Write frames [0, stop) of one video: panels truth | run | run ..., with a time line beneath.
 
     Small frames are enlarged by a whole number (nearest neighbour) to about 256 pixels. Panels have a yellow edge while
     they show context. Raises EvaluationError where the encoder is missing or fails.
     """
-    sources = [reference, *(runs[look.name] for look in looks)]
-    names = [("truth", INK), *((look.name, look.colour) for look in looks)]
-    frames = _compose(results, sources, names, id)
+    frames = _compose(results, shown, id)
     first = next(frames)
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream = container.add_stream("libx264", rate=Fraction(results.fps).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
             stream.options = {"crf": "20", "preset": "veryfast"}
             stream.gop_size = KEY_FRAME_DISTANCE
             stream.codec_context.max_b_frames = 0
-            for array in itertools.chain((first,), frames):
-                _encode(container, stream, array)
+            for image in itertools.chain((first,), frames):
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
             container.mux(stream.encode())
     except av.FFmpegError as error:
         raise EvaluationError(f"the side-by-side video of {id!r} cannot be encoded as H.264: {error}") from error
 
 
-def _encode(container: av.container.OutputContainer, stream: av.VideoStream, array: np.ndarray) -> None:
-    container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
-
-
-def _compose(
-    results: Results, sources: Sequence[VideoSource], names: Sequence[tuple[str, str]], id: str
-) -> Iterator[Frames]:
-    total = results.stop
-    size = sources[0].read(id, 0, 1).shape[1:3]
+def _compose(results: Results, shown: Sequence[Shown], id: str) -> Iterator[Image.Image]:
+    size = shown[0].videos.read(id, 0, 1).shape[1:3]
     factor = factor_for(size[0], PANEL)
     height, width = size[0] * factor, size[1] * factor
-    full_width = GAP + len(sources) * (width + GAP)
-    full_height = HEADER + height + FOOTER
-    full_width, full_height = full_width + full_width % 2, full_height + full_height % 2
-    base, draw = canvas(full_width, full_height, BACKGROUND)
-    lefts = [GAP + i * (width + GAP) for i in range(len(sources))]
+    full_width, full_height = GAP + len(shown) * (width + GAP), HEADER + height + FOOTER
+    base = Image.new("RGB", (full_width + full_width % 2, full_height + full_height % 2), BACKGROUND)
+    draw = ImageDraw.Draw(base)
+    lefts = [GAP + i * (width + GAP) for i in range(len(shown))]
     label = font(16)
-    for left, (name, colour) in zip(lefts, names, strict=True):
-        draw.rectangle((left, 11, left + 4, 26), fill=colour)
-        draw.text((left + 12, 18), fit_text(draw, name, label, width - 14), font=label, fill=INK, anchor="lm")
-    for first in range(0, total, BATCH):
-        last = min(first + BATCH, total)
-        batches = [upscale(source.read(id, first, last), factor) for source in sources]
+    for left, one in zip(lefts, shown, strict=True):
+        draw.rectangle((left, 11, left + 4, 26), fill=one.colour)
+        draw.text((left + 12, 18), fit_text(draw, one.name, label, width - 14), font=label, fill=INK, anchor="lm")
+    for first in range(0, results.stop, BATCH):
+        last = min(first + BATCH, results.stop)
+        batches = [one.videos.read(id, first, last) for one in shown]
         for index in range(first, last):
             image = base.copy()
             for left, batch in zip(lefts, batches, strict=True):
-                image.paste(Image.fromarray(batch[index - first]), (left, HEADER))
+                image.paste(upscaled(batch[index - first], factor), (left, HEADER))
             _annotate(image, results, index, lefts, (width, height))
-            yield np.asarray(image)
+            yield image
 
 
 def _annotate(image: Image.Image, results: Results, index: int, lefts: Sequence[int], panel: tuple[int, int]) -> None:

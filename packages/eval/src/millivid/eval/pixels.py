@@ -1,4 +1,4 @@
-"""Structural similarity, per frame (Wang, Bovik, Sheikh, Simoncelli 2004)."""
+"""PSNR and SSIM of frames, computed from their pixels alone."""
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,26 @@ SIGMA = 1.5
 K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III-C
 CACHED = 2**18
 """Values of frames that are compared at once: one RGB frame of 256x256."""
+
+
+def mean_squared_error(
+    generated: Float[Tensor, "frame channel height width"], reference: Float[Tensor, "frame channel height width"]
+) -> Float[Tensor, " frame"]:
+    """Mean over channels and pixels of the squared difference, per frame; frames in [0, 1]."""
+    check_pair(generated, reference, metric="mean squared error")
+    return (generated - reference).square().mean(dim=(1, 2, 3))
+
+
+def psnr(
+    generated: Float[Tensor, "frame channel height width"], reference: Float[Tensor, "frame channel height width"]
+) -> Float[Tensor, " frame"]:
+    """PSNR in dB of every frame, for frames in [0, 1]: -10 log10(MSE).
+
+    Identical frames give +inf, which is what the formula says. So that one such frame does not swallow an average,
+    every figure over several frames in this package averages the squared error first and takes the logarithm last
+    (`PSNRMetric.figure`). Raises EvaluationError for shapes that differ.
+    """
+    return -10 * mean_squared_error(generated, reference).log10()
 
 
 def _blur(x: Float[Tensor, "frame channel height width"]) -> Float[Tensor, "frame channel height-10 width-10"]:
@@ -46,11 +66,8 @@ def ssim(
 def _similarity(generated: Tensor, reference: Tensor) -> Tensor:
     c1, c2 = K1**2, K2**2
     count = generated.shape[0]
-    moments = _blur(
-        torch.cat(
-            (generated, reference, generated * generated, reference * reference, generated * reference),
-        )
-    )
+    products = (generated * generated, reference * reference, generated * reference)
+    moments = _blur(torch.cat((generated, reference, *products)))
     mean_a, mean_b, square_a, square_b, product = torch.split(moments, count)
     variance_a = square_a - mean_a.square()
     variance_b = square_b - mean_b.square()

@@ -1,0 +1,82 @@
+"""A folder of images as a video, one image a frame. Needs the extra [report] (Pillow)."""
+
+import hashlib
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import EvaluationError
+from .videos import Frames, check_range, file_sha256
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder is a video of images."""
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
+
+
+class ImageFolder:
+    """A folder's images in natural order of their names: frame_2.png before frame_10.png. Its rate is not known."""
+
+    rate = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The images, frame by frame."""
+        files = (file for file in self.path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        return sorted((file for file in files if not file.name.startswith(".")), key=_natural)
+
+    @cached_property
+    def size(self) -> tuple[int, ...]:
+        """Width and height of the first image, and so of all."""
+        return self._read(self.files[0]).shape[1::-1]
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.files)
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Frames [start, stop), RGB uint8. Raises EvaluationError for images that differ in size or cannot be read."""
+        check_range(self.path.name, start, stop, self.num_frames)
+        frames = []
+        for file in self.files[start:stop]:
+            frame = self._read(file)
+            if (size := frame.shape[1::-1]) != self.size:
+                raise EvaluationError(
+                    f"{self.path.name}/{file.name} is {size[0]}x{size[1]}, but {self.files[0].name} is "
+                    f"{self.size[0]}x{self.size[1]}; all images of a video have one size"
+                )
+            frames.append(frame)
+        return np.stack(frames)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256("".join(map(file_sha256, self.files)).encode()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        return {"codec": self.files[0].suffix.lower().lstrip(".")}
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _read(self, file: Path) -> np.ndarray:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise ImportError(f"reading images needs Pillow: pip install 'millivid-eval[report]' ({error})") from error
+        try:
+            with Image.open(file) as image:
+                return np.asarray(image.convert("RGB"))
+        except OSError as error:
+            raise EvaluationError(f"{self.path.name}/{file.name} cannot be read as an image: {error}") from error
+
+
+def _natural(file: Path) -> tuple[list[tuple[int, str]], str]:
+    pieces = re.findall(r"(\d+)|(\D+)", file.stem)
+    return [(int(digits or 0), text) for digits, text in pieces], file.name

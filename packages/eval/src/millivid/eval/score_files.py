@@ -1,0 +1,74 @@
+"""Scores of videos on disk, so that a stopped evaluation goes on and several processes share one."""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+import uuid
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FORMAT = 1
+ABANDONED_SECONDS = 3600
+
+Arrays = dict[str, np.ndarray]
+
+
+class Key(NamedTuple):
+    """What arrays are kept by. stored: whether in a file, as is right where all that they follow from is in the hash."""
+
+    hashed: str
+    stored: bool
+
+    @classmethod
+    def of(cls, *, stored: bool, **parts: Any) -> "Key":
+        """The key of what follows from `parts`, JSON values."""
+        text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=str)
+        return cls(hashlib.sha256(text.encode()).hexdigest(), stored)
+
+
+class ScoreFiles:
+    """Arrays by key, one file per key in `folder`; in memory without a folder, and for keys that are not stored."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._folder = None if folder is None else Path(folder)
+        self._memory: dict[str, Arrays] = {}
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for left in self._folder.glob(".*.tmp"):  # of a process that was killed
+                with contextlib.suppress(OSError):
+                    if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                        left.unlink()
+
+    def save(self, key: Key, arrays: Arrays) -> None:
+        """Keep the arrays."""
+        if self._folder is None or not key.stored:
+            self._memory[key.hashed] = arrays
+            return
+        path = self._folder / f"{key.hashed}.npz"
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, key: Key) -> Arrays | None:
+        """The arrays of a key; None where they are not there, or their file is damaged."""
+        if self._folder is None or not key.stored:
+            return self._memory.get(key.hashed)
+        try:
+            with np.load(self._folder / f"{key.hashed}.npz", allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+            return None
