@@ -17,6 +17,7 @@ import pytest
 from millivid.app.cli import main
 from millivid.app.evaluate_config import EvaluateConfig
 from millivid.command import load_config
+from millivid.data import Clip, ClipWriter
 from millivid.eval import METRICS
 
 FRAMES, CONTEXT = 24, 8
@@ -212,8 +213,46 @@ def test_other_lengths_are_scored_on_demand(tmp_path: Path, truth: Path) -> None
     assert content["frames"] == 12
 
 
+def clips(folder: Path, **source: Any) -> Path:
+    """A generated dataset of one video that says this of itself."""
+    writer = ClipWriter(folder, fps=10, size=(32, 32), action_names=("on",), source=source)
+    frames = np.full((FRAMES, 32, 32, 3), 100, np.uint8)
+    poses = np.zeros((FRAMES, 5), np.float32)
+    writer.write("video_0", Clip(frames=frames, actions=np.zeros(FRAMES, np.int64), poses=poses))
+    writer.finish({"test": ["video_0"]})
+    return folder
+
+
+def test_generated_clips_say_their_context_and_horizons(
+    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = clips(tmp_path / "ours", context=CONTEXT, horizons=[4, 12])
+    theirs = clips(tmp_path / "theirs", context=CONTEXT)
+    other = clips(tmp_path / "other", context=4)
+    words = [f"runs.ours={ours}", f"reference={truth}", f"out={tmp_path / 'x'}", "metrics=[psnr]", "videos=common"]
+    assert main(["evaluate", *words, f"runs.theirs={theirs}"]) == 0
+    content = json.loads((tmp_path / "x" / "metrics.json").read_text())
+    assert content["start"] == CONTEXT and [h["last"] for h in content["horizons"]] == [4, 12]
+    assert content["protocol"]["settings"]["context"] == CONTEXT
+    assert main(["evaluate", *words, "context=10", "horizons=[14]"]) == 0
+    assert json.loads((tmp_path / "x" / "metrics.json").read_text())["start"] == 10
+    assert main(["evaluate", *words, f"runs.theirs={other}"]) == 2
+    assert "ours has context 8 and theirs 4, by their dataset.json; give context=" in capsys.readouterr().err
+
+
+def test_a_folder_of_images_is_a_video(tmp_path: Path, truth: Path) -> None:
+    for path in truth.iterdir():
+        (tmp_path / "made" / path.stem).mkdir(parents=True)
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                frame.to_image().save(tmp_path / "made" / path.stem / f"{number}.png")
+    content = evaluate(tmp_path, truth, tmp_path / "made")
+    assert content["runs"]["generated"]["psnr"]["horizons"]["all"]["value"] is None, "identical"
+    assert content["protocol"]["runs"]["generated"]["codec"] == "png"
+
+
 def test_clips_of_the_block_world_have_memory_and_a_split(walk: Path, tmp_path: Path) -> None:
-    words = f"generated={walk}/generated reference={walk}/clips context=84 out={tmp_path}/x metrics=[psnr] bounds=true"
+    words = f"generated={walk}/generated reference={walk}/clips out={tmp_path}/x metrics=[psnr] bounds=true"
     assert main(["evaluate", *words.split(), f"tokenizer={walk}/tokenizer/model"]) == 0
     content = json.loads((tmp_path / "x" / "metrics.json").read_text())
     assert list(content["runs"]) == ["generated", "true latents", "shuffled frames"]

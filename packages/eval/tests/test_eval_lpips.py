@@ -79,7 +79,7 @@ def test_the_stated_minimum_is_the_real_one(net: str, minimum: int) -> None:
 @needs_weights
 def test_a_copy_of_the_weights_can_be_given(tmp_path: Path, alex: LPIPS) -> None:
     copy = tmp_path / "copied.ckpt"
-    shutil.copyfile(locate(WEIGHTS["alex"]).path, copy)
+    shutil.copyfile(locate(WEIGHTS["alex"]), copy)
     assert LPIPS("alex", weights=copy).weights_sha256 == alex.weights_sha256
     with pytest.raises(EvaluationError, match="SHA-256"):
         LPIPS("vgg", weights=copy)

@@ -127,18 +127,19 @@ def _only_split(runs: Iterable[VideoSource], reference: Path) -> str | None:
 
 
 def _with_settings_of(config: EvaluateConfig, sources: Mapping[str, VideoSource]) -> EvaluateConfig:
-    """The config with the context and the horizons that clips tell of, where it has none of its own."""
-    told = {name: s.dataset.index.source for name, s in sources.items() if isinstance(s, ClipFolder)}
+    """The config with the context and the horizons that clips have in their dataset.json, where it has none of its own."""
+    provenance = {name: s.dataset.index.source for name, s in sources.items() if isinstance(s, ClipFolder)}
 
     def agreed(setting: str, otherwise: Any) -> Any:
-        found = {name: source[setting] for name, source in told.items() if setting in source}
+        found = {name: source[setting] for name, source in provenance.items() if setting in source}
+        first = next(iter(found), "")
         for name, value in found.items():
-            if value != (first := next(iter(found.values()))):
+            if value != found[first]:
                 raise ConfigError(
-                    f"{next(iter(found))} has {setting} {first} and {name} {value}, by their dataset.json; give {setting}= "
-                    "to say what holds for both"
+                    f"{first} has {setting} {found[first]} and {name} {value}, by their dataset.json; give {setting}= to say "
+                    "what holds for both"
                 )
-        return next(iter(found.values()), otherwise)
+        return found.get(first, otherwise)
 
     context = agreed("context", 0) if config.context is None else config.context
     horizons = agreed("horizons", ()) if config.horizons is None else config.horizons

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.eval import Results, read_results
 from millivid.eval.figures import Figure
 from millivid.eval.memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, PixelKind
-from millivid.eval.reporting.tables import Cell, Name, Row, Table, cell_of, horizon_table
+from millivid.eval.reporting.tables import Cell, Table, cell_of, run_table
 from millivid.eval.results import MetricInfo
 from millivid.rollout import make_schedule
 
@@ -170,8 +171,15 @@ def _with_interval(cell: Cell) -> str:
 
 def horizon_tables(results: Results, runs: Sequence[str]) -> list[str]:
     """Runs by horizon as Markdown, a table per metric."""
-    tables = ((metric, horizon_table(results, [metric], runs)) for metric in _metrics(results, *METRICS))
-    return [_markdown(replace(table, corner=metric.title, groups=())) for metric, table in tables]
+
+    def cell(metric: MetricInfo, horizon: str, run: str) -> Cell:
+        return cell_of(results.figure(run, metric.name, horizon), metric)
+
+    tables = []
+    for metric in _metrics(results, *METRICS):
+        columns = [(horizon.label, partial(cell, metric, horizon.name)) for horizon in results.horizons]
+        tables.append(_markdown(run_table(results, columns, runs=runs, corner=metric.title)))
+    return tables
 
 
 def _markdown(table: Table) -> str:
@@ -182,29 +190,25 @@ def memory_tables(results: Results) -> dict[str, str]:
     """Tables in Markdown of PSNR where there is something to remember and where there is not; none without memory or PSNR."""
     if results.memory is None or results.metric("psnr") is None:
         return {}
-    gaps = sorted(g.gap for g in results.memory.groups if g.kind == "recall" and g.gap)
-    columns: dict[str, list[Column]] = {
-        "kinds": [(kind, kind, None, None) for kind in (*FRAME_KINDS, *PIXEL_KINDS)],
-        "horizons": [(f"{kind}, {h.name}", kind, h.name, None) for h in results.horizons for kind in FRAME_KINDS],
-        "gaps": [(f"{gap[0]}\N{EN DASH}{gap[1]}", "recall", None, gap) for gap in gaps],
-    }
-    return {name: _markdown(_memory_table(results, found)) for name, found in columns.items()}
-
-
-Column = tuple[str, FrameKind | PixelKind, str | None, tuple[int, int] | None]
-"""Head, kind, horizon, gap."""
-
-
-def _memory_table(results: Results, columns: Sequence[Column]) -> Table:
     (metric,) = _metrics(results, "psnr")
-    rows = [
-        Row(
-            name=Name(run, role),
-            cells=tuple((cell_of(_remembered(results, run, *column[1:]), metric),) for column in columns),
-        )
-        for run, role in results.roles.items()
-    ]
-    return Table(heads=tuple(Name(head) for head, *_ in columns), rows=tuple(rows))
+
+    def cell(part: Part, run: str) -> Cell:
+        return cell_of(_remembered(results, run, *part), metric)
+
+    gaps = sorted(g.gap for g in results.memory.groups if g.kind == "recall" and g.gap)
+    parts: dict[str, dict[str, Part]] = {
+        "kinds": {kind: (kind, None, None) for kind in (*FRAME_KINDS, *PIXEL_KINDS)},
+        "horizons": {f"{kind}, {h.name}": (kind, h.name, None) for h in results.horizons for kind in FRAME_KINDS},
+        "gaps": {f"{gap[0]}\N{EN DASH}{gap[1]}": ("recall", None, gap) for gap in gaps},
+    }
+    return {
+        name: _markdown(run_table(results, [(head, partial(cell, part)) for head, part in columns.items()]))
+        for name, columns in parts.items()
+    }
+
+
+Part = tuple[FrameKind | PixelKind, str | None, tuple[int, int] | None]
+"""What memory is told apart by: kind, horizon, gap."""
 
 
 def _remembered(

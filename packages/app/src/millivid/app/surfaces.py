@@ -7,7 +7,6 @@ from jaxtyping import Int64
 
 from millivid.data import ClipDataset, DatasetError
 from millivid.data_gen import RecordConfig, VoxelConfig, VoxelWorld
-from millivid.data_gen.record_config import GENERATOR
 from millivid.data_gen.recorder import enter_world
 
 
@@ -56,12 +55,12 @@ class VoxelSurfaces:
 
 def surfaces_of(dataset: ClipDataset) -> VoxelSurfaces | None:
     """The surfaces of a dataset's videos; None for clips that this version's block world did not make, or not like that."""
-    source = dataset.index.source
-    if source.get("generator") != GENERATOR or source.get("world") != VoxelConfig.world:
+    try:
+        recorded = RecordConfig.from_source(dataset.index.source)
+    except ValueError:
         return None
-    if source.get("generator_version") != VoxelConfig.version:
+    if not isinstance(recorded.world, VoxelConfig):
         return None
-    recorded = RecordConfig.from_source(source)
     ids = {id for split in recorded.ids().values() for id in split}
     whole = all(id in ids and dataset.num_frames(id) == recorded.frames for id in dataset.ids())
     return VoxelSurfaces(dataset) if whole else None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import EvaluationError
@@ -44,7 +44,7 @@ def prepare(frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "fra
     return (frames[:, :, top : top + CROP, left : left + CROP] - mean) / deviation
 
 
-class DINOv2:
+class DINOv2(nn.Module):
     """Class tokens of frames in [0, 1].
 
     `network`: a transformers `Dinov2Model` for images of 252x252; None builds ViT-L/14 and reads the published file, from
@@ -53,23 +53,21 @@ class DINOv2:
     """
 
     def __init__(self, network: "Dinov2Model | None" = None, weights: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
         require_library("transformers", "DINOv2 is built with it: pip install 'millivid-eval[networks]'")
         self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
-            located = locate(WEIGHTS, weights)
-            self.weights_name, self.weights_sha256 = WEIGHTS.name, located.sha256
+            path = locate(WEIGHTS, weights)
+            self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
             from transformers import Dinov2Config
 
-            state = torch.load(located.path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             large = Dinov2Config(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, image_size=CROP)
             network = build(large, state)
         self.network = network.eval().requires_grad_(False)
 
-    def to(self, device: torch.device | str) -> None:
-        self.network.to(device)
-
     @torch.no_grad()
-    def __call__(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
+    def forward(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
         """The class token after the last norm. Raises EvaluationError for other than 3 channels."""
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise EvaluationError(

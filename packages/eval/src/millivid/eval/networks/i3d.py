@@ -130,8 +130,8 @@ class I3D(nn.Module):
 
     def __init__(self, weights: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
-        located = locate(WEIGHTS, weights)
-        self.weights_name, self.weights_sha256 = WEIGHTS.name, located.sha256
+        tree = read_arrays(locate(WEIGHTS, weights))
+        self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
         self.conv_1a = ConvolutionNormReLU(3, 64, 7, 2)
         self.conv_2b = ConvolutionNormReLU(64, 64, 1)
         self.conv_2c = ConvolutionNormReLU(64, 192, 3)
@@ -141,7 +141,7 @@ class I3D(nn.Module):
             self.mixed[name] = Inception(channels, outputs)
             channels = outputs[0] + outputs[2] + outputs[4] + outputs[5]
         self.logits = nn.Conv3d(channels, 400, 1)
-        self._load(read_arrays(located))
+        self._load(tree)
         self.requires_grad_(False)
         self.eval()
 

@@ -36,7 +36,7 @@ def resize_clean(frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor,
     return torch.from_numpy(np.stack(resized)).view(len(frames), 3, SIZE, SIZE).clamp(0, 255)
 
 
-class InceptionFeatures:
+class InceptionFeatures(nn.Module):
     """The 2048 features before the classifier, of frames in [0, 1].
 
     `network`: something whose `layers` takes (frame, 3, 299, 299) in [-1, 1) and gives features; None loads the
@@ -45,19 +45,16 @@ class InceptionFeatures:
     """
 
     def __init__(self, network: nn.Module | None = None, weights: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
         require_library("PIL", "FID resizes frames with it: pip install 'millivid-eval[networks]'")
         self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
-            located = locate(WEIGHTS, weights)
-            self.weights_name, self.weights_sha256 = WEIGHTS.name, located.sha256
-            network = torch.jit.load(located.path, map_location="cpu")
+            network = torch.jit.load(locate(WEIGHTS, weights), map_location="cpu")
+            self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
         self.network: Any = network.eval()
 
-    def to(self, device: torch.device | str) -> None:
-        self.network.to(device)
-
     @torch.no_grad()
-    def __call__(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
+    def forward(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise EvaluationError(
                 f"Inception: frames have shape {tuple(frames.shape)}; it takes (frame, 3, height, width)"

@@ -83,9 +83,9 @@ class LPIPS(nn.Module):
             raise EvaluationError(f"LPIPS net {net!r} is not known; 'alex' and 'vgg' are")
         self.net: Net = cast(Net, net)
         self.min_size = MIN_SIZE[net]
-        located = locate(WEIGHTS[self.net], weights)
-        self.weights_name, self.weights_sha256 = WEIGHTS[self.net].name, located.sha256
-        tree = read_arrays(located)
+        file = WEIGHTS[self.net]
+        tree = read_arrays(locate(file, weights))
+        self.weights_name, self.weights_sha256 = file.name, file.sha256
         trunk = tree["AlexNet_0" if net == "alex" else "VGG16_0"]
         geometry = [settings for kind, settings in LAYERS[net] if kind == "C"]
         self.convolutions = nn.ModuleList(

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,21 +48,18 @@ CONFIDENCE = 0.5
 RATIO = 0.75
 
 
-class Matcher:
+class Matcher(nn.Module):
     """Counts the matches of two frames. `min_size`: of a frame's sides. Subclasses implement `count`."""
 
     min_size: int
     weights_name: str | None = None
     weights_sha256: str | None = None
 
-    def to(self, device: torch.device | str) -> None:
-        """Move what it computes with."""
-
     def count(self, a: Float[Tensor, "3 height width"], b: Float[Tensor, "3 height width"]) -> int:
         raise NotImplementedError
 
     @torch.no_grad()
-    def __call__(self, a: Float[Tensor, "3 height width"], b: Float[Tensor, "3 height width"]) -> int:
+    def forward(self, a: Float[Tensor, "3 height width"], b: Float[Tensor, "3 height width"]) -> int:
         """Matches of two frames in [0, 1]; none where a frame has one colour, or nothing to hold on to."""
         if any(bool((frame == frame[:, :1, :1]).all()) for frame in (a, b)):
             return 0
@@ -77,6 +75,7 @@ class SIFTMatcher(Matcher):
     min_size = 16
 
     def __init__(self) -> None:
+        super().__init__()
         require_library("cv2", f"SIFT is OpenCV's: {_EXTRA}")
         import cv2
 
@@ -103,14 +102,12 @@ class LightGlueMatcher(Matcher):
     `points`.
     """
 
-    def __init__(self, extractor: nn.Module, lightglue: nn.Module, names: str, hashes: str) -> None:
+    def __init__(self, extractor: nn.Module, lightglue: nn.Module, files: Sequence[WeightsFile]) -> None:
+        super().__init__()
         self.extractor: Any = extractor.eval().requires_grad_(False)
         self.lightglue = lightglue.eval().requires_grad_(False)
-        self.weights_name, self.weights_sha256 = names, hashes
-
-    def to(self, device: torch.device | str) -> None:
-        self.extractor.to(device)
-        self.lightglue.to(device)
+        self.weights_name = " + ".join(file.name for file in files)
+        self.weights_sha256 = " + ".join(file.sha256 for file in files)
 
     def points(self, frame: Float[Tensor, "3 height width"]) -> tuple[Tensor, Tensor]:
         """Places (point, xy) in pixels and descriptors (point, dim)."""
@@ -145,12 +142,11 @@ class SuperPointMatcher(LightGlueMatcher):
         require_library("transformers", f"SuperPoint is built with it: {_EXTRA}")
         require_library("kornia", f"LightGlue is built with it: {_EXTRA}")
         files = locate(SUPERPOINT, superpoint), locate(LIGHTGLUE, lightglue)
-        states = [torch.load(file.path, map_location="cpu", weights_only=True) for file in files]
+        states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
         super().__init__(
             build_superpoint(states[0]),
             build_lightglue(states[1], input_dim=256, descriptor_dim=256, n_layers=9, num_heads=4),
-            f"{SUPERPOINT.name} + {LIGHTGLUE.name}",
-            " + ".join(file.sha256 for file in files),
+            (SUPERPOINT, LIGHTGLUE),
         )
 
     def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,14 +174,13 @@ class XFeatMatcher(LightGlueMatcher):
         from kornia.feature import XFeat
 
         files = locate(XFEAT, xfeat), locate(LIGHTERGLUE, lighterglue)
-        states = [torch.load(file.path, map_location="cpu", weights_only=True) for file in files]
+        states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
         extractor = XFeat(top_k=4096, detection_threshold=0.05)
         extractor.net.load_state_dict(states[0])
         super().__init__(
             extractor,
             build_lightglue(states[1], input_dim=64, descriptor_dim=96, n_layers=6, num_heads=1),
-            f"{XFEAT.name} + {LIGHTERGLUE.name}",
-            " + ".join(file.sha256 for file in files),
+            (XFEAT, LIGHTERGLUE),
         )
 
     def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:

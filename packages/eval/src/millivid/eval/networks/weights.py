@@ -7,8 +7,8 @@ import hashlib
 import importlib.util
 import os
 import pickle
-import tempfile
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,7 @@ class WeightsFile:
     url: str | None = None
 
 
-@dataclass(frozen=True)
-class Located:
-    """A file that is there, and its SHA-256."""
-
-    path: Path
-    sha256: str
-
-
-def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Located:
+def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Path:
     """Find `file`: at `path` if one is given; else in the folder that the environment variable MILLIVID_WEIGHTS names,
     in its package, in the cache (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there,
     unless MILLIVID_DOWNLOAD is 0.
@@ -60,11 +52,11 @@ def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Loc
     if path is not None:
         if not Path(path).is_file():
             raise MissingWeights(f"{file.name}: there is no file {path}; {file.how}")
-        return _checked(file, Path(path))
+        return _checked(file, Path(path), str(path))
     tried = []
     for place, candidate in _places(file):
         if candidate is not None and candidate.is_file():
-            return _checked(file, candidate)
+            return _checked(file, candidate, str(candidate))
         tried.append(place)
     if file.url is not None:
         if os.environ.get(DOWNLOAD_VARIABLE) == "0":
@@ -82,31 +74,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millivid" / "weights"
 
 
-def download(file: WeightsFile, url: str, folder: Path) -> Located:
+def download(file: WeightsFile, url: str, folder: Path) -> Path:
     """Download `file` into `folder` under a temporary name, and rename it once it is whole and its SHA-256 is right.
 
     Raises OSError where the transfer fails or ends early, EvaluationError for other content; neither leaves a file.
     """
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-        length = response.headers.get("Content-Length")
+        total = int(response.headers.get("Content-Length") or 0)
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=file.file, suffix=".part")
+        temporary = folder / f"{file.file}.{uuid.uuid4().hex}.part"
         try:
-            digest, received = hashlib.sha256(), 0
-            total = int(length) if length else None
-            with os.fdopen(handle, "wb") as stream, tqdm(total=total, desc=file.file, unit="B", unit_scale=True) as bar:
+            with temporary.open("wb") as stream, tqdm(total=total, desc=file.file, unit="B", unit_scale=True) as bar:
                 while chunk := response.read(_CHUNK):
                     stream.write(chunk)
-                    digest.update(chunk)
-                    received += len(chunk)
                     bar.update(len(chunk))
-            if total is not None and received != total:
+            if total and (received := temporary.stat().st_size) != total:
                 raise OSError(f"the download ended after {received} of {total} bytes")
-            _check_hash(file, digest.hexdigest(), url)
-            os.replace(name, folder / file.file)
+            return _checked(file, temporary, url).replace(folder / file.file)
         finally:
-            Path(name).unlink(missing_ok=True)
-    return Located(folder / file.file, file.sha256)
+            temporary.unlink(missing_ok=True)
 
 
 def require_library(module: str, reason: str) -> None:
@@ -128,9 +114,9 @@ class NumpyUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weights file")
 
 
-def read_arrays(located: Located) -> dict[str, Any]:
+def read_arrays(path: Path) -> dict[str, Any]:
     """Nested dicts of numpy arrays, from a pickle that may hold nothing else."""
-    with located.path.open("rb") as stream:
+    with path.open("rb") as stream:
         tree: dict[str, Any] = NumpyUnpickler(stream).load()
     return tree
 
@@ -154,15 +140,12 @@ def _places(file: WeightsFile) -> list[tuple[str, Path | None]]:
     return [*places, (str(cache_folder()), cache_folder() / file.file)]
 
 
-def _checked(file: WeightsFile, path: Path) -> Located:
+def _checked(file: WeightsFile, path: Path, origin: str) -> Path:
+    """The path, if that is the file; EvaluationError otherwise."""
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    _check_hash(file, sha256, str(path))
-    return Located(path, sha256)
-
-
-def _check_hash(file: WeightsFile, sha256: str, origin: str) -> None:
     if sha256 != file.sha256:
         raise EvaluationError(
             f"{origin} has SHA-256 {sha256}, expected {file.sha256}: not the {file.file} of {file.name}; {file.how}"
         )
+    return path

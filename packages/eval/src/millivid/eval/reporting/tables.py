@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..evaluation import Role
 from ..figures import Figure
+from ..horizons import Horizon
 from ..memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, PixelKind
 from ..results import MetricInfo, Results
 from ..revisits import NEVER
@@ -109,42 +111,42 @@ def format_figure(value: float, decimals: int) -> str:
     return "∞" if math.isinf(value) else f"{value:.{decimals}f}"
 
 
-def horizon_table(results: Results, metrics: Sequence[MetricInfo], runs: Sequence[str] | None = None) -> Table:
-    """Runs by metric and horizon (the paper's Table 1): models, then bounds. Only models compete for best."""
-    runs = results.runs if runs is None else runs
-    competing = [run for run in runs if results.roles[run] == "run"]
-
-    def cells(run: str) -> tuple[tuple[Cell, ...], ...]:
-        found = []
-        for metric in metrics:
-            for horizon in results.horizons:
-                figures = {name: results.figure(name, metric.name, horizon.name) for name in {run, *competing}}
-                rivals = [figures[name] for name in competing] if run in competing else []
-                found.append((cell_of(figures[run], metric, rivals),))
-        return tuple(found)
-
-    return Table(
-        heads=tuple(Name(horizon.label) for _ in metrics for horizon in results.horizons),
-        rows=tuple(Row(name=Name(run, results.roles[run]), cells=cells(run)) for run in runs),
-        groups=tuple((metric.title, len(results.horizons)) for metric in metrics),
+def run_table(
+    results: Results,
+    columns: Sequence[tuple[str, Callable[[str], Cell]]],
+    *,
+    runs: Sequence[str] | None = None,
+    corner: str = "",
+    groups: tuple[tuple[str, int], ...] = (),
+) -> Table:
+    """A row per run, models and then bounds. columns: their heads, and what makes the cell of a run."""
+    rows = (
+        Row(name=Name(run, results.roles[run]), cells=tuple((cell(run),) for _, cell in columns))
+        for run in (results.runs if runs is None else runs)
     )
+    return Table(corner=corner, heads=tuple(Name(head) for head, _ in columns), rows=tuple(rows), groups=groups)
 
 
-def frame_mean_table(results: Results) -> Table | None:
-    """The mean of each frame's own PSNR; None without PSNR."""
-    psnr = results.metric("psnr")
-    if psnr is None:
-        return None
+def horizon_table(results: Results, metrics: Sequence[MetricInfo]) -> Table:
+    """Runs by metric and horizon (the paper's Table 1). Only models, not bounds, compete for best."""
+    competing = [run for run in results.runs if results.roles[run] == "run"]
 
-    def cells(run: str) -> tuple[tuple[Cell, ...], ...]:
-        means = results.scores[run]["psnr"].frame_mean
-        return tuple((Cell(text=format_figure(means[h.name], psnr.decimals)),) for h in results.horizons)
+    def cell(metric: MetricInfo, horizon: Horizon, run: str) -> Cell:
+        rivals = [results.figure(name, metric.name, horizon.name) for name in competing] if run in competing else []
+        return cell_of(results.figure(run, metric.name, horizon.name), metric, rivals)
 
-    return Table(
-        corner="PSNR, mean over frames",
-        heads=tuple(Name(horizon.label) for horizon in results.horizons),
-        rows=tuple(Row(name=Name(run, results.roles[run]), cells=cells(run)) for run in results.runs),
-    )
+    columns = [(horizon.label, partial(cell, metric, horizon)) for metric in metrics for horizon in results.horizons]
+    return run_table(results, columns, groups=tuple((metric.title, len(results.horizons)) for metric in metrics))
+
+
+def frame_mean_table(results: Results) -> Table:
+    """The mean of each frame's own PSNR."""
+
+    def cell(horizon: Horizon, run: str) -> Cell:
+        return Cell(text=format_figure(results.scores[run]["psnr"].frame_mean[horizon.name], 2))
+
+    columns = [(horizon.label, partial(cell, horizon)) for horizon in results.horizons]
+    return run_table(results, columns, corner="PSNR, mean over frames")
 
 
 def set_table(results: Results) -> Table | None:
@@ -231,12 +233,12 @@ def tables_as_markdown(results: Results, title: str) -> str:
     if any(cell.few for row in table.rows for cells in row.cells for cell in cells):
         lines += ["† fewer items than feature dimensions: compare only with sets of the same size.", ""]
     lines += ["95 % intervals, by bootstrap over videos:", "", *table.markdown(lambda cell: cell.interval or DASH)]
-    if means := frame_mean_table(results):
+    if results.metric("psnr"):
         lines += [
             "PSNR is that of the squared error averaged over a horizon's frames and all videos. The authors' code",
             "records each frame's own PSNR instead; the mean of those is",
             "",
-            *means.markdown(),
+            *frame_mean_table(results).markdown(),
         ]
     if sets := set_table(results):
         lines += ["Sets of features, with 95 % intervals over videos:", "", *sets.markdown()]
