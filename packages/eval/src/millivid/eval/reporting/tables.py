@@ -26,7 +26,7 @@ DASH = "\N{EN DASH}"
 class Cell:
     """One figure as text, its 95 % interval as text (empty if undefined), and whether no other run's is better.
 
-    few: the figure of a set with fewer items than feature dimensions.
+    few: the figure of a set with fewer items than feature dimensions. small: a count beside figures.
     """
 
     text: str
@@ -34,6 +34,7 @@ class Cell:
     high: str = ""
     best: bool = False
     few: bool = False
+    small: bool = False
 
     @property
     def interval(self) -> str:
@@ -202,7 +203,7 @@ def memory_tables(results: Results) -> list[Table]:
                 continue
             counts = " / ".join(f"{0 if figure is None else figure.items:,}" for figure in first)
             cells = tuple(tuple(cell_of(figure, metric) for figure in figures) for figures in by_run.values())
-            rows.append(Row(name=Name(text), cells=((Cell(text=counts),), *cells)))
+            rows.append(Row(name=Name(text), cells=((Cell(text=counts, small=True),), *cells)))
         heads = (Name("n"), *(Name(run, results.roles[run]) for run in results.runs))
         tables.append(Table(corner=f"{metric.title} recall / invention", heads=heads, rows=tuple(rows)))
     return tables
