@@ -17,12 +17,13 @@ SMALLER = {
 
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which every line of the README's shell block was run: clips, latents, models, report, plan.png."""
+    """The folder in which every `millivid` line of the README was run: clips, latents, models, report, plan.png."""
     folder = tmp_path_factory.mktemp("walk")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        (block,) = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
-        for line in block.splitlines():
+        install, *blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+        assert install.startswith("pip install ") and len(blocks) == 1
+        for line in blocks[0].splitlines():
             program, *words = line.split()
             assert program == "millivid"
             words = [word for word in words if "train_videos" not in word]
