@@ -31,7 +31,7 @@ from torch import Tensor
 from millivid.diffusion import VideoDiT, VideoDiTConfig, diffusion_loss, draw, stack_tokens
 from millivid.rollout import make_schedule
 from millivid.training import Processes, TrainingConfig, join_processes, split_parameters
-from millivid.training.engines import make_engine
+from millivid.training.engine import make_engine
 
 ROOT = Path(__file__).parents[1]
 AGREEMENT = ROOT / "packages" / "training" / "tests" / "agreement.py"

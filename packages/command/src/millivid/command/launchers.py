@@ -51,7 +51,12 @@ def launched_share(device: str) -> tuple[int, int, str]:
     if not 0 <= rank < world_size:
         listed = ", ".join(f"{name}={value}" for name, value in found.items())
         raise ConfigError(f"the environment says {listed}; RANK must lie between 0 and WORLD_SIZE - 1, or unset them")
-    return rank, world_size, f"cuda:{local_rank}" if device == "cuda" and "RANK" in os.environ else device
+    if device == "cuda" and "RANK" in os.environ:
+        import torch
+
+        # a launcher may show each command all GPUs, or only its own
+        device = f"cuda:{local_rank % (torch.cuda.device_count() or world_size)}"
+    return rank, world_size, device
 
 
 def leave_processes() -> None:

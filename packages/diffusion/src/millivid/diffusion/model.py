@@ -16,7 +16,7 @@ from millivid.kernels import rows_of
 from millivid.rollout import Step, StepTokens
 
 
-class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
+class VideoDiT(PretrainedModel[VideoDiTConfig]):
     """Predicts the velocity of every token of a sequence that mixes levels, frames, context and targets.
 
     Source: arXiv 2606.09056; DiT of Peebles & Xie 2023 with conditioning per cell.
@@ -27,8 +27,7 @@ class VideoDiT(nn.Module, PretrainedModel[VideoDiTConfig]):
     latent_std: Tensor
 
     def __init__(self, config: VideoDiTConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width = config.width
         self.patchify: nn.Linear | FramePackPatchify = nn.Linear(config.latent_channels, width)
         if config.patchify == "framepack":

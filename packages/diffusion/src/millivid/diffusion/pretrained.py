@@ -18,14 +18,16 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 
 
-class PretrainedModel(ModelHubMixin, Generic[Config]):
-    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a module built from one config dataclass."""
+class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
+    """A module built from one config dataclass, with `save_pretrained`, `from_pretrained` and `push_to_hub`."""
 
     config_class: ClassVar[type]
-    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        assert isinstance(self, nn.Module)
         values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
         content = json.dumps({"class": type(self).__name__, **values}, indent=2) + "\n"
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
@@ -80,10 +82,9 @@ class PretrainedModel(ModelHubMixin, Generic[Config]):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
         try:
             config = cls.config_class(**{name: _frozen(value) for name, value in values.items()})
-            model = cls(config)  # type: ignore[call-arg]
+            model = cls(config)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); save the model again") from error
-        assert isinstance(model, nn.Module)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
         if expected != found:

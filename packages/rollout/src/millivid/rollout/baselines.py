@@ -7,9 +7,7 @@ from typing import ClassVar
 from .checks import ScheduleError, check_integer, check_integers, check_tokens_per_level
 from .chunk import Chunk
 from .schedule import Schedule
-from .steps import make_step
-
-Span = tuple[int, int]
+from .steps import Span, make_step
 
 
 @dataclass(frozen=True, kw_only=True)

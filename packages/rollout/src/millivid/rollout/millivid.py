@@ -15,9 +15,7 @@ from .checks import (
 )
 from .chunk import Chunk
 from .schedule import Schedule
-from .steps import Step, make_step
-
-Span = tuple[int, int]
+from .steps import Span, Step, make_step
 
 
 @dataclass(frozen=True, kw_only=True)

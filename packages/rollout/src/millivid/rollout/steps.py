@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .checks import ScheduleError, check_integer
 
 Grids = Sequence[tuple[int, int]]
-Spans = Sequence[Iterable[tuple[int, int]]]
+Span = tuple[int, int]
+Spans = Sequence[Iterable[Span]]
 
 
 class Role(IntEnum):

@@ -1,17 +1,52 @@
 """Two schedules that finish one level before the next: roll out the coarsest, then upscale level by level."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import ScheduleError, check_integer, check_tokens_per_level
 from .chunk import Chunk
 from .schedule import Schedule
-from .steps import Step, make_step
+from .steps import Span, Step, make_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolloutUpscale(Schedule):
+class _LevelByLevel(Schedule):
+    """The coarsest level slides by half its width twice; every finer one is written in pieces, from the coarser one."""
+
+    base: int
+    num_levels: int
+
+    _coarsest_width_in_eighths: ClassVar[int]
+    _reads_own_past: ClassVar[bool]
+
+    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
+        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
+        _check_factor_four(tokens)
+        coarsest = self.num_levels - 1
+        width = self.base * 4**coarsest * self._coarsest_width_in_eighths // 8
+        half, num_frames = width // 2, width // 2 + width
+        steps = [
+            self._step(num_frames, coarsest, (start + half, start + width), {coarsest: (start, start + half)})
+            for start in (0, half)
+        ]
+        for level in reversed(range(coarsest)):
+            window = self.base * 4**level
+            piece = window // 2 if self._reads_own_past else window
+            for start in range(half, num_frames, piece):
+                target = (start, start + piece)
+                past = {level: (start - piece, start)} if self._reads_own_past else {}
+                steps.append(self._step(num_frames, level, target, past | {level + 1: target}))
+        return Chunk(steps=tuple(steps), tokens_per_level=tokens, target_start=half, rewrites=width % 2 == 1)
+
+    def _step(self, num_frames: int, level: int, target: Span, context: Mapping[int, Span]) -> Step:
+        levels = range(self.num_levels)
+        read = [[context[at]] if at in context else [] for at in levels]
+        return make_step(num_frames, read, [[target] if at == level else [] for at in levels], group=level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutUpscale(_LevelByLevel):
     """Every level slides by half its width, reading its own past and the coarser level's frames over the targets.
 
     base: width in frames at the finest level; the width at level l is base * 4^l, at the coarsest 9/8 of that.
@@ -22,9 +57,8 @@ class RolloutUpscale(Schedule):
     """
 
     name: ClassVar[str] = "rollout_upscale"
-
-    base: int
-    num_levels: int
+    _coarsest_width_in_eighths = 9
+    _reads_own_past = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", check_integer(self.base, "base", 2))
@@ -34,24 +68,9 @@ class RolloutUpscale(Schedule):
                 f"base {self.base} cannot be halved into context and targets; {self.base - 1} and {self.base + 1} can"
             )
 
-    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
-        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
-        _check_factor_four(tokens)
-        coarsest = self.num_levels - 1
-        width = self.base * 4**coarsest * 9 // 8
-        num_frames = width // 2 + width
-        steps = _rollout(num_frames, width, coarsest)
-        for level in reversed(range(coarsest)):
-            half = self.base * 4**level // 2
-            for start in range(width // 2, num_frames, half):
-                end = start + half
-                context = {level: (start - half, start), level + 1: (start, end)}
-                steps.append(_upscaling_step(num_frames, self.num_levels, level, (start, end), context))
-        return Chunk(steps=tuple(steps), tokens_per_level=tokens, target_start=width // 2, rewrites=width % 2 == 1)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Upscale(Schedule):
+class Upscale(_LevelByLevel):
     """The coarsest level slides by half its width; finer levels are written in whole windows from the coarser alone.
 
     base: window in frames at the finest level; the window at level l is base * 4^l, at the coarsest 5/4 of that.
@@ -62,45 +81,14 @@ class Upscale(Schedule):
     """
 
     name: ClassVar[str] = "upscale"
-
-    base: int
-    num_levels: int
+    _coarsest_width_in_eighths = 10
+    _reads_own_past = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", check_integer(self.base, "base", 1))
         object.__setattr__(self, "num_levels", check_integer(self.num_levels, "num_levels", 1))
         if self.num_levels == 1 and self.base == 1:
             raise ScheduleError("base 1 at a single level has no room for context and targets; base 2 or 2 levels have")
-
-    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
-        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
-        _check_factor_four(tokens)
-        coarsest = self.num_levels - 1
-        width = self.base * 4**coarsest * 5 // 4
-        num_frames = width // 2 + width
-        steps = _rollout(num_frames, width, coarsest)
-        for level in reversed(range(coarsest)):
-            window = self.base * 4**level
-            for start in range(width // 2, num_frames, window):
-                span = (start, start + window)
-                steps.append(_upscaling_step(num_frames, self.num_levels, level, span, {level + 1: span}))
-        return Chunk(steps=tuple(steps), tokens_per_level=tokens, target_start=width // 2, rewrites=width % 2 == 1)
-
-
-def _rollout(num_frames: int, width: int, level: int) -> list[Step]:
-    """The coarsest level: two windows of `width` frames, half a width apart, each half context and half targets."""
-    half = width // 2
-    return [
-        _upscaling_step(num_frames, level + 1, level, (start + half, start + width), {level: (start, start + half)})
-        for start in (0, half)
-    ]
-
-
-def _upscaling_step(
-    num_frames: int, num_levels: int, level: int, target: tuple[int, int], context: dict[int, tuple[int, int]]
-) -> Step:
-    spans = [[context[at]] if at in context else [] for at in range(num_levels)]
-    return make_step(num_frames, spans, [[target] if at == level else [] for at in range(num_levels)], group=level)
 
 
 def _check_factor_four(tokens: Sequence[int]) -> None:

@@ -61,7 +61,7 @@ class Decoder(nn.Module):
         return self.unpatchify(self.transformer(x, self.level_embedding(decoded_level)))
 
 
-class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
+class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
     """Compresses every frame on its own to a pyramid of latents and decodes it from any level.
 
     Frames are float tensors (..., 3, height, width) in [0, 1]. A pyramid is a tuple of latents
@@ -74,8 +74,7 @@ class HierarchicalTokenizer(nn.Module, PretrainedModel[TokenizerConfig]):
     decoder_position: Tensor
 
     def __init__(self, config: TokenizerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         for module in (self.encoder.patchify, self.encoder.bottleneck, self.decoder.unbottleneck):

@@ -34,7 +34,7 @@ class Memory:
     @property
     def total(self) -> int:
         """All of them."""
-        return self.weights + self.gradients + self.optimizer + self.activations
+        return sum(vars(self).values())
 
 
 def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig, processes: Processes) -> str:
@@ -52,7 +52,6 @@ def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig
     twice = task.examples.collate([example, example])
     flops = (1 + BACKWARD) * count_flops(task, batch, use_bf16(config, processes.device), processes.device)
     memory = estimate_memory(task, batch, twice, config, processes)
-    parts = {name: getattr(memory, name) / GIB for name in ("weights", "gradients", "optimizer", "activations")}
     examples = config.steps * config.batch_size
     sizes = [
         f"parameters       {sum(matrices.values()) + sum(rest.values()):,} "
@@ -64,7 +63,7 @@ def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig
         f"processes        {processes.count}, each {count} x {size} examples a step",
         f"arithmetic       {flops / 1e12:.4g} Tflop an example, forward and backward",
         f"memory           about {memory.total / GIB:.2f} GiB a process: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in parts.items()),
+        + ", ".join(f"{name} {size / GIB:.2f}" for name, size in vars(memory).items()),
     ]
     return OmegaConf.to_yaml(OmegaConf.create(dict(settings))) + "\n" + "\n".join(sizes)
 

@@ -1,13 +1,14 @@
-"""What every engine does with a step, and what they share: precision, recomputed and compiled blocks."""
+"""What does a step: plain torch, or DeepSpeed around it; with their precision, recomputed and compiled blocks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.utils.checkpoint import checkpoint
 
 from millivid.training.config import TrainingConfig
@@ -54,6 +55,43 @@ class Engine(ABC):
         """Update the weights by the gradients and drop these; returns their norm before clipping."""
 
 
+class TorchEngine(Engine):
+    """One process, or several that each hold the whole model and add their gradients."""
+
+    def __init__(self, task: Task, config: TrainingConfig, processes: Processes) -> None:
+        self.processes = processes
+        self.module = LossOf(task, use_bf16(config, processes.device))
+        if processes.count > 1:
+            for tensor in task.model.state_dict().values():
+                dist.broadcast(tensor, src=0)
+        self.optimizer = MuonAdamW(task.model, config)
+        self.optimizer.clip = config.clip
+        self.trained = [p for p in task.model.parameters() if p.requires_grad]
+
+    def backward(self, loss: Tensor, weight: float, last: bool) -> None:
+        (loss * weight).backward()
+        if last:
+            for p in self.trained:
+                if p.grad is None:  # the loss did not depend on it
+                    p.grad = torch.zeros_like(p)
+            if self.processes.count > 1:
+                self._add_gradients()
+
+    @torch.no_grad()
+    def _add_gradients(self) -> None:
+        """Sum gradients over the processes, in one go after the backward pass."""
+        gradients = [cast(Tensor, p.grad) for p in self.trained]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, added in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(added.view_as(gradient))
+
+    def apply(self) -> float:
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(cast(Tensor, self.optimizer.norm))
+
+
 class LossOf(nn.Module):
     """A task's loss as a module, so that what wraps modules can wrap it."""
 
@@ -90,7 +128,15 @@ def checkpoint_blocks(model: nn.Module) -> None:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
-def compile_blocks(model: nn.Module) -> None:
-    """Compile a model's blocks, each kind once, where they stand, so that no parameter changes its name."""
-    for block in blocks(model):
-        block.compile()
+def make_engine(task: Task, config: TrainingConfig, processes: Processes) -> Engine:
+    """The engine that the settings ask for, around the task's model, which belongs to it from then on."""
+    if config.checkpoint_activations:
+        checkpoint_blocks(task.model)
+    if config.compile:
+        for block in blocks(task.model):  # each kind once, where they stand, so that no parameter changes its name
+            block.compile()
+    if config.zero is None:
+        return TorchEngine(task, config, processes)
+    from millivid.training.deepspeed_engine import DeepSpeedEngine
+
+    return DeepSpeedEngine(task, config, processes)

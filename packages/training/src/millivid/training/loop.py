@@ -21,7 +21,7 @@ from millivid.training.checkpoint import (
     write_whole,
 )
 from millivid.training.config import TrainingConfig
-from millivid.training.engines import make_engine
+from millivid.training.engine import make_engine
 from millivid.training.interrupts import Interrupts
 from millivid.training.loader import load_shares
 from millivid.training.log import Log

@@ -1,6 +1,5 @@
 """The processes that train together: which one this is, and what they exchange beside the gradients."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +8,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import distributed as dist
 
-from millivid.command import adopt_slurm, check_device
+from millivid.command import check_device, launched_share
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -67,24 +66,14 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     """Meet the processes that a launcher started: torchrun and deepspeed set RANK and the like, `srun` its own variables.
 
     device: "cuda" becomes this process's own GPU. group: also make a process group where there is only one process.
-    Raises ConfigError for a device that is not there.
+    Raises ConfigError for a device that is not there, or an environment that says what cannot be.
     """
-    adopt_slurm()
-    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    try:
-        own = torch.device(device)
-    except RuntimeError:
-        check_device(device)
-        raise
+    rank, count, device = launched_share(device)
+    check_device(device)
+    own = torch.device(device)
     if own.type == "cuda":
-        index = own.index or 0
-        if count > 1 and torch.cuda.is_available():  # a launcher may show each process all GPUs, or only its own
-            index = int(os.environ.get("LOCAL_RANK", index)) % torch.cuda.device_count()
-        own = torch.device("cuda", index)
-        check_device(str(own))
+        own = torch.device("cuda", own.index or 0)
         torch.cuda.set_device(own)
-    else:
-        check_device(device)
     control = None
     if (count > 1 or group) and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
