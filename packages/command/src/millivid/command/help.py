@@ -30,15 +30,15 @@ def describe_settings(config_class: type, conf: Path | None = None) -> str:
 
 
 def explanations(config_class: type) -> dict[str, str]:
-    """What a config's docstring says of each setting, by its name."""
-    text = " ".join((config_class.__doc__ or "").split())
-    marks = list(_marks(config_class, text))
-    ends = [*(mark.start() for mark in marks), len(text)][1:]
-    return {
-        name: text[mark.end() : end].strip(" .;")
-        for mark, end in zip(marks, ends, strict=True)
-        for name in mark[1].split(", ")
-    }
+    """What a config's docstring, or else that of a config it extends, says of each setting, by its name."""
+    found: dict[str, str] = {}
+    for described in filter(dataclasses.is_dataclass, reversed(config_class.__mro__)):
+        text = " ".join((described.__doc__ or "").split()).partition(" Raises ")[0]
+        marks = list(_marks(config_class, text))
+        ends = [*(mark.start() for mark in marks), len(text)][1:]
+        for mark, end in zip(marks, ends, strict=True):
+            found.update(dict.fromkeys(mark[1].split(", "), text[mark.end() : end].strip(" .;")))
+    return found
 
 
 def _marks(config_class: type, text: str) -> Iterator[re.Match[str]]:

@@ -51,7 +51,7 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
     defaults = {field.name: field_default(cls, field) for field in dataclasses.fields(cls)}
     experiments = experiments_in(conf)
     words = list(_checked_words(overrides, cls, experiments))
-    plain = _plain(defaults)
+    plain = to_plain(defaults)
     for word in words:
         if conf and word.startswith(
             "experiment="
@@ -100,20 +100,14 @@ REQUIRED: Any = "???"
 """The default of a setting that has to be given (OmegaConf's mark for a missing value)."""
 
 
-def to_plain(config: Any) -> dict[str, Any]:
+def to_plain(value: Any) -> Any:
     """A config as JSON values, the inverse of `build`."""
-    plain = _plain(dataclasses.asdict(config))
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
+        return to_plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -13,11 +13,11 @@ class VideoDiTConfig:
     grids: latent grid (height, width) per level, finest first. latent_channels: numbers per token. width, depth,
     num_heads: of the transformer. num_actions: how many categories an action can be, or how many numbers a continuous one
     has; 0 for no actions. action_type: whether an action is one of so many categories or a vector. odometry: per action
-    the (distance, turn in degrees) of one frame; when given, the pose that follows from the actions is an input too
-    (`odometry.py`). normalize_latents: standardise latents per level and channel with statistics kept beside the weights
-    (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack" makes the tokens of all
-    levels from the finest latents. bottleneck: channels between the two linear maps of FramePack's patchify, None for a
-    single map.
+    the (distance, turn in degrees) of one frame; when given, the pose that follows from the actions is an input too.
+    normalize_latents: standardise latents per level and channel with the data's statistics, which are kept beside the
+    weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack" makes the tokens
+    of all levels from the finest latents. bottleneck: channels between the two linear maps of FramePack's patchify, null
+    for a single map.
 
     Raises ValueError for sizes that do not fit together.
     """

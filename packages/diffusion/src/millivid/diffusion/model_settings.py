@@ -13,11 +13,7 @@ class ModelSettings(VideoDiTConfig):
     """The network: sizes and inputs.
 
     grids, latent_channels, action_type: null for those of the data; no others are accepted. num_actions: null for as many
-    as the data has, 0 for a model without actions. width, depth, num_heads: of the
-    transformer. odometry: per action the (distance, turn in degrees) of one frame; when given, the pose that follows from
-    the actions is an input too. normalize_latents: standardise latents per level and channel with the data's statistics.
-    patchify: "linear" reads the latents of every level, "framepack" makes the tokens of all levels from the finest
-    latents. bottleneck: channels between the two linear maps of FramePack's patchify, null for a single map.
+    as the data has, 0 for a model without actions.
     """
 
     grids: tuple[Grid, ...] | None = None  # type: ignore[assignment]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from millivid.rollout import Role, StepTokens
 
@@ -72,18 +72,10 @@ class TokenBatch:
 
 def stack_tokens(steps: Sequence[StepTokens], device: torch.device | str | None = None) -> TokenBatch:
     """Stack the index columns of one step per example, padding shorter sequences and cell tables with zeros."""
-    columns = {name: torch.from_numpy(_stack([getattr(step, name) for step in steps])).to(device) for name in _COLUMNS}
-    lengths = [len(step.level) for step in steps]
-    key_mask = None
-    if min(lengths) < max(lengths):
-        key_mask = (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).to(device)
-    return TokenBatch(**columns, key_mask=key_mask)
-
-
-def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    if len({len(array) for array in arrays}) == 1:
-        return np.stack(arrays)
-    out = np.zeros((len(arrays), max(len(array) for array in arrays)), dtype=np.int64)
-    for index, array in enumerate(arrays):
-        out[index, : len(array)] = array
-    return out
+    columns = {
+        name: pad_sequence([torch.tensor(getattr(step, name)) for step in steps], batch_first=True).to(device)
+        for name in _COLUMNS
+    }
+    lengths = torch.tensor([len(step) for step in steps], device=device)
+    mask = torch.arange(columns["level"].shape[1], device=device) < lengths.unsqueeze(1)
+    return TokenBatch(**columns, key_mask=None if min(map(len, steps)) == mask.shape[1] else mask)

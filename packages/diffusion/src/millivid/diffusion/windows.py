@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from millivid.data import LatentDataset
 from millivid.diffusion.actions import Actions
@@ -106,9 +107,8 @@ class WindowExamples:
         if self.odometry is not None:
             poses = dead_reckon(actions, self.odometry)
             pose = poses.gather(1, tokens.cell_frame.unsqueeze(-1).expand(-1, -1, 3))
-        x = [example.x for example in examples]
         return WindowBatch(
-            x=torch.stack(x) if tokens.key_mask is None else torch.nn.utils.rnn.pad_sequence(x, batch_first=True),
+            x=pad_sequence([example.x for example in examples], batch_first=True),
             tokens=tokens,
             group=torch.tensor([self.chunk.steps[example.step].group for example in examples]),
             action=actions[torch.arange(len(actions)).unsqueeze(1), tokens.cell_frame],

@@ -1,6 +1,5 @@
 """Encode a clip dataset into a latent dataset, on one or many processes; a stopped run goes on where it was."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +13,6 @@ from millivid.command import REQUIRED, ConfigError, available_cores, check_devic
 from millivid.data import ClipDataset, LatentWriter
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pretrained import fingerprint
-
-COUNT_EVERY = 5
-"""Seconds between counts of what the other commands have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +85,8 @@ def encode_dataset(config: EncodeConfig) -> Path:
     """Write the latents of every video, verify them, and say how many there are; returns the folder.
 
     Whatever the number of processes, the files are the same (as long as torch's results do not depend on its number of
-    threads). Where a launcher started several commands, each encodes its share, and the one that ends last verifies all.
+    threads). Where a launcher started several commands, each encodes its share, of which the first shows a
+    progress bar, and the one that ends last verifies all.
 
     Raises:
         ValueError: data of another size, or a file that cannot be read; it is named.
@@ -100,24 +97,14 @@ def encode_dataset(config: EncodeConfig) -> Path:
     check_device(device)
     encoder = Encoder(config)
     ids, written = encoder.dataset.ids(), encoder.writer.written()
-    todo = [id for id in ids[rank::world_size] if id not in written]
+    share = ids[rank::world_size]
+    todo = [id for id in share if id not in written]
     processes = min(config.processes or available_cores(), len(todo))
-    with tqdm(
-        total=len(ids), initial=len(written.intersection(ids)), desc="encode", unit="video", disable=rank > 0
-    ) as bar:
-        counted = time.monotonic()
-
-        def advance() -> None:
-            nonlocal counted
-            if world_size == 1:
-                bar.update()
-            elif not bar.disable and time.monotonic() > counted + COUNT_EVERY:
-                bar.update(len(encoder.writer.written().intersection(ids)) - bar.n)
-                counted = time.monotonic()
-
+    done = len(share) - len(todo)
+    with tqdm(total=len(share), initial=done, desc="encode", unit="video", disable=rank > 0) as bar:
         # A single process uses the encoder that is already loaded.
         prepare = partial(_prepare, config) if processes > 1 else lambda: encoder.encode
-        work_in_processes(prepare, todo, processes, advance)
+        work_in_processes(prepare, todo, processes, bar.update)
     missing = len(set(ids) - encoder.writer.written())
     if missing:
         print(

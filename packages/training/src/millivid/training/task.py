@@ -1,6 +1,6 @@
 """What a training run trains: a model, its examples and its loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -24,7 +24,11 @@ class Examples(Protocol):
 
 
 class Task(Protocol):
-    """What is trained."""
+    """What is trained.
+
+    With a method `pictures(model)`, it also draws for the log: images (3, height, width) in [0, 1] by name, of a copy of the
+    model in evaluation mode, on the training device.
+    """
 
     @property
     def model(self) -> nn.Module:
@@ -39,10 +43,3 @@ class Task(Protocol):
 
     def weight(self, batch: Any) -> float:
         """Of how many terms, such as examples, the loss is a mean: it weights the batch among those of a step."""
-
-
-class Pictures(Protocol):
-    """A task that can draw pictures for the log."""
-
-    def pictures(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """Images (3, height, width) in [0, 1] by name, of a copy of the model in evaluation mode, on the training device."""
