@@ -7,7 +7,20 @@ from typing import Any, Literal
 import pytest
 
 from millivid.command import REQUIRED, ConfigError, build, load_config, to_plain
-from millivid.training import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    steps: int = 1000
+    lr: float = 3e-4
+    ema: float = 0.0
+    threads: int | None = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"training.steps is {self.steps}; it must be at least 1")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema is {self.ema}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +43,7 @@ class Settings:
     model: ModelSettings = ModelSettings()
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "millivid", "history": 256})
     flag: bool = False
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSettings = TrainingSettings()
 
 
 def load(*words: str, conf: Path | None = None) -> Settings:
@@ -59,7 +72,7 @@ def test_values_get_their_fields_types() -> None:
     assert settings.model == ModelSettings(width=8, ratio=2.0, grids=((8, 6), (4, 3)), variant="cascaded", depth=3)
     assert isinstance(settings.model.ratio, float)
     assert settings.flag is True
-    assert settings.training == TrainingConfig(lr=0.001)
+    assert settings.training == TrainingSettings(lr=0.001, threads=None)
 
 
 @pytest.mark.parametrize(

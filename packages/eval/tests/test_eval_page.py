@@ -12,7 +12,7 @@ from test_eval_sets import MeanColours
 from millivid.eval import Evaluation, VideosInMemory, horizons_from, summarise, write_report
 
 for module in ("av", "matplotlib", "PIL", "jinja2"):
-    pytest.importorskip(module, reason=f"reports need {module}: pip install 'millivid-eval[report]'")
+    pytest.importorskip(module, reason=f"reports need {module}: pip install {module}")
 from PIL import Image  # noqa: E402
 
 BROWSER = next(

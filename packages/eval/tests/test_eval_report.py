@@ -28,7 +28,7 @@ from millivid.eval import (
 )
 
 for module in ("av", "matplotlib", "PIL", "jinja2"):
-    pytest.importorskip(module, reason=f"reports need {module}: pip install 'millivid-eval[report]'")
+    pytest.importorskip(module, reason=f"reports need {module}: pip install {module}")
 import av  # noqa: E402
 from PIL import Image  # noqa: E402
 

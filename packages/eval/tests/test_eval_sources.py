@@ -10,7 +10,7 @@ from eval_worlds import moving_discs, truth_and_run
 from millivid.eval import EvaluationError, evaluate, open_videos
 from millivid.eval.sources import FolderOfVideos
 
-av = pytest.importorskip("av", reason="video files need av: pip install 'millivid-eval[report]'")
+av = pytest.importorskip("av", reason="video files need av: pip install av")
 
 
 def write_video(path: Path, frames: np.ndarray, codec: str = "libx264", options: dict[str, str] | None = None) -> None:
@@ -111,7 +111,7 @@ def test_a_clip_dataset_opens_by_its_index(tmp_path: Path) -> None:
 
 
 def write_images(folder: Path, frames: np.ndarray, name: str = "frame_{}.png") -> None:
-    image = pytest.importorskip("PIL.Image", reason="images need Pillow: pip install 'millivid-eval[report]'")
+    image = pytest.importorskip("PIL.Image", reason="images need Pillow: pip install pillow")
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames):
         image.fromarray(frame).save(folder / name.format(number), **({"lossless": True} if "webp" in name else {}))

@@ -20,7 +20,7 @@ class ClipFolder(VideoSource):
             from millivid.data import ClipDataset
         except ImportError as error:
             raise ImportError(
-                f"reading a clip dataset needs millivid-data: pip install 'millivid-eval[cli]' ({error})"
+                f"reading a clip dataset needs millivid-data, ./packages/data of its repository ({error})"
             ) from error
         self.dataset = ClipDataset(Path(path))
         splits = list(self.dataset.index.splits)

@@ -69,7 +69,7 @@ class ImageFolder:
         try:
             from PIL import Image
         except ImportError as error:
-            raise ImportError(f"reading images needs Pillow: pip install 'millivid-eval[report]' ({error})") from error
+            raise ImportError(f"reading images needs Pillow: pip install pillow ({error})") from error
         try:
             with Image.open(file) as image:
                 return np.asarray(image.convert("RGB"))

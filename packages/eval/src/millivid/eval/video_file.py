@@ -141,5 +141,5 @@ def _import_av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ImportError(f"reading video files needs av: pip install 'millivid-eval[report]' ({error})") from error
+        raise ImportError(f"reading video files needs av: pip install av ({error})") from error
     return av

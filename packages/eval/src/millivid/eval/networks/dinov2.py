@@ -54,7 +54,7 @@ class DINOv2(nn.Module):
 
     def __init__(self, network: "Dinov2Model | None" = None, weights: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
-        require_library("transformers", "DINOv2 is built with it: pip install 'millivid-eval[networks]'")
+        require_library("transformers", "DINOv2 is built with it: pip install transformers")
         self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
             path = locate(WEIGHTS, weights)

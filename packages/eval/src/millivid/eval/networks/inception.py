@@ -46,7 +46,7 @@ class InceptionFeatures(nn.Module):
 
     def __init__(self, network: nn.Module | None = None, weights: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
-        require_library("PIL", "FID resizes frames with it: pip install 'millivid-eval[networks]'")
+        require_library("PIL", "FID resizes frames with it: pip install pillow")
         self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
             network = torch.jit.load(locate(WEIGHTS, weights), map_location="cpu")

@@ -53,7 +53,7 @@ def write_report(
         from .plots import draw_curves, draw_memory
         from .side_by_side import INK, write_side_by_side
     except ImportError as error:
-        raise ImportError(f"a report needs more packages: pip install 'millivid-eval[report]' ({error})") from error
+        raise ImportError(f"a report needs more packages: pip install av matplotlib pillow jinja2 ({error})") from error
 
     styles = run_styles(results.roles)
     panels = [style for style in styles if style.role == "run"] or list(styles)
