@@ -1,6 +1,6 @@
-// A diffusion transformer block's adaptive layer norm and gate on the CPU. What they compute: reference.py.
+// A diffusion transformer block's norms and gate on the CPU. What they compute: reference.py.
 //
-// Gradients of tables are summed in an order that does not depend on the number of threads.
+// Gradients of tables and weights are summed in an order that does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -10,43 +10,36 @@
 namespace millivid {
 namespace {
 
-constexpr int64_t kTokens = 16;      // that are worth a thread
-constexpr int64_t kSlice = 64;       // channels of a slice
+constexpr int64_t kNumbers = 8192;  // that are worth a thread
+constexpr int64_t kSlice = 64;      // channels that are summed together
 
-void check_rows(const Tensor& row, const Tensor& table) {
-  const int64_t rows = table.size(0) * table.size(1);
-  const int64_t* r = data<int64_t>(row);
-  for (int64_t n = 0; n < row.size(0); ++n) STD_TORCH_CHECK(r[n] >= 0 && r[n] < rows, "a row is not in the tables");
+// Calls body(begin, end) with rows that threads share out.
+template <typename Body>
+void share_rows(const Rows& rows, const Body& body) {
+  torch::stable::parallel_for(0, rows.count, std::max<int64_t>(1, kNumbers / std::max<int64_t>(1, rows.d)), body);
 }
 
-// Tokens (batch, token, d), one after another.
-struct Tokens {
-  explicit Tokens(const Tensor& x)
-      : first(mutable_data<char>(x)),
-        type(x.scalar_type()),
-        count(x.size(0) * x.size(1)),
-        d(x.size(2)),
-        element(static_cast<int64_t>(x.element_size())) {}
-
-  char* operator[](int64_t token) const { return first + token * d * element; }
-  char* from_channel(int64_t token, int64_t channel) const { return first + (token * d + channel) * element; }
-
-  char* first;
-  ScalarType type;
-  int64_t count, d, element;
-};
-
-// Calls add(token, begin, size) for all tokens in order, and slices of channels that threads share out.
-template <typename Make>
-void sum_by_slice(const Tokens& tokens, const Make& make) {
-  const int64_t slices = (tokens.d + kSlice - 1) / kSlice;
-  torch::stable::parallel_for(0, slices, 1, [&](int64_t first, int64_t last) {
-    for (int64_t slice = first; slice < last; ++slice) {
-      const int64_t begin = slice * kSlice, size = std::min(kSlice, tokens.d - begin);
-      auto add = make(begin, size);
-      for (int64_t n = 0; n < tokens.count; ++n) add(n);
-    }
+// Calls body(begin, size) with slices of channels that threads share out.
+template <typename Body>
+void share_channels(int64_t d, const Body& body) {
+  torch::stable::parallel_for(0, (d + kSlice - 1) / kSlice, 1, [&](int64_t first, int64_t last) {
+    for (int64_t begin = first * kSlice; begin < std::min(d, last * kSlice); begin += kSlice)
+      body(begin, std::min(kSlice, d - begin));
   });
+}
+
+Rows slice_of(Rows rows, int64_t begin, int64_t size) {
+  rows.first += begin * rows.element;
+  rows.d = size;
+  return rows;
+}
+
+// The number of each token's row, all of which are in the table.
+const int64_t* checked(const Tensor& row, const Rows& table) {
+  const int64_t* r = data<int64_t>(row);
+  for (int64_t n = 0; n < row.size(0); ++n)
+    STD_TORCH_CHECK(r[n] >= 0 && r[n] < table.count, "a row is not in the tables");
+  return r;
 }
 
 }  // namespace
@@ -54,55 +47,49 @@ void sum_by_slice(const Tokens& tokens, const Make& make) {
 // (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
 
 void normalize(
-    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
-    const Tensor& mean, const Tensor& rstd) {
-  check_rows(row, scale);
-  const Tokens xs(x), to(out);
-  const Table shifts(shift), scales(scale);
-  const int64_t* r = data<int64_t>(row);
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out) {
+  const Rows xs(x), shifts(shift), scales(scale), outs(out);
+  const int64_t* r = checked(row, scales);
   with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
-    A *means = mutable_data<A>(mean), *rstds = mutable_data<A>(rstd);
-    torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> x_in(xs.type, xs.d), shift_in(shifts.type, xs.d), scale_in(scales.type, xs.d);
-      RowOut<A> out_row(to.type, xs.d);
+    share_rows(xs, [&](int64_t begin, int64_t end) {
+      RowsIn<A> x_in(xs), shift_in(shifts), scale_in(scales);
+      RowsOut<A> to(outs);
       for (int64_t n = begin; n < end; ++n) {
-        normalize_row<A>(
-            x_in(xs[n]), shift_in(shifts[r[n]]), scale_in(scales[r[n]]), out_row(to[n]), xs.d, static_cast<A>(eps),
-            means + n, rstds + n);
-        out_row.store(to[n]);
+        const A* from = x_in[n];
+        const auto of = statistics_of<A>(from, xs.d, static_cast<A>(eps));
+        normalize_row<A>(from, of, shift_in[r[n]], scale_in[r[n]], to[n], xs.d);
+        to.store(n);
       }
     });
   });
 }
 
 void normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
-    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale) {
-  check_rows(row, scale);
-  const Tokens gs(g), xs(x), to(g_x);
-  const Table scales(scale);
-  const int64_t* r = data<int64_t>(row);
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps, const Tensor& g_x,
+    const Tensor& g_shift, const Tensor& g_scale) {
+  const Rows gs(g), xs(x), scales(scale), outs(g_x);
+  const int64_t* r = checked(row, scales);
   with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
-    const A *means = data<A>(mean), *rstds = data<A>(rstd);
-    torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> g_in(gs.type, xs.d), x_in(xs.type, xs.d), scale_in(scales.type, xs.d);
-      RowOut<A> out_row(to.type, xs.d);
+    std::vector<Statistics<A>> of(xs.count);
+    share_rows(xs, [&](int64_t begin, int64_t end) {
+      RowsIn<A> g_in(gs), x_in(xs), scale_in(scales);
+      RowsOut<A> to(outs);
       for (int64_t n = begin; n < end; ++n) {
-        normalize_row_backward<A>(
-            g_in(gs[n]), x_in(xs[n]), scale_in(scales[r[n]]), means[n], rstds[n], out_row(to[n]), xs.d);
-        out_row.store(to[n]);
+        const A* from = x_in[n];
+        of[n] = statistics_of<A>(from, xs.d, static_cast<A>(eps));
+        normalize_row_backward<A>(g_in[n], from, of[n], scale_in[r[n]], to[n], xs.d);
+        to.store(n);
       }
     });
     A *shift_sums = mutable_data<A>(g_shift), *scale_sums = mutable_data<A>(g_scale);
-    sum_by_slice(xs, [&](int64_t begin, int64_t size) {
-      return [&, begin, size, g_in = RowIn<A>(gs.type, size), x_in = RowIn<A>(xs.type, size)](int64_t n) mutable {
+    share_channels(xs.d, [&](int64_t begin, int64_t size) {
+      RowsIn<A> g_in(slice_of(gs, begin, size)), x_in(slice_of(xs, begin, size));
+      for (int64_t n = 0; n < xs.count; ++n) {
         const int64_t at = r[n] * xs.d + begin;
-        add_modulation_gradient<A>(
-            g_in(gs.from_channel(n, begin)), x_in(xs.from_channel(n, begin)), means[n], rstds[n], shift_sums + at,
-            scale_sums + at, size);
-      };
+        add_modulation_gradient<A>(g_in[n], x_in[n], of[n], shift_sums + at, scale_sums + at, size);
+      }
     });
   });
 }
@@ -110,18 +97,16 @@ void normalize_backward(
 // (2) Gate ------------------------------------------------------------------------------------------------------------
 
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
-  check_rows(row, gate);
-  const Tokens xs(x), ys(y), to(out);
-  const Table gates(gate);
-  const int64_t* r = data<int64_t>(row);
+  const Rows xs(x), ys(y), gates(gate), outs(out);
+  const int64_t* r = checked(row, gates);
   with_wide_type(xs.type, [&](auto number) {
     using A = decltype(number);
-    torch::stable::parallel_for(0, xs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> x_in(xs.type, xs.d), y_in(ys.type, xs.d), gate_in(gates.type, xs.d);
-      RowOut<A> out_row(to.type, xs.d);
+    share_rows(xs, [&](int64_t begin, int64_t end) {
+      RowsIn<A> x_in(xs), y_in(ys), gate_in(gates);
+      RowsOut<A> to(outs);
       for (int64_t n = begin; n < end; ++n) {
-        add_scaled_row<A>(x_in(xs[n]), gate_in(gates[r[n]]), y_in(ys[n]), out_row(to[n]), xs.d);
-        out_row.store(to[n]);
+        add_product<A>(x_in[n], gate_in[r[n]], y_in[n], to[n], xs.d);
+        to.store(n);
       }
     });
   });
@@ -129,26 +114,61 @@ void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tenso
 
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
-  check_rows(row, gate);
-  const Tokens gs(g), ys(y), to(g_y);
-  const Table gates(gate);
-  const int64_t* r = data<int64_t>(row);
+  const Rows gs(g), ys(y), gates(gate), outs(g_y);
+  const int64_t* r = checked(row, gates);
   with_wide_type(gs.type, [&](auto number) {
     using A = decltype(number);
-    torch::stable::parallel_for(0, gs.count, kTokens, [&](int64_t begin, int64_t end) {
-      RowIn<A> g_in(gs.type, gs.d), gate_in(gates.type, gs.d);
-      RowOut<A> out_row(to.type, gs.d);
+    share_rows(gs, [&](int64_t begin, int64_t end) {
+      RowsIn<A> g_in(gs), gate_in(gates);
+      RowsOut<A> to(outs);
       for (int64_t n = begin; n < end; ++n) {
-        multiply_row<A>(g_in(gs[n]), gate_in(gates[r[n]]), out_row(to[n]), gs.d);
-        out_row.store(to[n]);
+        multiply_row<A>(g_in[n], gate_in[r[n]], to[n], gs.d);
+        to.store(n);
       }
     });
     A* sums = mutable_data<A>(g_gate);
-    sum_by_slice(gs, [&](int64_t begin, int64_t size) {
-      return [&, begin, size, g_in = RowIn<A>(gs.type, size), y_in = RowIn<A>(ys.type, size)](int64_t n) mutable {
-        add_product<A>(
-            g_in(gs.from_channel(n, begin)), y_in(ys.from_channel(n, begin)), sums + r[n] * gs.d + begin, size);
-      };
+    share_channels(gs.d, [&](int64_t begin, int64_t size) {
+      RowsIn<A> g_in(slice_of(gs, begin, size)), y_in(slice_of(ys, begin, size));
+      for (int64_t n = 0; n < gs.count; ++n) {
+        A* sum = sums + r[n] * gs.d + begin;
+        add_product<A>(sum, g_in[n], y_in[n], sum, size);
+      }
+    });
+  });
+}
+
+// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
+
+void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
+  const Rows xs(x), outs(out), weights(torch::stable::view(weight, {1, 1, x.size(2)}));
+  with_wide_type(xs.type, [&](auto number) {
+    using A = decltype(number);
+    share_rows(xs, [&](int64_t begin, int64_t end) {
+      RowsIn<A> x_in(xs), weight_in(weights);
+      RowsOut<A> to(outs);
+      for (int64_t n = begin; n < end; ++n) {
+        const A* from = x_in[n];
+        rms_normalize_row<A>(from, rms_rstd<A>(from, xs.d, static_cast<A>(eps)), weight_in[0], to[n], xs.d);
+        to.store(n);
+      }
+    });
+  });
+}
+
+void rms_normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
+  const Rows gs(g), xs(x), outs(g_x), weights(torch::stable::view(weight, {1, 1, x.size(2)}));
+  with_wide_type(xs.type, [&](auto number) {
+    using A = decltype(number);
+    torch::stable::parallel_for(0, sums.size(0), 1, [&](int64_t first, int64_t last) {
+      RowsIn<A> g_in(gs), x_in(xs), weight_in(weights);
+      RowsOut<A> to(outs);
+      for (int64_t n = first * kRowsPerSum; n < std::min(last * kRowsPerSum, xs.count); ++n) {
+        const A *from = x_in[n], rstd = rms_rstd<A>(from, xs.d, static_cast<A>(eps));
+        A* sum = mutable_data<A>(sums) + n / kRowsPerSum * xs.d;
+        rms_normalize_row_backward<A>(g_in[n], from, rstd, weight_in[0], to[n], sum, xs.d);
+        to.store(n);
+      }
     });
   });
 }

@@ -80,116 +80,93 @@ void unpack_tokens_(
   copy_tokens(places, columns, tokens, false);
 }
 
-// (2) Adaptive layer norm and gate ------------------------------------------------------------------------------------
+// (2) Norms and gate --------------------------------------------------------------------------------------------------
+
+void check_rows(const Tensor& tensor, const Tensor& x) {
+  STD_TORCH_CHECK(
+      tensor.dim() == 3 && same_device(tensor, x) && is_floating(tensor) && tensor.size(2) == x.size(2) &&
+          (tensor.size(2) < 2 || tensor.stride(2) == 1),
+      "tensors must have three axes, the last that of x and dense, in a floating-point type");
+}
+
+void check_tokens(const Tensor& x, const Tensor& y) {
+  check_rows(x, x);
+  check_rows(y, x);
+  STD_TORCH_CHECK(has_shape(y, x.sizes()), "y or g must have the shape of x");
+}
 
 void check_table(const Tensor& table, const Tensor& x, const Tensor& row) {
-  STD_TORCH_CHECK(
-      x.dim() == 3 && x.is_contiguous() && is_floating(x),
-      "x must be (batch, token, d), contiguous, in a floating-point type");
-  STD_TORCH_CHECK(
-      table.dim() == 3 && same_device(table, x) && table.size(0) == x.size(0) && table.size(2) == x.size(2) &&
-          (table.size(2) < 2 || table.stride(2) == 1) && is_floating(table),
-      "a table must be (batch, cell, d) with contiguous rows, and the batch and d of x");
+  check_rows(table, x);
+  STD_TORCH_CHECK(table.size(0) == x.size(0), "a table must have the batch of x");
   STD_TORCH_CHECK(
       same_device(row, x) && has_shape(row, {x.size(0) * x.size(1)}) && row.scalar_type() == ScalarType::Long &&
           row.is_contiguous(),
       "row must be int64, contiguous, one number per token of the batch");
 }
 
-void check_like(const Tensor& y, const Tensor& x) {
+void check_weight(const Tensor& weight, const Tensor& x) {
   STD_TORCH_CHECK(
-      same_device(y, x) && has_shape(y, x.sizes()) && y.is_contiguous() && is_floating(y),
-      "y or g must be contiguous, in a floating-point type, and of the shape of x");
+      same_device(weight, x) && has_shape(weight, {x.size(2)}) && weight.is_contiguous() && is_floating(weight),
+      "weight must be (d), contiguous, in a floating-point type");
 }
 
-void check_statistics(const Tensor& part, const Tensor& x) {
-  STD_TORCH_CHECK(
-      same_device(part, x) && part.is_contiguous() && part.numel() == x.size(0) * x.size(1) &&
-          part.scalar_type() == wide(x.scalar_type()),
-      "mean and rstd must be those of the forward pass");
-}
+Tensor like(const Tensor& x) { return new_empty(x, {x.size(0), x.size(1), x.size(2)}, x.scalar_type()); }
 
 Tensor table_gradient(const Tensor& table, const Tensor& x) {
   return new_zeros(x, {table.size(0), table.size(1), table.size(2)}, wide(x.scalar_type()));
 }
 
-std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm(
+Tensor modulated_layer_norm(
     const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps) {
+  check_rows(x, x);
   check_table(shift, x, row);
   check_table(scale, x, row);
   STD_TORCH_CHECK(shift.size(1) == scale.size(1), "shift and scale differ in their cells");
-  const std::vector<int64_t> tokens{x.size(0) * x.size(1)};
-  Tensor out = torch::stable::empty_like(x), mean = new_empty(x, tokens, wide(x.scalar_type())),
-         rstd = new_empty(x, tokens, wide(x.scalar_type()));
-  normalize(x, shift, scale, row, eps, out, mean, rstd);
-  return {out, mean, rstd};
+  Tensor out = like(x);
+  normalize(x, shift, scale, row, eps, out);
+  return out;
 }
 
 std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd) {
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps) {
+  check_tokens(x, g);
   check_table(scale, x, row);
-  check_like(g, x);
-  check_statistics(mean, x);
-  check_statistics(rstd, x);
-  Tensor g_x = torch::stable::empty_like(x), g_shift = table_gradient(scale, x), g_scale = table_gradient(scale, x);
-  normalize_backward(g, x, scale, row, mean, rstd, g_x, g_shift, g_scale);
+  Tensor g_x = like(x), g_shift = table_gradient(scale, x), g_scale = table_gradient(scale, x);
+  normalize_backward(g, x, scale, row, eps, g_x, g_shift, g_scale);
   return {g_x, g_shift, g_scale};
 }
 
 Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
+  check_tokens(x, y);
   check_table(gate, x, row);
-  check_like(y, x);
-  Tensor out = torch::stable::empty_like(x);
+  Tensor out = like(x);
   add_gated(x, y, gate, row, out);
   return out;
 }
 
 std::tuple<Tensor, Tensor> gated_residual_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
+  check_tokens(g, y);
   check_table(gate, g, row);
-  check_like(y, g);
-  Tensor g_y = torch::stable::empty_like(y), g_gate = table_gradient(gate, g);
+  Tensor g_y = like(y), g_gate = table_gradient(gate, g);
   add_gated_backward(g, y, gate, row, g_y, g_gate);
   return {g_y, g_gate};
 }
 
-// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
-
-void check_rows(const Tensor& x, const Tensor& weight) {
-  STD_TORCH_CHECK(
-      x.dim() >= 1 && x.dim() <= kMaxAxes + 1 && (x.size(-1) < 2 || x.stride(-1) == 1) && is_floating(x),
-      "x must be (..., d) of at most ", kMaxAxes + 1, " axes, with contiguous rows, in a floating-point type");
-  for (int64_t axis = 0; axis + 1 < x.dim(); ++axis)
-    STD_TORCH_CHECK(x.size(axis) < 2 || x.stride(axis) >= x.size(-1), "rows of x must not overlap");
-  STD_TORCH_CHECK(
-      same_device(weight, x) && has_shape(weight, {x.size(-1)}) && weight.is_contiguous() && is_floating(weight),
-      "weight must be (d), contiguous, in a floating-point type");
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+  check_rows(x, x);
+  check_weight(weight, x);
+  Tensor out = like(x);
+  rms_normalize(x, weight, eps, out);
+  return out;
 }
 
-std::vector<int64_t> one_per_row(const Tensor& x) {
-  std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end());
-  shape.back() = 1;
-  return shape;
-}
-
-std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  check_rows(x, weight);
-  Tensor out = torch::stable::empty_like(x), rstd = new_empty(x, one_per_row(x), wide(x.scalar_type()));
-  rms_normalize(x, weight, eps, out, rstd);
-  return {out, rstd};
-}
-
-std::tuple<Tensor, Tensor> rms_norm_backward(
-    const Tensor& g, const Tensor& x, const Tensor& weight, const Tensor& rstd) {
-  check_rows(x, weight);
-  check_rows(g, weight);
-  STD_TORCH_CHECK(
-      has_shape(g, x.sizes()) && has_shape(rstd, one_per_row(x)) && same_device(g, x) && same_device(rstd, x) &&
-          rstd.scalar_type() == wide(x.scalar_type()),
-      "g and rstd must be those of the forward pass");
-  const int64_t parts = (rstd.numel() + kRowsPerSum - 1) / kRowsPerSum;
-  Tensor g_x = torch::stable::empty_like(x), sums = new_zeros(x, {parts, x.size(-1)}, wide(x.scalar_type()));
-  rms_normalize_backward(g, x, weight, rstd, g_x, sums);
+std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& g, const Tensor& x, const Tensor& weight, double eps) {
+  check_tokens(x, g);
+  check_weight(weight, x);
+  const int64_t parts = (x.size(0) * x.size(1) + kRowsPerSum - 1) / kRowsPerSum;
+  Tensor g_x = like(x), sums = new_zeros(x, {parts, x.size(2)}, wide(x.scalar_type()));
+  rms_normalize_backward(g, x, weight, eps, g_x, sums);
   return {g_x, torch::stable::sum(sums, std::vector<int64_t>{0})};
 }
 

@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "dispatch.h"
@@ -41,56 +39,28 @@ struct Columns {
   int64_t sequences, tokens;
 };
 
-// The rows of a table (batch, cell, d), counted over the whole batch.
-struct Table {
-  explicit Table(const Tensor& table)
-      : first(mutable_data<char>(table)),
-        type(table.scalar_type()),
-        element(static_cast<int>(table.element_size())),
-        cells(table.size(1)),
-        rows(table.size(0) * table.size(1)),
-        batch_stride(table.stride(0) * element),
-        cell_stride(table.stride(1) * element) {}
+// The rows of a tensor (batch, token or cell, d), counted over the whole batch. Each is dense.
+struct Rows {
+  explicit Rows(const Tensor& tensor)
+      : first(mutable_data<char>(tensor)),
+        type(tensor.scalar_type()),
+        element(static_cast<int>(tensor.element_size())),
+        d(tensor.size(2)),
+        count(tensor.size(0) * tensor.size(1)),
+        stride(tensor.stride(1) * element),
+        video_stride(tensor.stride(0) * element),
+        per_video(video_stride == tensor.size(1) * stride ? count : tensor.size(1)) {}
 
-  MILLIVID_ANYWHERE char* operator[](int64_t row) const {
-    const int64_t batch = divide(row, cells);
-    return first + batch * batch_stride + (row - batch * cells) * cell_stride;
+  MILLIVID_ANYWHERE char* operator[](int64_t n) const {
+    if (n < per_video) return first + n * stride;  // which spares most of them a division
+    const int64_t video = divide(n, per_video);
+    return first + video * video_stride + (n - video * per_video) * stride;
   }
 
   char* first;
   ScalarType type;
   int element;
-  int64_t cells, rows, batch_stride, cell_stride;  // strides are in bytes
-};
-
-constexpr int kMaxAxes = 6;  // of tensors of rows, the rows' own not counted
-
-// The rows of a tensor (..., d), each contiguous, in the order in which they lie in the tensor `like` of that shape.
-struct Rows {
-  Rows(const Tensor& tensor, const Tensor& like)
-      : first(mutable_data<char>(tensor)), axes(static_cast<int>(like.dim()) - 1) {
-    std::vector<int> order(axes);
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return like.stride(a) > like.stride(b); });
-    for (int i = 0; i < axes; ++i) {
-      size[i] = like.size(order[i]);
-      stride[i] = tensor.stride(order[i]) * tensor.element_size();
-    }
-  }
-
-  MILLIVID_ANYWHERE char* operator[](int64_t n) const {
-    char* row = first;
-    for (int i = axes - 1; i >= 0; --i) {
-      const int64_t before = divide(n, size[i]);
-      row += (n - before * size[i]) * stride[i];
-      n = before;
-    }
-    return row;
-  }
-
-  char* first;
-  int axes;
-  int64_t size[kMaxAxes], stride[kMaxAxes];  // strides are in bytes
+  int64_t d, count, stride, video_stride, per_video;  // strides are in bytes
 };
 
 // Each device implements the following. Arguments are checked, but for the numbers in index columns and rows. Outputs come
@@ -100,11 +70,10 @@ struct Rows {
 void copy_tokens(const Stores& stores, const Columns& columns, const Tensor& sequence, bool into_sequence);
 
 void normalize(
-    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
-    const Tensor& mean, const Tensor& rstd);
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out);
 void normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
-    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale);
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps, const Tensor& g_x,
+    const Tensor& g_shift, const Tensor& g_scale);
 
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out);
 void add_gated_backward(
@@ -112,10 +81,10 @@ void add_gated_backward(
 
 constexpr int64_t kRowsPerSum = 64;  // short sums round less
 
-void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out, const Tensor& rstd);
+void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out);
 
 // `sums` (part, d) add up to the weight's gradient, each over kRowsPerSum rows.
 void rms_normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& g_x, const Tensor& sums);
+    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums);
 
 }  // namespace millivid

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dispatch.h"
+#include "operations.h"
 
 // One copy of a loop per instruction set; the dynamic loader picks the best that the processor has.
 #if !defined(__x86_64__) || !defined(__GNUC__) || defined(__clang__) || defined(MILLIVID_NO_CLONES)
@@ -43,99 +43,129 @@ MILLIVID_CLONES void convert_row(const From* from, To* to, int64_t d) {
   for (int64_t i = 0; i < d; ++i) to[i] = static_cast<To>(from[i]);
 }
 
-// A row of some type read in type A: the row itself, or a copy in the buffer. Neighbouring tokens often read one row of
-// a table, which is converted once; so rows must not change between calls.
+// Rows of any type, read in type A: where they lie, or in a buffer. Neighbouring tokens often read one row of a table,
+// which is converted once; so rows must not change meanwhile.
 template <typename A>
-class RowIn {
+class RowsIn {
  public:
-  RowIn(ScalarType type, int64_t d) : type_(type), buffer_(type == kTypeOf<A> ? 0 : d), d_(d) {}
+  explicit RowsIn(const Rows& rows) : rows_(rows), buffer_(rows.type == kTypeOf<A> ? 0 : rows.d) {}
 
-  const A* operator()(const void* row) {
-    if (type_ == kTypeOf<A>) return static_cast<const A*>(row);
+  const A* operator[](int64_t n) {
+    const char* row = rows_[n];
+    if (rows_.type == kTypeOf<A>) return reinterpret_cast<const A*>(row);
     if (row != last_)
-      with_type(type_, [&](auto of) { convert_row(static_cast<const decltype(of)*>(row), buffer_.data(), d_); });
+      with_type(rows_.type, [&](auto of) {
+        convert_row(reinterpret_cast<const decltype(of)*>(row), buffer_.data(), rows_.d);
+      });
     last_ = row;
     return buffer_.data();
   }
 
  private:
-  ScalarType type_;
+  Rows rows_;
   std::vector<A> buffer_;
-  int64_t d_;
-  const void* last_ = nullptr;
+  const char* last_ = nullptr;
 };
 
-// A row of some type that is computed in type A: in place, or in the buffer and then rounded.
+// Rows of any type, computed in type A: where they lie, or in a buffer and then rounded.
 template <typename A>
-class RowOut {
+class RowsOut {
  public:
-  RowOut(ScalarType type, int64_t d) : type_(type), buffer_(type == kTypeOf<A> ? 0 : d), d_(d) {}
+  explicit RowsOut(const Rows& rows) : rows_(rows), buffer_(rows.type == kTypeOf<A> ? 0 : rows.d) {}
 
-  A* operator()(void* row) { return type_ == kTypeOf<A> ? static_cast<A*>(row) : buffer_.data(); }
+  A* operator[](int64_t n) { return buffer_.empty() ? reinterpret_cast<A*>(rows_[n]) : buffer_.data(); }
 
-  void store(void* row) {
-    if (type_ == kTypeOf<A>) return;
-    with_type(type_, [&](auto of) { convert_row(buffer_.data(), static_cast<decltype(of)*>(row), d_); });
+  void store(int64_t n) {
+    if (buffer_.empty()) return;
+    with_type(rows_.type, [&](auto of) {
+      convert_row(buffer_.data(), reinterpret_cast<decltype(of)*>(rows_[n]), rows_.d);
+    });
   }
 
  private:
-  ScalarType type_;
+  Rows rows_;
   std::vector<A> buffer_;
-  int64_t d_;
 };
 
 template <typename A>
-MILLIVID_CLONES void normalize_row(
-    const A* x, const A* shift, const A* scale, A* out, int64_t d, A eps, A* mean, A* rstd) {
+struct Statistics {
+  A mean, rstd;
+};
+
+template <typename A>
+MILLIVID_CLONES Statistics<A> statistics_of(const A* x, int64_t d, A eps) {
   A sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < d; ++i) sum += x[i];
-  const A m = sum / d;
+  const A mean = sum / d;
   A squares = 0;
 #pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < d; ++i) squares += (x[i] - m) * (x[i] - m);
-  const A r = 1 / std::sqrt(squares / d + eps);
+  for (int64_t i = 0; i < d; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  return {mean, 1 / std::sqrt(squares / d + eps)};
+}
+
+template <typename A>
+MILLIVID_CLONES void normalize_row(
+    const A* x, Statistics<A> of, const A* shift, const A* scale, A* out, int64_t d) {
 #pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = (x[i] - m) * r * (1 + scale[i]) + shift[i];
-  *mean = m;
-  *rstd = r;
+  for (int64_t i = 0; i < d; ++i) out[i] = (x[i] - of.mean) * of.rstd * (1 + scale[i]) + shift[i];
 }
 
 template <typename A>
 MILLIVID_CLONES void normalize_row_backward(
-    const A* g, const A* x, const A* scale, A mean, A rstd, A* g_x, int64_t d) {
+    const A* g, const A* x, Statistics<A> of, const A* scale, A* g_x, int64_t d) {
   A sum = 0, dot = 0;
 #pragma omp simd reduction(+ : sum, dot)
   for (int64_t i = 0; i < d; ++i) {
     const A h = g[i] * (1 + scale[i]);
     sum += h;
-    dot += h * (x[i] - mean);
+    dot += h * (x[i] - of.mean);
   }
-  const A offset = sum / d, slope = dot * rstd * rstd / d;
+  const A offset = sum / d, slope = dot * of.rstd * of.rstd / d;
 #pragma omp simd
-  for (int64_t i = 0; i < d; ++i) g_x[i] = rstd * (g[i] * (1 + scale[i]) - offset - (x[i] - mean) * slope);
+  for (int64_t i = 0; i < d; ++i) g_x[i] = of.rstd * (g[i] * (1 + scale[i]) - offset - (x[i] - of.mean) * slope);
 }
 
 template <typename A>
-MILLIVID_CLONES void add_scaled_row(const A* x, const A* gate, const A* y, A* out, int64_t d) {
+MILLIVID_CLONES void add_modulation_gradient(
+    const A* g, const A* x, Statistics<A> of, A* g_shift, A* g_scale, int64_t d) {
+#pragma omp simd
+  for (int64_t i = 0; i < d; ++i) {
+    g_shift[i] += g[i];
+    g_scale[i] += g[i] * (x[i] - of.mean) * of.rstd;
+  }
+}
+
+// out may be x.
+template <typename A>
+MILLIVID_CLONES void add_product(const A* x, const A* gate, const A* y, A* out, int64_t d) {
 #pragma omp simd
   for (int64_t i = 0; i < d; ++i) out[i] = x[i] + gate[i] * y[i];
 }
 
 template <typename A>
-MILLIVID_CLONES A rms_normalize_row(const A* x, const A* weight, A* out, int64_t d, A eps) {
+MILLIVID_CLONES void multiply_row(const A* x, const A* y, A* out, int64_t d) {
+#pragma omp simd
+  for (int64_t i = 0; i < d; ++i) out[i] = x[i] * y[i];
+}
+
+template <typename A>
+MILLIVID_CLONES A rms_rstd(const A* x, int64_t d, A eps) {
   A squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (int64_t i = 0; i < d; ++i) squares += x[i] * x[i];
-  const A r = 1 / std::sqrt(squares / d + eps);
+  return 1 / std::sqrt(squares / d + eps);
+}
+
+template <typename A>
+MILLIVID_CLONES void rms_normalize_row(const A* x, A rstd, const A* weight, A* out, int64_t d) {
 #pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = x[i] * r * weight[i];
-  return r;
+  for (int64_t i = 0; i < d; ++i) out[i] = x[i] * rstd * weight[i];
 }
 
 template <typename A>
 MILLIVID_CLONES void rms_normalize_row_backward(
-    const A* g, const A* x, const A* weight, A rstd, A* g_x, A* g_weight, int64_t d) {
+    const A* g, const A* x, A rstd, const A* weight, A* g_x, A* g_weight, int64_t d) {
   A dot = 0;
 #pragma omp simd reduction(+ : dot)
   for (int64_t i = 0; i < d; ++i) dot += g[i] * weight[i] * x[i];
@@ -145,28 +175,6 @@ MILLIVID_CLONES void rms_normalize_row_backward(
     g_weight[i] += g[i] * x[i] * rstd;
     g_x[i] = rstd * (g[i] * weight[i] - x[i] * slope);
   }
-}
-
-template <typename A>
-MILLIVID_CLONES void add_modulation_gradient(
-    const A* g, const A* x, A mean, A rstd, A* g_shift, A* g_scale, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) {
-    g_shift[i] += g[i];
-    g_scale[i] += g[i] * (x[i] - mean) * rstd;
-  }
-}
-
-template <typename A>
-MILLIVID_CLONES void add_product(const A* x, const A* y, A* sum, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) sum[i] += x[i] * y[i];
-}
-
-template <typename A>
-MILLIVID_CLONES void multiply_row(const A* x, const A* y, A* out, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = x[i] * y[i];
 }
 
 }  // namespace millivid

@@ -1,8 +1,9 @@
-// A diffusion transformer block's adaptive layer norm and gate on CUDA. What they compute: reference.py.
+// A diffusion transformer block's norms and gate on CUDA. What they compute: reference.py.
 //
-// A warp takes a token, and reads it from the cache again rather than hold it in registers, so that any width goes. The
-// gradients of tables are added up by atomic operations, in any order; for fixed sums, the torch versions run when
-// deterministic algorithms are asked for (library.py).
+// A warp takes a token, and sixteen lanes a row of queries or keys, which is short. They read it from the cache again
+// rather than hold it in registers, so that any width goes. The gradients of tables are added up by atomic operations, in
+// any order; for fixed sums, the torch versions run when deterministic algorithms are asked for (library.py). The
+// gradient of a weight is summed in a fixed order.
 
 #include "device.cuh"
 #include "operations.h"
@@ -12,6 +13,8 @@ namespace {
 
 constexpr int kTokensPerBlock = kThreads / 32;
 constexpr int kTokensPerSum = 32;
+constexpr int kLanes = 16;
+constexpr int kRowsPerBlock = kThreads / kLanes;
 
 dim3 blocks_for_tokens(int64_t tokens) { return dim3(blocks_for(tokens, kTokensPerBlock)); }
 dim3 blocks_for_sums(int64_t tokens, int64_t d) { return dim3(blocks_for(tokens, kTokensPerSum), blocks_for(d)); }
@@ -19,14 +22,16 @@ dim3 blocks_for_sums(int64_t tokens, int64_t d) { return dim3(blocks_for(tokens,
 // The token that this thread's warp takes.
 __device__ int64_t token_index() { return static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32; }
 
-__device__ Memory row_of(const Table& table, int64_t row) {
-  if (row < 0 || row >= table.rows) {
-    printf(
-        "millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row),
-        static_cast<long long>(table.rows));
-    __trap();
-  }
-  return {table[row], table.type, table.element};
+__device__ void check_row(int64_t row, int64_t rows) {
+  if (row >= 0 && row < rows) return;
+  printf("millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row), static_cast<long long>(rows));
+  __trap();
+}
+
+// A token's row of a table.
+__device__ Memory row_of(const Rows& table, int64_t row) {
+  check_row(row, table.count);
+  return at(table, row);
 }
 
 // Sums over tokens that follow one another and read one row, for one channel a thread.
@@ -36,7 +41,7 @@ __device__ void sum_runs(const int64_t* row, int64_t tokens, int64_t rows, const
   const int64_t end = begin + kTokensPerSum < tokens ? begin + kTokensPerSum : tokens;
   int64_t last = row[begin];
   for (int64_t n = begin; n < end; ++n) {
-    if (row[n] < 0 || row[n] >= rows) __trap();
+    check_row(row[n], rows);
     if (row[n] != last) flush(last);
     last = row[n];
     add(n);
@@ -44,44 +49,46 @@ __device__ void sum_runs(const int64_t* row, int64_t tokens, int64_t rows, const
   flush(last);
 }
 
-// (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
+template <typename A>
+struct Statistics {
+  A mean, rstd;
+};
 
 template <typename N, typename A>
-__global__ void normalize_tokens(
-    Memory x, Table shift, Table scale, const int64_t* row, Memory out, A* means, A* rstds, int64_t tokens, int64_t d,
-    A eps) {
-  const int lane = threadIdx.x % 32;
-  const int64_t n = token_index();
-  if (n >= tokens) return;
-  const Memory from = x + n * d, to = out + n * d;
+__device__ Statistics<A> statistics_of(const Memory& x, int64_t d, int lane, A eps) {
   A sum = 0;
-  by_lanes<N, 32>(d, lane, [&](int64_t i) { sum += from.load<N>(i).sum(); });
+  by_lanes<N, 32>(d, lane, [&](int64_t i) { sum += x.load<N>(i).sum(); });
   const A mean = sum_over_lanes<32>(sum) / d;
   A squares = 0;
   by_lanes<N, 32>(d, lane, [&](int64_t i) {
-    const N centred = from.load<N>(i) - mean;
+    const N centred = x.load<N>(i) - mean;
     squares += (centred * centred).sum();
   });
-  const A rstd = 1 / sqrt(sum_over_lanes<32>(squares) / d + eps);
-  const Memory shifts = row_of(shift, row[n]), scales = row_of(scale, row[n]);
-  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+  return {mean, 1 / sqrt(sum_over_lanes<32>(squares) / d + eps)};
+}
+
+// (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
+
+template <typename N, typename A>
+__global__ void normalize_tokens(Rows x, Rows shift, Rows scale, const int64_t* row, Rows out, A eps) {
+  const int lane = threadIdx.x % 32;
+  const int64_t n = token_index();
+  if (n >= x.count) return;
+  const Memory from = at(x, n), to = at(out, n), shifts = row_of(shift, row[n]), scales = row_of(scale, row[n]);
+  const auto [mean, rstd] = statistics_of<N, A>(from, x.d, lane, eps);
+  by_lanes<N, 32>(x.d, lane, [&](int64_t i) {
     to.store(i, (from.load<N>(i) - mean) * rstd * (A(1) + scales.load<N>(i)) + shifts.load<N>(i));
   });
-  if (lane == 0) {
-    means[n] = mean;
-    rstds[n] = rstd;
-  }
 }
 
 template <typename N, typename A>
 __global__ void normalize_tokens_backward(
-    Memory g, Memory x, Table scale, const int64_t* row, const A* means, const A* rstds, Memory g_x, int64_t tokens,
-    int64_t d) {
+    Rows g, Rows x, Rows scale, const int64_t* row, Rows g_x, Statistics<A>* statistics, A eps) {
   const int lane = threadIdx.x % 32;
-  const int64_t n = token_index();
-  if (n >= tokens) return;
-  const A mean = means[n], rstd = rstds[n];
-  const Memory gs = g + n * d, xs = x + n * d, scales = row_of(scale, row[n]), to = g_x + n * d;
+  const int64_t n = token_index(), d = x.d;
+  if (n >= x.count) return;
+  const Memory gs = at(g, n), xs = at(x, n), to = at(g_x, n), scales = row_of(scale, row[n]);
+  const auto [mean, rstd] = statistics_of<N, A>(xs, d, lane, eps);
   A sum = 0, dot = 0;
   by_lanes<N, 32>(d, lane, [&](int64_t i) {
     const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
@@ -93,25 +100,25 @@ __global__ void normalize_tokens_backward(
     const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
     to.store(i, rstd * (h - offset - (xs.load<N>(i) - mean) * slope));
   });
+  if (lane == 0) statistics[n] = {mean, rstd};
 }
 
 template <typename A>
 __global__ void sum_modulation_gradient(
-    Memory g, Memory x, const int64_t* row, const A* means, const A* rstds, A* g_shift, A* g_scale, int64_t tokens,
-    int64_t d, int64_t rows) {
+    Rows g, Rows x, const int64_t* row, const Statistics<A>* statistics, A* g_shift, A* g_scale, int64_t rows) {
   const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
-  if (i >= d) return;
+  if (i >= x.d) return;
   A shift = 0, scale = 0;
   sum_runs(
-      row, tokens, rows,
+      row, x.count, rows,
       [&](int64_t n) {
-        const A gi = g.one<A>(n * d + i);
+        const A gi = at(g, n).one<A>(i);
         shift += gi;
-        scale += gi * (x.one<A>(n * d + i) - means[n]) * rstds[n];
+        scale += gi * (at(x, n).one<A>(i) - statistics[n].mean) * statistics[n].rstd;
       },
-      [&](int64_t at) {
-        atomicAdd(g_shift + at * d + i, shift);
-        atomicAdd(g_scale + at * d + i, scale);
+      [&](int64_t r) {
+        atomicAdd(g_shift + r * x.d + i, shift);
+        atomicAdd(g_scale + r * x.d + i, scale);
         shift = scale = 0;
       });
 }
@@ -119,91 +126,160 @@ __global__ void sum_modulation_gradient(
 // (2) Gate ------------------------------------------------------------------------------------------------------------
 
 template <typename N>
-__global__ void add_gated_tokens(
-    Memory x, Memory y, Table gate, const int64_t* row, Memory out, int64_t tokens, int64_t d) {
+__global__ void add_gated_tokens(Rows x, Rows y, Rows gate, const int64_t* row, Rows out) {
   const int64_t n = token_index();
-  if (n >= tokens) return;
-  const Memory xs = x + n * d, ys = y + n * d, gates = row_of(gate, row[n]), to = out + n * d;
-  by_lanes<N, 32>(d, threadIdx.x % 32, [&](int64_t i) {
+  if (n >= x.count) return;
+  const Memory xs = at(x, n), ys = at(y, n), to = at(out, n), gates = row_of(gate, row[n]);
+  by_lanes<N, 32>(x.d, threadIdx.x % 32, [&](int64_t i) {
     to.store(i, xs.load<N>(i) + gates.load<N>(i) * ys.load<N>(i));
   });
 }
 
 template <typename N>
-__global__ void multiply_by_gate(Memory g, Table gate, const int64_t* row, Memory g_y, int64_t tokens, int64_t d) {
+__global__ void multiply_by_gate(Rows g, Rows gate, const int64_t* row, Rows g_y) {
   const int64_t n = token_index();
-  if (n >= tokens) return;
-  const Memory gs = g + n * d, gates = row_of(gate, row[n]), to = g_y + n * d;
-  by_lanes<N, 32>(d, threadIdx.x % 32, [&](int64_t i) { to.store(i, gs.load<N>(i) * gates.load<N>(i)); });
+  if (n >= g.count) return;
+  const Memory gs = at(g, n), to = at(g_y, n), gates = row_of(gate, row[n]);
+  by_lanes<N, 32>(g.d, threadIdx.x % 32, [&](int64_t i) { to.store(i, gs.load<N>(i) * gates.load<N>(i)); });
 }
 
 template <typename A>
-__global__ void sum_gate_gradient(
-    Memory g, Memory y, const int64_t* row, A* g_gate, int64_t tokens, int64_t d, int64_t rows) {
+__global__ void sum_gate_gradient(Rows g, Rows y, const int64_t* row, A* g_gate, int64_t rows) {
   const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
-  if (i >= d) return;
+  if (i >= g.d) return;
   A sum = 0;
   sum_runs(
-      row, tokens, rows, [&](int64_t n) { sum += g.one<A>(n * d + i) * y.one<A>(n * d + i); },
-      [&](int64_t at) {
-        atomicAdd(g_gate + at * d + i, sum);
+      row, g.count, rows, [&](int64_t n) { sum += at(g, n).one<A>(i) * at(y, n).one<A>(i); },
+      [&](int64_t r) {
+        atomicAdd(g_gate + r * g.d + i, sum);
         sum = 0;
       });
+}
+
+// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
+
+template <typename N, typename A>
+__device__ A rms_rstd(const Memory& x, int64_t d, int lane, A eps) {
+  A squares = 0;
+  by_lanes<N, kLanes>(d, lane, [&](int64_t i) {
+    const N value = x.load<N>(i);
+    squares += (value * value).sum();
+  });
+  return 1 / sqrt(sum_over_lanes<kLanes>(squares) / d + eps);
+}
+
+template <typename N, typename A>
+__global__ void rms_normalize_rows(Rows x, Memory weight, Rows out, A eps) {
+  const int lane = threadIdx.x % kLanes;
+  const int64_t own = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;
+  const int64_t n = own < x.count ? own : x.count - 1;  // all lanes of a warp take part in its sums
+  const Memory from = at(x, n), to = at(out, n);
+  const A rstd = rms_rstd<N, A>(from, x.d, lane, eps);
+  if (own >= x.count) return;
+  by_lanes<N, kLanes>(x.d, lane, [&](int64_t i) { to.store(i, from.load<N>(i) * rstd * weight.load<N>(i)); });
+}
+
+template <typename N, typename A>
+__global__ void rms_normalize_rows_backward(Rows g, Rows x, Memory weight, Rows g_x, A* rstds, A eps) {
+  const int lane = threadIdx.x % kLanes;
+  const int64_t own = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;
+  const int64_t n = own < x.count ? own : x.count - 1, d = x.d;
+  const Memory gs = at(g, n), xs = at(x, n), to = at(g_x, n);
+  const A rstd = rms_rstd<N, A>(xs, d, lane, eps);
+  A dot = 0;
+  by_lanes<N, kLanes>(
+      d, lane, [&](int64_t i) { dot += (gs.load<N>(i) * weight.load<N>(i) * xs.load<N>(i)).sum(); });
+  const A slope = sum_over_lanes<kLanes>(dot) * rstd * rstd / d;
+  if (own >= x.count) return;
+  by_lanes<N, kLanes>(d, lane, [&](int64_t i) {
+    to.store(i, rstd * (gs.load<N>(i) * weight.load<N>(i) - xs.load<N>(i) * slope));
+  });
+  if (lane == 0) rstds[n] = rstd;
+}
+
+// The sum of g x rstd over kRowsPerSum rows, one channel a thread.
+template <typename A>
+__global__ void sum_weight_gradient(Rows g, Rows x, const A* rstds, A* sums) {
+  const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
+  if (i >= x.d) return;
+  const int64_t begin = static_cast<int64_t>(blockIdx.x) * kRowsPerSum;
+  const int64_t end = begin + kRowsPerSum < x.count ? begin + kRowsPerSum : x.count;
+  A sum = 0;
+  for (int64_t n = begin; n < end; ++n) sum += at(g, n).one<A>(i) * at(x, n).one<A>(i) * rstds[n];
+  sums[static_cast<int64_t>(blockIdx.x) * x.d + i] = sum;
 }
 
 }  // namespace
 
 void normalize(
-    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out,
-    const Tensor& mean, const Tensor& rstd) {
-  const int64_t tokens = row.numel(), d = x.size(2);
-  specialize({x, out, shift, scale}, d, x.scalar_type(), [&](auto numbers) {
+    const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out) {
+  specialize({x, out, shift, scale}, x, [&](auto numbers) {
     using N = decltype(numbers);
     using A = typename N::Number;
-    launch(
-        normalize_tokens<N, A>, blocks_for_tokens(tokens), x, memory(x), Table(shift), Table(scale), data<int64_t>(row),
-        memory(out), mutable_data<A>(mean), mutable_data<A>(rstd), tokens, d, static_cast<A>(eps));
+    launch(normalize_tokens<N, A>, blocks_for_tokens(row.numel()), x, x, shift, scale, data<int64_t>(row), out, eps);
   });
 }
 
 void normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, const Tensor& mean, const Tensor& rstd,
-    const Tensor& g_x, const Tensor& g_shift, const Tensor& g_scale) {
-  const int64_t tokens = row.numel(), d = x.size(2);
-  specialize({x, g, g_x, scale}, d, x.scalar_type(), [&](auto numbers) {
+    const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps, const Tensor& g_x,
+    const Tensor& g_shift, const Tensor& g_scale) {
+  const int64_t tokens = row.numel();
+  const Tensor kept = new_empty(x, {tokens, 2}, wide(x.scalar_type()));
+  specialize({x, g, g_x, scale}, x, [&](auto numbers) {
     using N = decltype(numbers);
     using A = typename N::Number;
+    auto* statistics = mutable_data<Statistics<A>>(kept);
     launch(
-        normalize_tokens_backward<N, A>, blocks_for_tokens(tokens), x, memory(g), memory(x), Table(scale),
-        data<int64_t>(row), data<A>(mean), data<A>(rstd), memory(g_x), tokens, d);
+        normalize_tokens_backward<N, A>, blocks_for_tokens(tokens), x, g, x, scale, data<int64_t>(row), g_x,
+        statistics, eps);
     launch(
-        sum_modulation_gradient<A>, blocks_for_sums(tokens, d), x, memory(g), memory(x), data<int64_t>(row),
-        data<A>(mean), data<A>(rstd), mutable_data<A>(g_shift), mutable_data<A>(g_scale), tokens, d,
-        scale.size(0) * scale.size(1));
+        sum_modulation_gradient<A>, blocks_for_sums(tokens, x.size(2)), x, g, x, data<int64_t>(row), statistics,
+        mutable_data<A>(g_shift), mutable_data<A>(g_scale), scale.size(0) * scale.size(1));
   });
 }
 
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
-  const int64_t tokens = row.numel(), d = x.size(2);
-  specialize({x, y, out, gate}, d, x.scalar_type(), [&](auto numbers) {
+  specialize({x, y, out, gate}, x, [&](auto numbers) {
     launch(
-        add_gated_tokens<decltype(numbers)>, blocks_for_tokens(tokens), x, memory(x), memory(y), Table(gate),
-        data<int64_t>(row), memory(out), tokens, d);
+        add_gated_tokens<decltype(numbers)>, blocks_for_tokens(row.numel()), x, x, y, gate, data<int64_t>(row), out);
   });
 }
 
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
-  const int64_t tokens = row.numel(), d = g.size(2);
-  specialize({g, g_y, gate}, d, g.scalar_type(), [&](auto numbers) {
+  const int64_t tokens = row.numel();
+  specialize({g, g_y, gate}, g, [&](auto numbers) {
+    using N = decltype(numbers);
+    using A = typename N::Number;
+    launch(multiply_by_gate<N>, blocks_for_tokens(tokens), g, g, gate, data<int64_t>(row), g_y);
+    launch(
+        sum_gate_gradient<A>, blocks_for_sums(tokens, g.size(2)), g, g, y, data<int64_t>(row), mutable_data<A>(g_gate),
+        gate.size(0) * gate.size(1));
+  });
+}
+
+void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
+  specialize({x, out, weight}, x, [&](auto numbers) {
     using N = decltype(numbers);
     using A = typename N::Number;
     launch(
-        multiply_by_gate<N>, blocks_for_tokens(tokens), g, memory(g), Table(gate), data<int64_t>(row), memory(g_y),
-        tokens, d);
+        rms_normalize_rows<N, A>, dim3(blocks_for(x.size(0) * x.size(1), kRowsPerBlock)), x, x, memory(weight), out, eps);
+  });
+}
+
+void rms_normalize_backward(
+    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
+  const int64_t rows = x.size(0) * x.size(1);
+  const Tensor rstds = new_empty(x, {rows}, wide(x.scalar_type()));
+  specialize({x, g, g_x, weight}, x, [&](auto numbers) {
+    using N = decltype(numbers);
+    using A = typename N::Number;
     launch(
-        sum_gate_gradient<A>, blocks_for_sums(tokens, d), g, memory(g), memory(y), data<int64_t>(row),
-        mutable_data<A>(g_gate), tokens, d, gate.size(0) * gate.size(1));
+        rms_normalize_rows_backward<N, A>, dim3(blocks_for(rows, kRowsPerBlock)), x, g, x, memory(weight), g_x,
+        mutable_data<A>(rstds), eps);
+    launch(
+        sum_weight_gradient<A>, dim3(static_cast<unsigned int>(sums.size(0)), blocks_for(x.size(2))), x, g, x,
+        data<A>(rstds), mutable_data<A>(sums));
   });
 }
 

@@ -15,7 +15,7 @@
 
 #include <cstdio>
 
-#include "dispatch.h"
+#include "operations.h"
 
 namespace millivid {
 
@@ -57,8 +57,6 @@ struct Memory {
   ScalarType type;
   int element;  // bytes
 
-  __device__ Memory operator+(int64_t offset) const { return {first + offset * element, type, element}; }
-
   // The numbers from i on; four only where `wide_access` holds.
   template <typename N>
   __device__ N load(int64_t i) const {
@@ -85,15 +83,18 @@ struct Memory {
   }
 };
 
+__device__ inline Memory at(const Rows& rows, int64_t n) { return {rows[n], rows.type, rows.element}; }
+
 inline Memory memory(const Tensor& tensor) {
   return {mutable_data<char>(tensor), tensor.scalar_type(), static_cast<int>(tensor.element_size())};
 }
 
 __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; }
 
-// Whether rows of d numbers of a tensor, of these strides, can be read four at a time.
-inline bool wide_access(const Tensor& tensor, int64_t d) {
-  bool aligned = d % 4 == 0 && reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % (4 * tensor.element_size()) == 0;
+// Whether a tensor's rows can be read four numbers at a time.
+inline bool wide_access(const Tensor& tensor) {
+  bool aligned = tensor.size(-1) % 4 == 0 &&
+                 reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % (4 * tensor.element_size()) == 0;
   for (int64_t axis = 0; axis + 1 < tensor.dim(); ++axis) aligned = aligned && tensor.stride(axis) % 4 == 0;
   return aligned;
 }
@@ -131,11 +132,12 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, const Tensor& on, Argume
 }
 #endif
 
-// Calls body with numbers to compute in: four at a time where rows of d of all these tensors can be read so, or one.
+// Calls body with numbers that those of x are computed in: four at a time where all these tensors' rows can be read so,
+// or one.
 template <typename F>
-void specialize(std::initializer_list<Tensor> tensors, int64_t d, ScalarType type, const F& body) {
-  const bool four = std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& t) { return wide_access(t, d); });
-  with_wide_type(type, [&](auto number) {
+void specialize(std::initializer_list<Tensor> tensors, const Tensor& x, const F& body) {
+  const bool four = std::all_of(tensors.begin(), tensors.end(), wide_access);
+  with_wide_type(x.scalar_type(), [&](auto number) {
     using A = decltype(number);
     four ? body(Numbers<A, 4>{}) : body(Numbers<A, 1>{});
   });

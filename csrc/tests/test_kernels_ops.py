@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,6 @@ class Draw:
         return torch.randint(max(1, high), shape, generator=self.generator).to(self.device)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
-
-
 def block_arguments(name: str, draw: Draw, shape: tuple[int, int, int, int], table: torch.dtype | None = None) -> tuple:
     """Arguments of an operation of a block for (batch, token, cell, d); tables are slices of a wider one, as a model's."""
     batch, token, cell, d = shape
@@ -45,17 +41,16 @@ def block_arguments(name: str, draw: Draw, shape: tuple[int, int, int, int], tab
     tables = draw.normal(batch, cell, 3 * d, dtype=table)
     shift, scale, gate = tables.chunk(3, dim=-1)
     row = draw.integers(batch * cell, batch * token)
-    qkv = draw.normal(batch, token, 3, 2, d).permute(2, 0, 3, 1, 4)
+    q, k, _ = draw.normal(batch * token, 3, 2, d).unbind(1)
     weight = draw.normal(d, dtype=table)
-    mean = draw.normal(batch * token, dtype=wide(draw.dtype))
-    rstd = draw.normal(batch * token, dtype=wide(draw.dtype)).abs()
+    eps = 1e-2  # for gradients: a single channel has no spread, and what is rounded there is divided by the root of eps
     return {
         "modulated_layer_norm": (x, shift, scale, row, 1e-6),
-        "modulated_layer_norm_backward": (y, x, scale, row, mean, rstd),
+        "modulated_layer_norm_backward": (y, x, scale, row, eps),
         "gated_residual": (x, y, gate, row),
         "gated_residual_backward": (x, y, gate, row),
-        "rms_norm": (qkv[0], weight, 1e-6),
-        "rms_norm_backward": (qkv[1], qkv[0], weight, rstd.view(batch, 1, token, 1).repeat(1, 2, 1, 1)),
+        "rms_norm": (q, weight, 1e-6),
+        "rms_norm_backward": (k, q, weight, eps),
     }[name]
 
 
@@ -254,12 +249,6 @@ def test_rows_that_share_memory(device: str) -> None:
     x = torch.arange(6.0, device=device).unfold(0, 4, 1)
     weight = torch.ones(4, device=device)
     assert torch.equal(rms_norm(x, weight), rms_norm(x.contiguous(), weight))
-    with (
-        pytest.raises(RuntimeError)
-        if torch._C._dispatch_has_kernel_for_dispatch_key("millivid::rms_norm", device.upper())
-        else nullcontext()
-    ):
-        torch.ops.millivid.rms_norm(x, weight, 1e-6)
 
 
 def test_a_gradient_that_is_expanded(device: str) -> None:
@@ -326,10 +315,10 @@ def one_of_each(stores: list[Tensor], columns: list[Tensor], x: Tensor, tables: 
     stores, ops = [store.clone() for store in stores], torch.ops.millivid
     shift, scale, gate = tables.chunk(3, dim=-1)
     packed = pack_tokens(stores, *columns)
-    normed = ops.modulated_layer_norm(x, shift, scale, row, 1e-6)[0]
+    normed = ops.modulated_layer_norm(x, shift, scale, row, 1e-6)
     gated = ops.gated_residual(normed, x, gate, row)
     unpack_tokens_(stores, 2 * packed, *columns, columns[0] == 0)
-    return [packed, ops.rms_norm(gated, tables[0, 0, : x.shape[-1]].contiguous(), 1e-6)[0], *stores]
+    return [packed, ops.rms_norm(gated, tables[0, 0, : x.shape[-1]].contiguous(), 1e-6), *stores]
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
@@ -354,7 +343,7 @@ def test_under_autocast(device: str) -> None:
         y = torch.nn.functional.linear(modulated_layer_norm(x, shift, scale, row, eps), torch.eye(16, device=device))
         out = gated_residual(x, y, scale.bfloat16(), row)
     assert y.dtype == torch.bfloat16 and out.dtype == torch.float32
-    exact = TORCH["modulated_layer_norm"](*exactly((x, shift, scale, row)), eps)[0]
+    exact = TORCH["modulated_layer_norm"](*exactly((x, shift, scale, row)), eps)
     torch.testing.assert_close(
         out.double(), TORCH["gated_residual"](x.double(), exact, scale.double(), row), atol=0.05, rtol=0.02
     )

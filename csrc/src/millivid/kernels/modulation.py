@@ -1,9 +1,10 @@
 """The memory-bound half of a diffusion transformer's block: adaptive layer norm, gate, and the norm of queries and keys.
 
 Shift, scale and gate are tables with one row per cell, (batch, cell, d). `row` gives each token's row, counted over the
-cells of the whole batch. Of the large arrays, only inputs are kept for the backward pass.
+cells of the whole batch. Only inputs are kept for the backward pass, which computes means and deviations again.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,8 +35,8 @@ def modulated_layer_norm(
         return modulated_layer_norm_reference(_wide(x), _wide(shift), _wide(scale), row, eps).to(x.dtype)
     try:
         return torch.ops.millivid.modulated_layer_norm(
-            x.contiguous(), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
-        )[0]
+            _with_dense_rows(x), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
+        )
     except (RuntimeError, IndexError) as error:
         refused = error
     _explain(x, row, shift=shift, scale=scale)
@@ -54,7 +55,7 @@ def gated_residual(
         return gated_residual_reference(_wide(x), _wide(y), _wide(gate), row).to(x.dtype)
     try:
         return torch.ops.millivid.gated_residual(
-            x.contiguous(), y.contiguous(), _with_dense_rows(gate), row.contiguous()
+            _with_dense_rows(x), _with_dense_rows(y), _with_dense_rows(gate), row.contiguous()
         )
     except (RuntimeError, IndexError) as error:
         refused = error
@@ -76,18 +77,13 @@ def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float =
             f"weight is {tuple(weight.shape)} on {weight.device} and x {tuple(x.shape)} {x.dtype} on {x.device}; expected "
             f"floating-point x (..., d) and weight {tuple(x.shape[-1:])} on one device"
         )
-    return torch.ops.millivid.rms_norm(_with_rows_apart(x), weight.contiguous(), eps)[0]
+    rows = x.flatten(0, -3) if x.ndim > 2 else x.view((1,) * (3 - x.ndim) + x.shape)
+    return torch.ops.millivid.rms_norm(_with_dense_rows(rows), weight.contiguous(), eps).view(x.shape)
 
 
 def _with_dense_rows(x: Tensor) -> Tensor:
     """x itself if the numbers of a row lie side by side, as they do in slices of a model's tables, or a copy."""
     return x if x.stride(-1) == 1 or x.shape[-1] < 2 else x.contiguous()
-
-
-def _with_rows_apart(x: Tensor) -> Tensor:
-    """x itself if its rows are dense and share no memory, or a copy."""
-    apart = all(stride >= x.shape[-1] or size < 2 for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True))
-    return _with_dense_rows(x) if apart else x.contiguous()
 
 
 def _check(x: Tensor, row: Tensor, **others: Tensor) -> None:
@@ -141,28 +137,36 @@ def _sum_by_row(values: Tensor, row: Tensor, like: Tensor) -> Tensor:
 # Adaptive layer norm
 
 
-@define("modulated_layer_norm")
-def _modulated_layer_norm(
-    x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    _check(x, row, shift=shift, scale=scale)
+def _normed(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """x less its mean over its standard deviation, and one over the latter."""
     wide = _wide(x)
-    mean = wide.mean(dim=-1, keepdim=True)
-    rstd = (wide - mean).square_().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
-    out = (wide - mean).mul_(rstd).mul_(_wide(_rows(scale, row, x)).add(1)).add_(_rows(shift, row, x))
-    return out.to(x.dtype), mean.flatten(), rstd.flatten()
+    centred = wide - wide.mean(dim=-1, keepdim=True)
+    rstd = centred.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
+    return centred.mul_(rstd), rstd
+
+
+@define("modulated_layer_norm")
+def _modulated_layer_norm(x: Tensor, shift: Tensor, scale: Tensor, row: Tensor, eps: float) -> Tensor:
+    _check(x, row, shift=shift, scale=scale)
+    normed, _ = _normed(x, eps)
+    return normed.mul_(_wide(_rows(scale, row, x)).add(1)).add_(_rows(shift, row, x)).to(x.dtype)
 
 
 @define("modulated_layer_norm_backward")
 def _modulated_layer_norm_backward(
-    g: Tensor, x: Tensor, scale: Tensor, row: Tensor, mean: Tensor, rstd: Tensor
+    g: Tensor, x: Tensor, scale: Tensor, row: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    mean, rstd = (part.view(*x.shape[:2], 1) for part in (mean, rstd))
-    normed, wide = (_wide(x) - mean).mul_(rstd), _wide(g)
+    (normed, rstd), wide = _normed(x, eps), _wide(g)
     g_normed = _wide(_rows(scale, row, x)).add(1).mul_(wide)
     slope = (g_normed * normed).mean(dim=-1, keepdim=True)
     g_x = (g_normed - g_normed.mean(dim=-1, keepdim=True)).sub_(normed * slope).mul_(rstd)
     return g_x.to(x.dtype), _sum_by_row(wide, row, scale), _sum_by_row(normed.mul_(wide), row, scale)
+
+
+def _layer_norm_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    x, scale, row = ctx.saved_tensors
+    gradients = run_in_fixed_order("modulated_layer_norm_backward", _with_dense_rows(g), x, scale, row, ctx.eps)
+    return *gradients, None, None
 
 
 # Gate
@@ -180,72 +184,51 @@ def _gated_residual_backward(g: Tensor, y: Tensor, gate: Tensor, row: Tensor) ->
     return (wide * _wide(_rows(gate, row, g))).to(y.dtype), _sum_by_row(wide * _wide(y), row, gate)
 
 
+def _gate_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    return g, *run_in_fixed_order("gated_residual_backward", _with_dense_rows(g), *ctx.saved_tensors), None
+
+
 # Norm of queries and keys
 
 
 @define("rms_norm")
-def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     wide = _wide(x)
     rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
-    return (wide * rstd).mul_(weight).to(x.dtype), rstd
+    return (wide * rstd).mul_(weight).to(x.dtype)
 
 
 @define("rms_norm_backward")
-def _rms_norm_backward(g: Tensor, x: Tensor, weight: Tensor, rstd: Tensor) -> tuple[Tensor, Tensor]:
-    normed, g = _wide(x) * rstd, _wide(g)
+def _rms_norm_backward(g: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    wide, g = _wide(x), _wide(g)
+    rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
+    normed = wide * rstd
     product = g * normed
     g_weight = product.reshape(-1, x.shape[-1]).sum(dim=0)
     g_x = (g * weight).sub_(normed.mul_(product.mul_(weight).mean(dim=-1, keepdim=True))).mul_(rstd)
     return g_x.to(x.dtype), g_weight
 
 
-def _keep_for_layer_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, _, scale, row, _ = inputs
-    ctx.save_for_backward(x, scale, row, *output[1:])
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.shift_dtype = inputs[1].dtype
+def _rms_norm_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    return *torch.ops.millivid.rms_norm_backward(_with_dense_rows(g), *ctx.saved_tensors, ctx.eps), None
 
 
-def _layer_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    x, scale, row, mean, rstd = ctx.saved_tensors
-    g_x, g_shift, g_scale = run_in_fixed_order(
-        "modulated_layer_norm_backward", g.contiguous(), x, scale, row, mean, rstd
-    )
-    return g_x, g_shift.to(ctx.shift_dtype), g_scale.to(scale.dtype), None, None
+def _differentiate(name: str, gradient: Callable[..., Any], kept: tuple[int, ...]) -> None:
+    """Give an operation its gradient, which itself has none, and keep the inputs with these numbers for it."""
 
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*(inputs[index] for index in kept))
+        ctx.eps = inputs[-1] if isinstance(inputs[-1], float) else None
 
-def _keep_for_gate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[1:])
+    def refuse(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(
+            "the operations of millivid.kernels have no second derivative; use millivid.kernels.reference"
+        )
 
-
-def _gate_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    y, gate, row = ctx.saved_tensors
-    g_y, g_gate = run_in_fixed_order("gated_residual_backward", g.contiguous(), y, gate, row)
-    return g, g_y, g_gate.to(gate.dtype), None
-
-
-def _keep_for_rms_norm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(inputs[0], inputs[1], output[1])
-    ctx.mark_non_differentiable(output[1])
-
-
-def _rms_norm_gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, rstd = ctx.saved_tensors
-    g_x, g_weight = torch.ops.millivid.rms_norm_backward(_with_rows_apart(g), x, weight, rstd)
-    return g_x, g_weight.to(weight.dtype), None
-
-
-for name, keep, gradient in (
-    ("modulated_layer_norm", _keep_for_layer_norm, _layer_norm_gradient),
-    ("gated_residual", _keep_for_gate, _gate_gradient),
-    ("rms_norm", _keep_for_rms_norm, _rms_norm_gradient),
-):
     torch.library.register_autograd(f"millivid::{name}", gradient, setup_context=keep, lib=LIBRARY)
+    torch.library.register_autograd(f"millivid::{name}_backward", refuse, lib=LIBRARY)
 
 
-def _refuse(ctx: Any, *_: Tensor) -> None:
-    raise RuntimeError("the operations of millivid.kernels have no second derivative; use millivid.kernels.reference")
-
-
-for name in ("modulated_layer_norm_backward", "gated_residual_backward", "rms_norm_backward"):
-    torch.library.register_autograd(f"millivid::{name}", _refuse, lib=LIBRARY)
+_differentiate("modulated_layer_norm", _layer_norm_gradient, kept=(0, 2, 3))
+_differentiate("gated_residual", _gate_gradient, kept=(1, 2, 3))
+_differentiate("rms_norm", _rms_norm_gradient, kept=(0, 1))

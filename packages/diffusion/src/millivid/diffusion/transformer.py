@@ -41,9 +41,10 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         batch, token, width = x.shape
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
         mask = None if key_mask is None else key_mask[:, None, None, :]  # where False, a key is padding
-        out = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v, attn_mask=mask)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(out.transpose(1, 2).reshape(batch, token, width))
 
 
