@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ..errors import EvaluationError
 from .weights import WeightsFile, locate, require_library
 
-_LIBRARIES = "pip install opencv-python-headless transformers kornia"
 _LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/"
 SUPERPOINT = WeightsFile(
     name="SuperPoint v1",
@@ -76,7 +75,7 @@ class SIFTMatcher(Matcher):
 
     def __init__(self) -> None:
         super().__init__()
-        require_library("cv2", f"SIFT is OpenCV's: {_LIBRARIES}")
+        require_library("cv2", "SIFT is OpenCV's: pip install opencv-python-headless")
         import cv2
 
         self.detector = cv2.SIFT.create()
@@ -139,8 +138,8 @@ class SuperPointMatcher(LightGlueMatcher):
         superpoint: str | os.PathLike[str] | None = None,
         lightglue: str | os.PathLike[str] | None = None,
     ) -> None:
-        require_library("transformers", f"SuperPoint is built with it: {_LIBRARIES}")
-        require_library("kornia", f"LightGlue is built with it: {_LIBRARIES}")
+        require_library("transformers", "SuperPoint is built with it: pip install transformers")
+        require_library("kornia", "LightGlue is built with it: pip install kornia")
         files = locate(SUPERPOINT, superpoint), locate(LIGHTGLUE, lightglue)
         states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
         super().__init__(
@@ -170,7 +169,7 @@ class XFeatMatcher(LightGlueMatcher):
     def __init__(
         self, xfeat: str | os.PathLike[str] | None = None, lighterglue: str | os.PathLike[str] | None = None
     ) -> None:
-        require_library("kornia", f"XFeat is built with it: {_LIBRARIES}")
+        require_library("kornia", "XFeat is built with it: pip install kornia")
         from kornia.feature import XFeat
 
         files = locate(XFEAT, xfeat), locate(LIGHTERGLUE, lighterglue)
