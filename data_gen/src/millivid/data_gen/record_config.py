@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .agent import draw_actions
 from .trajectory import Plan, draw_test_actions
 from .voxel import VoxelConfig
-from .world import WorldConfig
+from .world import WorldConfig, check_ranges, within
 from .world_registry import make_config, world_class
 
 SPLITS = ("train", "test")
@@ -45,36 +45,27 @@ class RecordConfig:
     """
 
     world: WorldConfig = field(default_factory=VoxelConfig)
-    train_videos: int = 1000
-    test_videos: int = 32
-    test_candidates: int = 10
+    train_videos: int = within(0, MOST_VIDEOS, default=1000)
+    test_videos: int = within(0, MOST_VIDEOS, default=32)
+    test_candidates: int = within(1, MOST_VIDEOS, default=10)
     frames: int = 256
     context: int = 84
-    seed: int = 0
-    fps: int = 20
+    seed: int = within(0, 2**31 - 1, default=0)
+    fps: int = within(1, 1000, default=20)
     clear_path: bool = True
     lossless: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("train_videos", "test_videos", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0; got {getattr(self, name)}")
+        check_ranges(self)
         if self.train_videos + self.test_videos == 0:
             raise ValueError("train_videos and test_videos are both 0: there is nothing to record; set one of them")
-        if self.test_candidates < 1:
-            raise ValueError(f"test_candidates must be at least 1; got {self.test_candidates}")
-        if max(self.train_videos, self.test_videos * self.test_candidates) > MOST_VIDEOS:
+        if self.test_videos * self.test_candidates > MOST_VIDEOS:
             raise ValueError(
-                f"at most {MOST_VIDEOS:,} training videos and as many candidates for the test fit the numbering; got "
-                f"{self.train_videos:,} and {self.test_videos * self.test_candidates:,}: record several datasets with "
-                "different seeds"
+                f"at most {MOST_VIDEOS:,} candidates for the test fit the numbering; got "
+                f"{self.test_videos * self.test_candidates:,}: record several datasets with different seeds"
             )
         if self.frames < 2 or not 0 < self.context < self.frames:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
-        if self.seed >= 2**31:
-            raise ValueError(f"seed must be below 2^31; got {self.seed}")
-        if not 1 <= self.fps <= 1000:
-            raise ValueError(f"fps must lie in 1 to 1000; got {self.fps}")
 
     def ids(self) -> dict[str, list[str]]:
         """Ids of what is recorded per split: ``train_00000``, ..., ``test_00000``, ... (all candidates)."""

@@ -1,7 +1,7 @@
 """What a world is: something that an agent acts in and that shows a frame after every action."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,25 @@ class Observation:
 NOT_RECORDED = {"recorded": False}
 """Metadata of settings that change nothing of what is seen, such as a folder: a recording does not say them."""
 
+Number = TypeVar("Number", int, float)
+
+
+def within(low: Number, high: Number, default: Number) -> Number:
+    """A setting of a config that must lie in ``low`` to ``high``; see `check_ranges`.
+
+    A subclass that gives it another default gives the range again.
+    """
+    setting: Number = field(default=default, metadata={"range": (low, high)})
+    return setting
+
+
+def check_ranges(config: Any) -> None:
+    """Raise ValueError for the first setting made by `within` that lies outside of its range."""
+    for setting in fields(config):
+        value, bounds = getattr(config, setting.name), setting.metadata.get("range")
+        if bounds is not None and not bounds[0] <= value <= bounds[1]:
+            raise ValueError(f"{setting.name} must lie in {bounds[0]} to {bounds[1]}; got {value}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorldConfig:
@@ -44,21 +63,14 @@ class WorldConfig:
     """Goes up whenever equal settings and an equal seed give another world than before."""
 
     size: tuple[int, int] = (64, 64)
-    frames_per_action: int = 3
+    frames_per_action: int = within(1, 90, default=3)
     jump: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
         if len(self.size) != 2 or not 8 <= min(self.size) <= max(self.size) <= 4096:
             raise ValueError(f"size must be (height, width) of 8 to 4096 pixels each; got {self.size}")
-        self._require(frames_per_action=(1, 90))
-
-    def _require(self, **ranges: tuple[float, float]) -> None:
-        """Raise ValueError for the first setting that lies outside of its (lowest, highest) value."""
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must lie in {low} to {high}; got {value}")
+        check_ranges(self)
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from ..world import NOT_RECORDED, WorldConfig
+from ..world import NOT_RECORDED, WorldConfig, within
 
 MAPGENS = ("v7", "valleys", "carpathian", "fractal", "flat", "v5")
 
@@ -36,13 +36,13 @@ class MinetestConfig(WorldConfig):
 
     world: ClassVar[str] = "minetest"
 
-    step: float = 0.2
-    field_of_view: float = 80.0
-    view_range: int = 64
-    time_of_day: float = 9.0
+    step: float = within(0.01, 0.5, default=0.2)
+    field_of_view: float = within(30.0, 110.0, default=80.0)
+    view_range: int = within(32, 160, default=64)
+    time_of_day: float = within(5.0, 19.0, default=9.0)
     mapgen: str = "v7"
-    world_size: int = 128
-    supersampling: int = 2
+    world_size: int = within(64, 512, default=128)
+    supersampling: int = within(1, 4, default=2)
     maps: str = field(default_factory=default_maps, metadata=NOT_RECORDED)
 
     def __post_init__(self) -> None:
@@ -52,11 +52,3 @@ class MinetestConfig(WorldConfig):
             raise ValueError(f"size must be (height, width) of 64 to 512 pixels each; got {self.size}")
         if self.mapgen not in MAPGENS:
             raise ValueError(f"mapgen must be one of {', '.join(MAPGENS)}; got {self.mapgen!r}")
-        self._require(
-            step=(0.01, 0.5),
-            field_of_view=(30.0, 110.0),
-            view_range=(32, 160),
-            time_of_day=(5.0, 19.0),
-            world_size=(64, 512),
-            supersampling=(1, 4),
-        )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..world import WorldConfig
+from ..world import WorldConfig, within
 from .screen import choose_screen
 
 
@@ -29,29 +29,18 @@ class VizdoomConfig(WorldConfig):
 
     world: ClassVar[str] = "vizdoom"
 
-    cells: int = 8
-    cell_size: float = 3.0
-    moves_per_cell: int = 5
-    loops: float = 0.15
-    rooms: int = 3
-    landmarks: float = 0.3
-    field_of_view: float = 85.0
-    eye_height: float = 1.6
-    samples: int = 2
+    cells: int = within(3, 32, default=8)
+    cell_size: float = within(2.5, 8.0, default=3.0)
+    moves_per_cell: int = within(1, 32, default=5)
+    loops: float = within(0.0, 1.0, default=0.15)
+    rooms: int = within(0, 64, default=3)
+    landmarks: float = within(0.0, 1.0, default=0.3)
+    field_of_view: float = within(30.0, 120.0, default=85.0)
+    eye_height: float = within(0.5, 2.0, default=1.6)
+    samples: int = within(1, 4, default=2)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(
-            cells=(3, 32),
-            cell_size=(2.5, 8.0),
-            moves_per_cell=(1, 32),
-            loops=(0.0, 1.0),
-            rooms=(0, 64),
-            landmarks=(0.0, 1.0),
-            field_of_view=(30.0, 120.0),
-            eye_height=(0.5, 2.0),
-            samples=(1, 4),
-        )
         choose_screen(self.size, self.samples, self.field_of_view)
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..world import WorldConfig
+from ..world import WorldConfig, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,27 +29,13 @@ class VoxelConfig(WorldConfig):
     world: ClassVar[str] = "voxel"
     version: ClassVar[int] = 3
 
-    step: float = 0.15
-    field_of_view: float = 85.0
-    eye_height: float = 1.6
-    world_size: int = 96
-    view_distance: float = 22.0
-    hill_height: float = 2.4
-    landmark_spacing: float = 6.0
-    tree_spacing: float = 9.0
-    path_clearance: float = 1.5
+    step: float = within(0.01, 1.0, default=0.15)
+    field_of_view: float = within(30.0, 120.0, default=85.0)
+    eye_height: float = within(0.5, 3.0, default=1.6)
+    world_size: int = within(48, 512, default=96)
+    view_distance: float = within(8.0, 256.0, default=22.0)
+    hill_height: float = within(0.0, 6.0, default=2.4)
+    landmark_spacing: float = within(3.5, 64.0, default=6.0)
+    tree_spacing: float = within(3.0, 64.0, default=9.0)
+    path_clearance: float = within(0.5, 8.0, default=1.5)
     antialias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(
-            step=(0.01, 1.0),
-            field_of_view=(30.0, 120.0),
-            eye_height=(0.5, 3.0),
-            world_size=(48, 512),
-            view_distance=(8.0, 256.0),
-            hill_height=(0.0, 6.0),
-            landmark_spacing=(3.5, 64.0),
-            tree_spacing=(3.0, 64.0),
-            path_clearance=(0.5, 8.0),
-        )
