@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .scene import BOX, CONE, CYLINDER, HALVES, PYRAMID, SIDES, SPHERE, STRIPES
-from .solids import make_solid
+from .scene import BOX, CONE, CYLINDER, HALVES, PLAIN, PYRAMID, SIDES, SOLID, SPHERE, STRIPES
+
+Colour = tuple[float, float, float]
 
 HUES = (
     (0.86, 0.16, 0.15),  # red
@@ -23,6 +24,20 @@ HUES = (
 LEAVES = ((0.18, 0.45, 0.20), (0.28, 0.52, 0.22), (0.13, 0.38, 0.26), (0.78, 0.42, 0.16), (0.90, 0.60, 0.72))
 BARK = (0.40, 0.28, 0.18)
 SHAPES = ("pillar", "tower", "block", "arch", "ball", "pyramid", "gate", "obelisk")
+
+
+def make_solid(
+    kind: int,
+    centre: tuple[float, float],
+    heights: tuple[float, float],
+    half: tuple[float, float],
+    first: Colour,
+    second: Colour | None = None,
+    paint: int = PLAIN,
+    period: float = 1.0,
+) -> NDArray[np.void]:
+    """One `SOLID`."""
+    return np.array((kind, paint, period, (first, second or first), *centre, *heights, *half), SOLID)
 
 
 def make_landmark(rng: np.random.Generator, x: float, z: float, base: float) -> Iterator[NDArray[np.void]]:

@@ -48,15 +48,6 @@ class Bundle(NamedTuple):
 
 
 @compiled
-def make_camera(
-    x: float, y: float, z: float, yaw: float, field_of_view: float, far: float, height: int, width: int
-) -> Camera:
-    """The camera at (x, y, z); angles in radians."""
-    scale = math.tan(field_of_view / 2) / (width / 2)
-    return Camera(x, y, z, math.sin(yaw), math.cos(yaw), height, width, scale, far)
-
-
-@compiled
 def make_bundle(camera: Camera, across: float) -> Bundle:
     """The rays ``across`` pixels from the picture's left edge."""
     right = (across - camera.width / 2) * camera.scale

@@ -11,7 +11,7 @@ from ..walking import HOP, WalkingWorld, level_camera
 from ..world import Observation, WorldConfig, check_seed
 from .build_scene import build_scene
 from .config import VoxelConfig
-from .rays import Camera, make_camera
+from .rays import Camera
 from .render import render
 from .scene import Scene
 from .surfaces import Surfaces, trace_surfaces
@@ -127,8 +127,10 @@ class VoxelWorld(WalkingWorld):
 
     def _camera(self, pose: NDArray[np.float32]) -> Camera:
         x, y, z, yaw = level_camera(pose)
-        angle, (height, width) = math.radians(self.config.field_of_view), self.config.size
-        return make_camera(x, y, z, math.radians(yaw), angle, float(self.config.view_distance), height, width)
+        angle, (height, width) = math.radians(yaw), self.config.size
+        scale = math.tan(math.radians(self.config.field_of_view) / 2) / (width / 2)
+        far = float(self.config.view_distance)
+        return Camera(x, y, z, math.sin(angle), math.cos(angle), height, width, scale, far)
 
     def _eye(self, x: float, z: float) -> float:
         """Height of the camera, hops apart: over the smooth ground, so that terraces do not jolt it."""
