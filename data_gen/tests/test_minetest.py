@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.minetest import MinetestConfig, MinetestWorld
-from millivid.data_gen.minetest.sky import sky_faces
+from millivid.data_gen.minetest.maps import MOD
 from millivid.data_gen.minetest.walker import EYE, FORBIDDEN, NOT_GROUND, Ground, Walker
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/games"))
@@ -150,7 +151,10 @@ def test_the_start_is_on_the_largest_dry_land() -> None:
 
 
 def test_the_sky_has_no_seams() -> None:
-    faces = {name: face.astype(int) for name, face in sky_faces().items()}
+    faces = {}
+    for name in ("top", "side", "bottom"):
+        with av.open(str(MOD / "millivid" / "textures" / f"millivid_{name}.png")) as image:
+            faces[name] = next(image.decode(video=0)).to_ndarray(format="rgb24").astype(int)
     assert np.abs(faces["side"][:, 0] - faces["side"][:, -1]).max() <= 1
     assert np.abs(faces["side"][0] - faces["top"][-1]).max() <= 4
     assert np.abs(faces["side"][-1] - faces["bottom"][0]).max() == 0
@@ -231,8 +235,8 @@ def test_a_frame_is_a_function_of_seed_and_pose(world: MinetestWorld, maps: Path
     again = MinetestWorld(make_config(maps))
     try:
         runs = [[one.reset(SEED), *(one.step(action) for action in actions)] for one in (world, again)]
-        assert again._folder is not None
-        folder = again._folder.name
+        assert again._game is not None
+        folder = again._game._folder.name
         assert processes_in(folder)
     finally:
         again.close()
@@ -288,14 +292,14 @@ def test_forward_goes_where_the_camera_looks_or_is_stopped(world: MinetestWorld)
 def test_a_dead_game_is_reported_and_seeds_are_different_worlds(world: MinetestWorld) -> None:
     first = world.reset(SEED)
     assert world._game is not None
-    old = world._game._folder
-    os.kill(world._game._process.pid, signal.SIGKILL)
+    old = Path(world._game._folder.name)
+    os.kill(world._game._program.pid, signal.SIGKILL)
     with pytest.raises(ChildProcessError, match="Minetest ended; its log ends with"):
         world.step(FORWARD)
     second = world.reset(SEED + 1)  # it starts anew
     other = np.abs(first.frame.astype(int) - second.frame).max(-1) > 16  # the sky is the same everywhere
     assert other[32:].mean() > 0.2
-    assert world._game._folder != old and not old.exists()
+    assert Path(world._game._folder.name) != old and not old.exists()
 
 
 @needs_game

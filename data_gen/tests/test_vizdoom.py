@@ -158,7 +158,6 @@ def test_the_camera_is_a_pinhole_and_sees_things_where_they_are(heading: int) ->
     solid = np.ones((3, 3), np.bool_)
     solid[1, 1] = False
     room = Maze(
-        cells=1,
         edges=(0.0, 0.5, 4.5, 5.0),
         solid=solid,
         region=np.where(solid, -1, 0),

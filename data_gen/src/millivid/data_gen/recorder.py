@@ -18,9 +18,6 @@ from .trajectory import distance_covered
 from .world import World
 from .world_registry import world_class
 
-Job = tuple[str, int]
-"""Split and number of a video."""
-
 
 def record(
     config: RecordConfig,
@@ -58,8 +55,8 @@ def record(
     writer = _make_writer(config, out)
     listed = writer.splits()  # a video that was deleted from a finished dataset is made again
     ids = listed or config.ids()
-    jobs = [config.split_and_index(id) for split in ids.values() for id in split][number::count]
-    open_jobs = [job for job in jobs if not writer.done(config.video_id(*job))]
+    jobs = [id for split in ids.values() for id in split][number::count]
+    open_jobs = [id for id in jobs if not writer.done(id)]
     processes = min(processes or available_cores(), max(len(open_jobs), 1))
     with (
         ExitStack() as held,
@@ -127,7 +124,7 @@ def _make_writer(config: RecordConfig, out: str | Path) -> ClipWriter:
     )
 
 
-def _prepare(config: RecordConfig, out: str | Path, held: ExitStack | None) -> Callable[[Job], None]:
+def _prepare(config: RecordConfig, out: str | Path, held: ExitStack | None) -> Callable[[str], None]:
     """What records a video. held: closes the world; None: it is closed when the process ends."""
     world, writer = world_class(config.world.world)(config.world), _make_writer(config, out)
     if held is None:
@@ -135,13 +132,13 @@ def _prepare(config: RecordConfig, out: str | Path, held: ExitStack | None) -> C
     else:
         held.callback(world.close)
 
-    def work(job: Job) -> None:
-        id, listed = config.video_id(*job), writer.splits()
+    def work(id: str) -> None:
+        listed = writer.splits()
         unwanted = listed is not None and not any(id in split for split in listed.values())
         if unwanted or writer.done(id):  # the same command may be at work elsewhere
             return
         try:
-            clip = record_video(world, config, *job)
+            clip = record_video(world, config, *config.split_and_index(id))
         except (ValueError, ChildProcessError) as error:
             raise type(error)(f"video {id} cannot be recorded: {error}") from error
         writer.write(id, clip)

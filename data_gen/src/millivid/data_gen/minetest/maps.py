@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import MinetestConfig
-from .process import GuardedProcess, find_program
+from .programs import Program
 
 LOW, HIGH = -32, 127
 """The blocks' lowest and highest y in a map: two of the game's chunks (80 blocks), which start at -32."""
 
 GENERATE_SECONDS = 600.0
 MOD = Path(__file__).parent / "mod"
-GAME = "minetest_game"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,66 +65,64 @@ def _reach(config: MinetestConfig) -> int:
 
 
 def _generate(config: MinetestConfig, seed: int, folder: Path) -> None:
-    program = find_program("minetest")
     world, half = folder / "world", config.world_size // 2
-    install_mod(world, "millivid")
     settings = {
         "fixed_map_seed": seed,
         "mg_name": config.mapgen,
-        "mg_flags": "caves,nodungeons,light,decorations,biomes",
-        "num_emerge_threads": 1,  # what lies across two chunks depends on their order
-        "emergequeue_limit_total": 100000,
-        "emergequeue_limit_diskonly": 100000,
-        "emergequeue_limit_generate": 100000,
-        "liquid_update": 1e6,
-        "bind_address": "127.0.0.1",
-        "active_block_range": 0,
-        "millivid_mode": "generate",
         "millivid_area": half,
         "millivid_reach": _reach(config),
         "millivid_low": LOW,
         "millivid_high": HIGH,
     }
-    write_settings(folder / "generate.conf", settings)
-    command = [program, "--server", "--world", str(world), "--gameid", GAME, "--config", str(folder / "generate.conf")]
-    command += ["--port", str(free_port())]
-    process = GuardedProcess(command, folder / "log", folder, game_environment(folder))
+    game = start_game("generate", ["--server"], settings, folder)
     try:
-        process.wait(GENERATE_SECONDS)
+        game.wait_until(lambda: not game.running, GENERATE_SECONDS)
     finally:
-        process.close()
+        game.close()
     if not (world / "middle").is_file():
-        raise ChildProcessError(f"Minetest did not generate map {seed}; its log ends with: {process.log_tail()}")
+        raise ChildProcessError(f"Minetest did not generate map {seed}; its log ends with: {game.log_tail()}")
     raw = np.fromfile(world / "solids", np.uint8).reshape(2 * half + 1, HIGH - LOW + 1, 2 * half + 1)
     np.savez_compressed(world / "solids.npz", solids=raw[:, :, ::-1])  # the game's x grows to the other side
     (world / "solids").unlink()
     shutil.rmtree(world / "worldmods")
 
 
-def free_port() -> int:
-    """A UDP port that nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+def start_game(
+    mode: str,
+    arguments: Sequence[str],
+    settings: Mapping[str, object],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+) -> Program:
+    """Start the game with our mod in the world ``folder``/world. It reads and writes nothing of the user's.
 
+    Args:
+        mode: which of the mod's files it runs, with the settings of the same name: "generate" or "play".
+        arguments: of its command line, besides those that it always gets.
+        settings: besides those of the mode.
+        folder: where all its files lie.
+        env: of its environment.
 
-def install_mod(world: Path, name: str) -> None:
-    """Make the folder of a world, with our mod in it."""
-    shutil.copytree(MOD / name, world / "worldmods" / name)
-
-
-def write_settings(path: Path, settings: dict[str, object]) -> None:
-    """Write a settings file of the game."""
-    words = {True: "true", False: "false"}
-    lines = [f"{name} = {words[value] if isinstance(value, bool) else value}\n" for name, value in settings.items()]
-    path.write_text("".join(lines))
-
-
-def game_environment(folder: Path) -> dict[str, str]:
-    """The environment that the game runs in: it reads and writes nothing of the user's."""
+    Raises:
+        ImportError: minetest is not installed.
+    """
+    world, conf = folder / "world", folder / "game.conf"
+    shutil.copytree(MOD / "millivid", world / "worldmods" / "millivid")
+    added = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    conf.write_text(f"{(MOD / mode).with_suffix('.conf').read_text()}millivid_mode = {mode}\n{added}")
+    # A port, because a game without draws its own from the time: two could not start at once.
+    arguments = [*arguments, "--world", str(world), "--gameid", "minetest_game", "--port", str(_free_port())]
     private = {
         "HOME": str(folder),
         "MINETEST_USER_PATH": str(folder / ".minetest"),
         "XDG_CACHE_HOME": str(folder / "cache"),
+        "LC_ALL": "C",
     }
-    return {**os.environ, **private, "LC_ALL": "C"}
+    return Program("minetest", [*arguments, "--config", str(conf)], folder, {**private, **(env or {})})
+
+
+def _free_port() -> int:
+    """A UDP port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]

@@ -1,8 +1,6 @@
 """The world minetest: the game Minetest, recorded frame by frame."""
 
 import math
-import tempfile
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +9,9 @@ from numpy.typing import NDArray
 from ..walking import WalkingWorld
 from ..world import Observation, WorldConfig, check_seed
 from .config import MinetestConfig
-from .display import Display
-from .game import Game, window_size
-from .maps import LOW, SavedMap, saved_map
-from .process import find_program
+from .game import Game
+from .maps import LOW, saved_map
+from .programs import find_program
 from .walker import Ground, Walker
 
 
@@ -33,8 +30,6 @@ class MinetestWorld(WalkingWorld):
 
     def __init__(self, config: MinetestConfig | None = None) -> None:
         super().__init__(config)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._display: Display | None = None
         self._game: Game | None = None
         self._seed: int | None = None
         self._middle = (0, 0)
@@ -58,8 +53,8 @@ class MinetestWorld(WalkingWorld):
         find_program("Xvfb")
         saved = saved_map(self.config, int(seed))
         if self._game is None or self._seed != seed:
-            self._start_game(saved)
-            self._seed = int(seed)
+            self.close()
+            self._game, self._seed = Game(self.config, saved), int(seed)
         self._middle = saved.middle
         self._walker = Walker(Ground(saved.solids, LOW), self.config.jump)
         self._start(yaw=float(np.random.default_rng([int(seed), 1]).integers(360)))
@@ -70,22 +65,7 @@ class MinetestWorld(WalkingWorld):
         super().close()
         if self._game is not None:
             self._game.close()
-        if self._display is not None:
-            self._display.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-        self._game, self._display, self._folder, self._walker = None, None, None, None
-
-    def _start_game(self, saved: SavedMap) -> None:
-        if self._game is not None:
-            self._game.close()
-            self._game = None
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="millivid-minetest-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        if self._display is None:
-            self._display = Display(*window_size(self.config), folder)
-        self._game = Game(self.config, saved, self._display, Path(tempfile.mkdtemp(dir=folder)))
+        self._game, self._walker = None, None
 
     def _walk(self, dx: float, dz: float) -> None:
         assert self._walker is not None

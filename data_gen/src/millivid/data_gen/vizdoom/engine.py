@@ -12,27 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..guard import guarded_script
 from .screen import Screen
 from .wad import CAMERA_SCRIPT, UNITS, UNITS_UP, engine_wad
 
 LAUNCHER = """#!/bin/sh
 cd {folder} || exit 1
 trap '' INT
-engine=$$ id= last=
+exec >/dev/null 2>&1
+id= last=
 for argument; do
     [ "$last" = +viz_instance_id ] && id=$argument
     last=$argument
 done
-(
-    while kill -0 {parent} && kill -0 $engine; do sleep 1; done
-    kill -9 $engine
-    [ "$id" ] && rm -f /dev/shm/ViZDoom*"$id"
-) </dev/null >/dev/null 2>&1 &
-exec {engine} "$@" >/dev/null 2>&1
+set -- {engine} "$@"
 """
-"""Starts the engine where it can write its folder _vizdoom without harm, deaf to Ctrl-C, which is the parent's to
-handle, and with someone beside it who ends it, and frees its shared memory, once the parent is gone: by itself, it
-would live on when the parent is killed."""
+"""Has the engine run where it can write its folder _vizdoom without harm, deaf to Ctrl-C, which is the parent's to handle."""
+
+FREE_MEMORY = '[ "$id" ] && rm -f /dev/shm/ViZDoom*"$id"'
+"""An engine that is killed leaves its shared memory behind."""
 
 
 def import_vizdoom() -> Any:
@@ -127,9 +125,8 @@ def _start(screen: Screen) -> Any:
         if os.name == "posix":
             launcher = folder / "launch"
             engine = Path(vizdoom.__file__).with_name("vizdoom")
-            launcher.write_text(
-                LAUNCHER.format(folder=shlex.quote(name), parent=os.getpid(), engine=shlex.quote(str(engine)))
-            )
+            start = LAUNCHER.format(folder=shlex.quote(name), engine=shlex.quote(str(engine)))
+            launcher.write_text(start + guarded_script(FREE_MEMORY))
             launcher.chmod(0o700)
             game.set_vizdoom_path(str(launcher))
         with _engine_errors():

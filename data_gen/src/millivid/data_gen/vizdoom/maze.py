@@ -64,7 +64,6 @@ class Maze:
     are the posts where walls meet. Cell (a, b) is tile [2a + 1, 2b + 1].
 
     Attributes:
-        cells: cells along a side.
         edges: [2 cells + 2], where tiles begin and end, in blocks, along x as along z.
         solid: bool [2 cells + 1, 2 cells + 1], by x and z.
         region: int64, shape of ``solid``: the region of an open tile, an index of ``regions``; -1 where solid.
@@ -75,7 +74,6 @@ class Maze:
         heading: where it looks then, an index of `DIRECTIONS`; the way there is open.
     """
 
-    cells: int
     edges: tuple[float, ...]
     solid: NDArray[np.bool_]
     region: NDArray[np.int64]
@@ -99,13 +97,8 @@ class Maze:
 
     def is_free(self, x: float, z: float) -> bool:
         """Whether the agent's body fits at (x, z), in blocks."""
-        i, j, k, m = (
-            bound
-            for value in (x, z)
-            for bound in (
-                bisect_right(self.edges, value - BODY_RADIUS) - 1,
-                bisect_left(self.edges, value + BODY_RADIUS),
-            )
+        (i, j), (k, m) = (
+            (bisect_right(self.edges, at - BODY_RADIUS) - 1, bisect_left(self.edges, at + BODY_RADIUS)) for at in (x, z)
         )
         if min(i, k) < 0 or max(j, m) >= len(self.edges) or self.solid[i:j, k:m].any():
             return False
@@ -124,7 +117,6 @@ def generate_maze(seed: int, config: VizdoomConfig) -> Maze:
     region = _spread_regions(rng, solid)
     start = (int(rng.integers(cells)), int(rng.integers(cells)))
     return Maze(
-        cells=cells,
         edges=edges,
         solid=solid,
         region=region,

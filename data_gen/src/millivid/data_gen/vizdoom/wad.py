@@ -25,14 +25,17 @@ PANEL_WIDTH = 2.0
 TEXTURE_HEIGHT = 128.0
 """Height of the wall textures, in pixels."""
 
-Line = tuple[tuple[float, float], tuple[float, float], dict[str, object]]
+Point = tuple[float, float]
+
+Entry = dict[str, object]
+"""Names and values of a part of a map."""
+
+Border = tuple[Point, Point, list[Entry]]
+"""A wall or a change of region: from, to, and what the front side shows and, where there is one, the back side."""
 
 
 def engine_wad(field_of_view: float) -> bytes:
-    """What is the same for all mazes: a player that is a bare camera, with a lens for the angle of view in degrees.
-
-    It holds an empty map too: the engine has to start in some map.
-    """
+    """What is the same for all mazes: a player that is a bare camera, with a lens for the angle of view in degrees."""
     decorate = f"""
         actor Eye : PlayerPawn replaces DoomPlayer {{
             Height 2 Radius 2 Gravity 0 RenderStyle None
@@ -63,32 +66,18 @@ def engine_wad(field_of_view: float) -> bytes:
     """
     mapinfo = 'gameinfo { playerclasses = "Eye" }'
     sky = 'texture "SKY1", 256, 128 { patch "P-SKY1", 0, 0 }'  # clouds by day instead of night
-    square = [(0.0, 0.0), (0.0, 4.0), (4.0, 4.0), (4.0, 0.0)]
-    lines: list[Line] = [(square[k - 1], square[k], {"sidefront": 0}) for k in range(4)]
-    sides: list[dict[str, object]] = [{"sector": 0, "texturemiddle": "GRAY1"}]
-    sectors: list[dict[str, object]] = [{"heightceiling": 200, "texturefloor": "FLAT1", "textureceiling": "FLAT1"}]
-    empty = _textmap(lines, sides, sectors, [{"x": 2.0, "y": 2.0, "type": 1}])
-    return _wad(
-        [
-            ("DECORATE", _lines(decorate)),
-            ("MAPINFO", mapinfo.encode()),
-            ("TEXTURES", sky.encode()),
-            *_map(empty),
-        ]
-    )
+    return _wad([("DECORATE", decorate.encode()), ("MAPINFO", mapinfo.encode()), ("TEXTURES", sky.encode())])
 
 
 def maze_wad(maze: Maze) -> bytes:
     """The map of a maze. Map x is x, map y is -z, so that a map looks like the maze seen from above."""
-    lines: list[Line] = []
-    sides: list[dict[str, object]] = []
+    lines: list[tuple[Point, Point, Entry]] = []
+    sides: list[Entry] = []
     for start, end, shown in _borders(maze):
-        back: dict[str, object] = (
-            {"sideback": len(sides) + 1, "twosided": True} if len(shown) == 2 else {"blocking": True}
-        )
+        back: Entry = {"sideback": len(sides) + 1, "twosided": True} if len(shown) == 2 else {"blocking": True}
         lines.append((start, end, {"sidefront": len(sides)} | back))
         sides += shown
-    sectors: list[dict[str, object]] = [
+    sectors: list[Entry] = [
         {
             "heightceiling": round(region.height * UNITS_UP),  # the engine reads no fractions here
             "texturefloor": region.floor,
@@ -99,7 +88,7 @@ def maze_wad(maze: Maze) -> bytes:
         for region in maze.regions
     ]
     x, z = maze.centre(maze.start)
-    things: list[dict[str, object]] = [{"x": x * UNITS, "y": -z * UNITS, "type": 1}]
+    things: list[Entry] = [{"x": x * UNITS, "y": -z * UNITS, "type": 1}]
     things += [{"x": thing.x * UNITS, "y": -thing.z * UNITS, "type": thing.kind} for thing in maze.things]
     return _wad(_map(_textmap(lines, sides, sectors, things)))
 
@@ -116,11 +105,7 @@ def camera_script() -> bytes:
     return b"ACS\0" + struct.pack("<i", begin + 4 * len(code)) + struct.pack(f"<{len(code) + 5}i", *code, *directory)
 
 
-Border = tuple[tuple[float, float], tuple[float, float], list[dict[str, object]]]
-
-
 def _borders(maze: Maze) -> Iterator[Border]:
-    """Walls and changes of region: from, to, and what the front side shows and, where there is one, the back side."""
     for i, j in zip(*(maze.region >= 0).nonzero(), strict=True):
         west, east, north, south = maze.edges[i], maze.edges[i + 1], maze.edges[j], maze.edges[j + 1]
         # The tile lies to the right of each line, which is the line's front.
@@ -141,9 +126,7 @@ def _borders(maze: Maze) -> Iterator[Border]:
                 yield start, end, [{"sector": which, "texturetop": maze.regions[which].wall} for which in (here, there)]
 
 
-def _wall(
-    maze: Maze, start: tuple[float, float], end: tuple[float, float], region: int, panel: str | None
-) -> Iterator[Border]:
+def _wall(maze: Maze, start: Point, end: Point, region: int, panel: str | None) -> Iterator[Border]:
     """One wall, or the parts beside a picture and the picture."""
     length = abs(end[0] - start[0]) + abs(end[1] - start[1])
     along = ((end[0] - start[0]) / length, (end[1] - start[1]) / length)
@@ -153,7 +136,7 @@ def _wall(
         if stop - begin < 1e-9:
             continue
         points = [(round(start[0] + along[0] * at, 6), round(start[1] + along[1] * at, 6)) for at in (begin, stop)]
-        side: dict[str, object] = {"sector": region}
+        side: Entry = {"sector": region}
         if panel and part == 1:
             height = maze.regions[region].height * UNITS_UP
             scale = TEXTURE_HEIGHT / (width * UNITS)
@@ -165,10 +148,10 @@ def _wall(
 
 
 def _textmap(
-    lines: Sequence[Line],
-    sides: Sequence[dict[str, object]],
-    sectors: Sequence[dict[str, object]],
-    things: Sequence[dict[str, object]],
+    lines: Sequence[tuple[Point, Point, Entry]],
+    sides: Sequence[Entry],
+    sectors: Sequence[Entry],
+    things: Sequence[Entry],
 ) -> bytes:
     vertices = {point: index for index, point in enumerate(dict.fromkeys(p for line in lines for p in line[:2]))}
     text = ['namespace = "zdoom";']
@@ -181,7 +164,7 @@ def _textmap(
     return "\n".join(text).encode()
 
 
-def _block(name: str, values: dict[str, object]) -> str:
+def _block(name: str, values: Entry) -> str:
     return f"{name} {{ {' '.join(f'{key} = {_value(value)};' for key, value in values.items())} }}"
 
 
@@ -191,10 +174,6 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     return f"{value:.6f}" if isinstance(value, float) else str(value)
-
-
-def _lines(text: str) -> bytes:
-    return "\n".join(line.strip() for line in text.strip().splitlines()).encode()
 
 
 def _map(textmap: bytes) -> list[tuple[str, bytes]]:

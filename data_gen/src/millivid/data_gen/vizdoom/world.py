@@ -89,8 +89,7 @@ class VizdoomWorld(WalkingWorld):
             ValueError: the pitch is not 0; the engine shears the picture instead of tilting the camera.
             RuntimeError: the world was not reset before.
         """
-        if self._engine is None:
-            raise RuntimeError("call reset(seed) before anything else")
+        assert self.maze and self._engine is not None
         return self._engine.look(*level_camera(pose))
 
     def close(self) -> None:
@@ -117,11 +116,10 @@ class VizdoomWorld(WalkingWorld):
 
     def _move(self, dx: float, dz: float) -> bool:
         parts = math.ceil(self.config.step / LONGEST_MOVE)
-        for part in range(1, parts + 1):
-            if not self.maze.is_free(
-                *self._place(self._moved_x + dx * part / parts, self._moved_z + dz * part / parts)
-            ):
-                return False
+        shares = [part / parts for part in range(1, parts + 1)]
+        places = (self._place(self._moved_x + dx * share, self._moved_z + dz * share) for share in shares)
+        if not all(self.maze.is_free(x, z) for x, z in places):
+            return False
         self._moved_x, self._moved_z = self._moved_x + dx, self._moved_z + dz
         return True
 

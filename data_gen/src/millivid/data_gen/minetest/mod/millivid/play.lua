@@ -21,10 +21,11 @@ minetest.register_on_joinplayer(function(who)
 	who:set_fov(tonumber(minetest.settings:get("millivid_fov")))
 	who:set_clouds({ density = 0 })
 	who:set_stars({ visible = false })
-	-- The game's own sky changes slowly, with time and with what is seen of it; pictures do not.
+	-- The game's own sky changes slowly, with time and with what is seen of it; pictures do not. Ours are blue above and
+	-- pale (#b2d4f0) at the horizon and below, and have no seams.
 	local side = "millivid_side.png"
 	who:set_sky({
-		type = "skybox", clouds = false, base_color = minetest.settings:get("millivid_horizon"),
+		type = "skybox", clouds = false, base_color = "#b2d4f0",
 		textures = { "millivid_top.png", "millivid_bottom.png", side, side, side, side },
 	})
 	who:set_moon({ visible = false })
