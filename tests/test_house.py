@@ -41,3 +41,15 @@ def test_what_packages_require_is_locked() -> None:
                 if not name.startswith("millivid-"):
                     assert name in locked, f"{package.name} requires {name}, which is not in constraints.txt: make lock"
                     assert requirement.specifier.contains(locked[name]), f"{requirement}, {locked[name]}: make lock"
+
+
+def test_the_ways_that_the_architecture_tells_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    ways = re.findall(r"\n## (A .*)\n\n((?:\d+\. .*\n)+)", text)
+    assert len(ways) == 4
+    for title, lines in ways:
+        assert len(lines.splitlines()) <= 10, title
+    for path, name in re.findall(r"`((?:packages|csrc|data_gen)/[^`]*)`(?:: `(\w+)`)?", text):
+        assert (ROOT / path).exists(), path
+        if name and not path.endswith("cli.py"):
+            assert re.search(rf"(def|class) {name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
