@@ -8,6 +8,7 @@ from .export import export_webdataset
 from .images import encode_image
 from .importing import (
     ImportReport,
+    ImportSettings,
     import_released_clips,
     import_released_latents,
     import_videos,
@@ -24,9 +25,9 @@ from .video import VideoInfo, probe_video, read_video, write_video
 
 __all__ = [
     "POSE_NAMES", "RELEASED_COLUMNS", "ActionType", "Clip", "ClipDataset", "ClipIndex", "ClipWriter", "DatasetError",
-    "ImportReport", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter", "PyramidFile",
-    "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset",
+    "ImportReport", "ImportSettings", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter",
+    "PyramidFile", "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset",
     "import_released_clips", "import_released_latents", "import_videos", "inspect_clips", "inspection_text",
-    "measure_statistics", "probe_video", "read_frames_file", "read_video", "released_splits",
-    "write_inspection", "write_video",
+    "measure_statistics", "probe_video", "read_frames_file", "read_video", "released_splits", "write_inspection",
+    "write_video",
 ]  # fmt: skip

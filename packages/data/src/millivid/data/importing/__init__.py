@@ -2,6 +2,10 @@
 
 from .import_released import import_released_clips, import_released_latents, released_splits
 from .import_report import ImportReport
+from .import_settings import ImportSettings
 from .import_videos import import_videos
 
-__all__ = ["ImportReport", "import_released_clips", "import_released_latents", "import_videos", "released_splits"]
+__all__ = [
+    "ImportReport", "ImportSettings", "import_released_clips", "import_released_latents", "import_videos",
+    "released_splits",
+]  # fmt: skip

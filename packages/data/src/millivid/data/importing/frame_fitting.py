@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -11,8 +11,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from .import_settings import Fit
 
-Fit = Literal["crop", "pad", "stretch"]
 # Bicubic widens its filter when it shrinks, so that nothing aliases; the other flags are about exact rounding and chroma.
 FILTER = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP

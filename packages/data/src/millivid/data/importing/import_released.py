@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import numpy as np
@@ -21,10 +21,10 @@ from ..errors import DatasetError
 from ..latent_writer import LatentWriter
 from ..released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from ..video import probe_video, read_video
+from .import_settings import Errors
 from .side_tables import read_table
 
 ACTIONS = ("forward", "left", "right")
-Errors = Literal["raise", "skip"]
 
 
 def released_splits(keys: Sequence[str], test_fraction: float) -> dict[str, list[str]]:

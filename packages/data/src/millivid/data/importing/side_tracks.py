@@ -1,16 +1,18 @@
-"""Which columns of the tables beside videos are actions and poses, and which row belongs to which frame."""
+"""Which columns of the tables beside videos are actions and poses, what the videos share, and which row belongs to a frame."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import POSE_NAMES
+from ..clip import POSE_NAMES, ActionType
 from ..errors import DatasetError
-from .side_tables import TABLE_SUFFIXES, Table, read_table
+from .import_settings import ImportSettings
+from .side_tables import READERS, Table, read_table
 
 Role = Literal["both", "actions", "poses"]
 What = Literal["actions", "poses"]
@@ -19,22 +21,8 @@ USUAL: dict[What, tuple[str, ...]] = {"actions": ("action",), "poses": POSE_NAME
 """Columns of these names, all of them, are taken unless others are asked for; else those that begin with the prefix are."""
 TIME = "time"
 """A column of this name, in seconds after the video's first frame, says when each row was."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnRules:
-    """Which columns to take, where the default rule is not wanted.
-
-    Attributes:
-        actions, poses: the columns; empty for none; None for the default rule.
-        names: of the columns of tables that name none.
-        words: all actions that may occur where actions are words; None for any.
-    """
-
-    actions: Sequence[str] | None = None
-    poses: Sequence[str] | None = None
-    names: Sequence[str] | None = None
-    words: Sequence[str] | None = None
+MOST_ACTIONS = 4096
+"""Whole numbers beyond it are no numbers of actions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,31 +81,46 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SideData:
-    """What stands beside one video: its tables, their actions and poses, and the columns that are neither."""
+    """What stands beside one video: its tables, what of actions and poses they hold, and the columns that are neither."""
 
-    files: Mapping[Role, Path]
-    actions: Track | None = None
-    poses: Track | None = None
+    files: Mapping[Role, Path] = field(default_factory=dict)
+    tracks: Mapping[What, Track] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
+    def names(self, what: What) -> tuple[str, ...]:
+        """Names of the actions or poses; empty if there are none."""
+        return self.tracks[what].names if what in self.tracks else ()
 
-def read_side_data(video: str, tables: Mapping[str, Path], rules: ColumnRules) -> SideData:
+
+class Columns(TypedDict):
+    """The actions and poses of a dataset; as for `ClipWriter`."""
+
+    action_type: ActionType
+    action_names: tuple[str, ...]
+    pose_names: tuple[str, ...]
+
+
+def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSettings) -> SideData:
     """Find and read a video's tables.
 
     Args:
         video: the video's path in the folder.
         tables: all tables, by their path in the folder as it is and in lower case.
-        rules: which columns to take.
+        settings: which columns to take.
 
     Raises:
         DatasetError: there are two tables for the same purpose, one cannot be read, a column is missing or nothing in it is
             known, or a value is no number.
     """
+    asked_for: dict[What, Sequence[str] | None] = {
+        "actions": settings.action_columns,
+        "poses": settings.pose_columns,
+    }
     files = _find(video, tables)
     tracks: dict[What, Track] = {}
     unused: list[str] = []
     for role, path in files.items():
-        table = read_table(path, rules.names if role == "both" else None)
+        table = read_table(path, settings.columns if role == "both" else asked_for[role] or None)
         if role == "both" and not table.named:
             raise DatasetError(
                 f"{path}: is an array of {len(table.columns)} columns without names; give columns=, or save "
@@ -125,17 +128,57 @@ def read_side_data(video: str, tables: Mapping[str, Path], rules: ColumnRules) -
             )
         used = {TIME}
         for what in USUAL if role == "both" else (role,):
-            columns = _columns(table, what, rules, alone=role != "both")
+            columns = _choose(table, what, asked_for[what], alone=role != "both")
             if columns:
-                tracks[what] = _track(table, columns, what, rules)
+                categories = what == "actions" and (asked_for[what] is not None or not _prefixed(columns, what))
+                values, odd_word = _values(table, columns, categories, settings.action_names)
+                tracks[what] = Track(
+                    path=path,
+                    names=_shown_names(table, columns, what),
+                    values=values,
+                    times=_times(table) if TIME in table.columns and TIME not in columns else None,
+                    odd_word=odd_word,
+                )
                 used.update(columns)
-        if not tracks and role == "both" and rules.actions is None and rules.poses is None:
+        if not tracks and role == "both" and set(asked_for.values()) == {None}:
             raise DatasetError(
                 f"{path}: none of its columns ({', '.join(table.columns)}) is 'action', 'action_*' or 'pose_*', nor are "
                 f"all of {', '.join(POSE_NAMES)} there; give action_columns= or pose_columns="
             )
         unused += [name for name in table.columns if name not in used]
-    return SideData(files=files, actions=tracks.get("actions"), poses=tracks.get("poses"), unused=tuple(unused))
+    return SideData(files=files, tracks=tracks, unused=tuple(unused))
+
+
+def agree(
+    data: Mapping[str, SideData], action_names: Sequence[str] | None = None
+) -> tuple[Columns, dict[str, SideData], dict[str, str]]:
+    """What most videos with tables have in common, and these videos' data in that form.
+
+    Args:
+        data: of all videos, in order, at least one; of columns that equally many have, the first are taken.
+        action_names: names of the actions 0, 1, ... or all words that occur; None for numbers, or for the words that do.
+
+    Returns:
+        The dataset's columns; per video that has them, actions as int64 [row] or float32 [row, action] and poses as float32
+        [row, pose], in the dataset's order; and per other video, why it does not fit.
+
+    Raises:
+        DatasetError: actions are negative or huge whole numbers, or ``action_names`` do not fit.
+    """
+    keys = {video: _key(side) for video, side in data.items()}
+    counts = Counter(keys[video] for video, side in data.items() if side.tracks) or Counter(keys.values())
+    ((common, _),) = counts.most_common(1)
+    fitting = [video for video, key in keys.items() if key == common]
+    first = data[fitting[0]]
+    misfits = {
+        video: f"{video}: {_difference(side, first)}, unlike {fitting[0]} and most others"
+        for video, side in data.items()
+        if keys[video] != common
+    }
+    actions = {video: data[video].tracks["actions"] for video in fitting if first.names("actions")}
+    action_type, names = _action_names(actions, action_names)
+    columns = Columns(action_type=action_type, action_names=names, pose_names=first.names("poses"))
+    return columns, {video: _in_common_form(data[video], columns) for video in fitting}, misfits
 
 
 def _find(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
@@ -144,7 +187,7 @@ def _find(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
     stem = video.rpartition(".")[0]
     roles: dict[str, Role] = {"": "both", ".actions": "actions", ".poses": "poses"}
     for ending, role in roles.items():
-        names = [f"{base}{ending}{suffix}" for base in (stem, video) for suffix in TABLE_SUFFIXES]
+        names = [f"{base}{ending}{suffix}" for base in (stem, video) for suffix in READERS]
         looked_up = (tables.get(name) or tables.get(name.casefold()) for name in names)
         paths = [path for path in looked_up if path]
         if len(paths) > 1:
@@ -157,23 +200,21 @@ def _find(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
     return found
 
 
-def _columns(table: Table, what: What, rules: ColumnRules, *, alone: bool) -> list[str]:
+def _prefixed(names: Sequence[str], what: What) -> list[str]:
+    return [name for name in names if name.startswith((f"{PREFIXES[what]}_", f"{PREFIXES[what]}."))]
+
+
+def _choose(table: Table, what: What, asked_for: Sequence[str] | None, *, alone: bool) -> list[str]:
     """The columns to take. alone: the table is for this purpose only."""
-    wanted, prefixed = _wanted(what, rules), [name for name in table.columns if _is_prefixed(name, what)]
-    if wanted is not None and not table.named:
-        if wanted and len(wanted) != len(table.columns):
-            raise DatasetError(
-                f"{table.path}: has {len(table.columns)} columns, but {PREFIXES[what]}_columns= names {len(wanted)}"
-            )
-        return list(table.columns) if wanted else []
-    if wanted is not None:
-        for name in wanted:
+    if asked_for is not None:
+        for name in asked_for:
             if name not in table.columns:
                 raise DatasetError(
                     f"{table.path}: has no column {name!r} that {PREFIXES[what]}_columns= asks for; its columns are "
                     f"{', '.join(table.columns)}"
                 )
-        return list(wanted)
+        return list(asked_for)
+    prefixed = _prefixed(list(table.columns), what)
     if set(USUAL[what]) <= set(table.columns):
         if what == "actions" and prefixed:
             raise DatasetError(f"{table.path}: has both 'action' and {prefixed[0]!r}; give action_columns=")
@@ -181,45 +222,31 @@ def _columns(table: Table, what: What, rules: ColumnRules, *, alone: bool) -> li
     return prefixed or ([name for name in table.columns if name != TIME] if alone else [])
 
 
-def _track(table: Table, columns: list[str], what: What, rules: ColumnRules) -> Track:
-    wanted, prefix = _wanted(what, rules), PREFIXES[what]
-    # A single column of actions may hold categories; one that is called action_x is a vector with one number.
-    single = what == "actions" and len(columns) == 1 and (wanted is not None or not _is_prefixed(columns[0], what))
-    kind = table.kind(columns[0]) if single else "fractions"
-    odd_word = ""
-    if kind == "words":
-        values: NDArray[Any] = table.words(columns[0])
-        odd_word = _check_words(table, columns[0], rules.words)
-    elif kind == "integers":
-        values = table.columns[columns[0]]
-    else:
-        values = np.stack([table.numbers(name) for name in columns], axis=1).astype(np.float32)
-    if table.named:
-        shown = [name[len(prefix) + 1 :] if _is_prefixed(name, what) else name for name in columns]
-        names = shown if len(set(shown)) == len(shown) and all(shown) else columns
-    else:
-        names = list(wanted or (USUAL[what] if len(columns) == len(USUAL[what]) else columns))
-    times = _times(table) if TIME in table.columns and TIME not in columns else None
-    return Track(path=table.path, names=tuple(names), values=values, times=times, odd_word=odd_word)
+def _shown_names(table: Table, columns: Sequence[str], what: What) -> tuple[str, ...]:
+    """What the columns are called in the dataset: without the prefix, if that leaves names of their own."""
+    if not table.named:
+        return USUAL[what] if len(columns) == len(USUAL[what]) else tuple(columns)
+    shown = tuple(name[len(PREFIXES[what]) + 1 :] if _prefixed([name], what) else name for name in columns)
+    return shown if len(set(shown)) == len(shown) and all(shown) else tuple(columns)
 
 
-def _wanted(what: What, rules: ColumnRules) -> Sequence[str] | None:
-    return rules.actions if what == "actions" else rules.poses
-
-
-def _is_prefixed(name: str, what: What) -> bool:
-    return name.startswith((f"{PREFIXES[what]}_", f"{PREFIXES[what]}."))
-
-
-def _check_words(table: Table, column: str, known: Sequence[str] | None) -> str:
-    """Where the first word stands that is no number, or the first word; all must be known."""
-    words = table.columns[column].tolist()
+def _values(
+    table: Table, columns: Sequence[str], categories: bool, known: Sequence[str] | None
+) -> tuple[NDArray[Any], str]:
+    """As for `Track`: the values and, of words, an odd one. categories: a single column may be words or whole numbers."""
+    kind = table.columns[columns[0]].dtype.kind if categories and len(columns) == 1 else "f"
+    if kind == "f":
+        return np.stack([table.numbers(name) for name in columns], axis=1).astype(np.float32), ""
+    if kind == "i":
+        return table.columns[columns[0]], ""
+    column = table.words(columns[0])
+    words = column.tolist()
     for row, word in enumerate(words):
         if known and word not in known:
-            raise table.error(row, column, f"holds {word!r}, which is none of the actions {', '.join(known)}")
+            raise table.error(row, columns[0], f"holds {word!r}, which is none of the actions {', '.join(known)}")
     odd = (row for row, word in enumerate(words) if not word.lstrip("+-").replace(".", "", 1).isdigit())
     row = next(odd, 0)
-    return str(table.error(row, column, f"holds {words[row]!r}"))
+    return column, str(table.error(row, columns[0], f"holds {words[row]!r}"))
 
 
 def _times(table: Table) -> NDArray[np.float64]:
@@ -229,3 +256,60 @@ def _times(table: Table) -> NDArray[np.float64]:
         row = int(back[0])
         raise table.error(row + 1, TIME, f"does not grow: {times[row]} is followed by {times[row + 1]}")
     return times
+
+
+def _key(side: SideData) -> tuple[Any, ...]:
+    """What the videos of a dataset have to agree on."""
+    words = "actions" in side.tracks and side.tracks["actions"].values.dtype.kind == "U"
+    return (*(frozenset(side.names(what)) for what in USUAL), words)
+
+
+def _difference(side: SideData, common: SideData) -> str:
+    for what in USUAL:
+        found, expected = side.names(what), common.names(what)
+        if set(found) != set(expected):
+            if not expected:
+                return f"has {what} ({', '.join(found)})"
+            return f"has the {what} {', '.join(found)} instead of {', '.join(expected)}" if found else f"has no {what}"
+    word = side.tracks["actions"].odd_word
+    return f"has words as actions ({word})" if word else "has numbers as actions"
+
+
+def _action_names(tracks: Mapping[str, Track], given: Sequence[str] | None) -> tuple[ActionType, tuple[str, ...]]:
+    """Words are categories, and whole numbers are, unless other videos have fractions in their place."""
+    kinds = {track.values.dtype.kind for track in tracks.values()}
+    if kinds == {"U"}:
+        words = {word for track in tracks.values() for word in track.values.tolist()}
+        return "categorical", tuple(given or sorted(words))
+    if kinds == {"i"}:
+        limit = f"action_names= has {len(given)}" if given else f"0 to {MOST_ACTIONS - 1} are expected"
+        for video, track in tracks.items():
+            low, high = track.values.min(), track.values.max()
+            if low < 0 or high >= (len(given) if given else MOST_ACTIONS):
+                raise DatasetError(
+                    f"{video}: its actions are the whole numbers {low} to {high}, but {limit}; write words, or write "
+                    f"fractions (such as 1.0) if they are quantities"
+                )
+        most = max(int(track.values.max()) for track in tracks.values())
+        return "categorical", tuple(given or map(str, range(most + 1)))
+    if given:
+        raise DatasetError(
+            f"action_names= names the actions of one column of words or whole numbers, but "
+            f"{'the actions are vectors' if kinds else 'there are no actions'}; leave it out"
+        )
+    return "continuous", next((track.names for track in tracks.values()), ())
+
+
+def _in_common_form(side: SideData, columns: Columns) -> SideData:
+    tracks = dict(side.tracks)
+    names: dict[What, tuple[str, ...]] = {"actions": columns["action_names"], "poses": columns["pose_names"]}
+    for what, track in side.tracks.items():
+        values = track.values
+        if what == "poses" or columns["action_type"] == "continuous":
+            order = [track.names.index(name) for name in names[what]]
+            values = np.ascontiguousarray(values.reshape(len(values), -1)[:, order], np.float32)
+        elif values.dtype.kind == "U":
+            numbers = {word: number for number, word in enumerate(names[what])}
+            values = np.array([numbers[word] for word in values.tolist()], np.int64)
+        tracks[what] = replace(track, values=values)
+    return replace(side, tracks=tracks)

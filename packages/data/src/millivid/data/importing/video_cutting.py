@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,9 @@ from numpy.typing import NDArray
 from ..clip import Clip
 from ..clip_writer import ClipWriter
 from ..errors import DatasetError
-from .frame_fitting import Fit, FrameFitter, picture_notes
+from .frame_fitting import FrameFitter, picture_notes
+from .import_report import ImportRecord
+from .import_settings import Fit
 from .side_tracks import SideData
 from .source_image import read_image
 from .source_video import SourceFrame, SourceVideo, decode_source, on_grid, open_source
@@ -21,20 +22,11 @@ LONG_STILL = 1
 """Seconds without a new frame that are worth a note, if frames come more often otherwise."""
 
 
-class Cut(NamedTuple):
-    """What a video became: ids of its clips, how many frames they have, and what was not taken as it was."""
-
-    videos: tuple[str, ...]
-    frames: int
-    notes: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cutting:
     """Where clips go and what they are like; as for `import_videos`. fit: None where no size was asked for."""
 
     writer: ClipWriter
-    size: tuple[int, int]
     fit: Fit | None
     fps: Fraction
     frames: int
@@ -61,47 +53,47 @@ class _Piece:
     def clip(self, side: SideData) -> Clip:
         indices, times = np.array(self.indices), np.array(self.times)
         nothing = np.zeros((len(self), 0), np.float32)
+        rows = {what: track.at(indices, times) for what, track in side.tracks.items()}
         return Clip(
-            frames=self.pixels[: len(self)],
-            actions=side.actions.at(indices, times) if side.actions else nothing,
-            poses=side.poses.at(indices, times) if side.poses else nothing,
+            frames=self.pixels[: len(self)], actions=rows.get("actions", nothing), poses=rows.get("poses", nothing)
         )
 
 
-def cut_image(source: FolderVideo, cutting: Cutting) -> Cut:
+def cut_image(source: FolderVideo, cutting: Cutting) -> ImportRecord:
     """Write an image as a clip of one frame.
 
     Raises:
         DatasetError: it cannot be read, or has another size.
     """
-    pixels = FrameFitter(source.path, cutting.size, cutting.fit)(read_image(source.path))[None]
+    pixels = FrameFitter(source.path, cutting.writer.index.size, cutting.fit)(read_image(source.path))[None]
     nothing = np.zeros((1, 0), np.float32)
     cutting.writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
-    return Cut((source.id,), 1)
+    return ImportRecord(file=source.name, bytes=source.bytes, videos=(source.id,), frames=1, notes=source.notes)
 
 
-def cut_video(source: FolderVideo, side: SideData, cutting: Cutting) -> Cut:
-    """Write a video's clips. side: in the form that the dataset has.
+def cut_video(source: FolderVideo, cutting: Cutting) -> ImportRecord:
+    """Write a video's clips.
 
     Raises:
         DatasetError: the video is damaged, too short, or does not fit its tables. Pieces may have been written then; they
             are in no split, and so are deleted when the dataset is finished.
     """
     with open_source(source.path) as video:
-        return _cut(source.id, video, side, cutting)
+        return _cut(source, video, cutting)
 
 
-def _cut(id: str, video: SourceVideo, side: SideData, cutting: Cutting) -> Cut:
-    fitter = FrameFitter(video.path, cutting.size, cutting.fit, video.aspect)
-    notes, written = list(video.notes), list[str]()
-    piece = _Piece(cutting.size, cutting.frames)
+def _cut(source: FolderVideo, video: SourceVideo, cutting: Cutting) -> ImportRecord:
+    size = cutting.writer.index.size
+    fitter = FrameFitter(video.path, size, cutting.fit, video.aspect)
+    notes, written = [*source.notes, *video.notes], list[str]()
+    piece = _Piece(size, cutting.frames)
     total = dropped = repeated = 0
     last: SourceFrame | None = None
     still, since = Fraction(0), Fraction(0)
 
     def write() -> None:
-        written.append(f"{id}_{len(written):03d}" if cutting.frames else id)
-        cutting.writer.write(written[-1], piece.clip(side))
+        written.append(f"{source.id}_{len(written):03d}" if cutting.frames else source.id)
+        cutting.writer.write(written[-1], piece.clip(source.side))
 
     for frame, ticks in on_grid(decode_source(video), video.rate, cutting.fps):
         if last is None:
@@ -115,12 +107,11 @@ def _cut(id: str, video: SourceVideo, side: SideData, cutting: Cutting) -> Cut:
             assert pixels is not None
             if cutting.frames and len(piece) == cutting.frames:
                 write()
-                total, piece = total + len(piece), _Piece(cutting.size, cutting.frames)
+                total, piece = total + len(piece), _Piece(size, cutting.frames)
             piece.append(pixels, frame)
     assert last is not None, "a source without frames is an error of its own"
-    for track in (side.actions, side.poses):
-        if track:
-            track.check_end(last.index + 1, float(last.time), float(1 / video.rate))
+    for track in source.side.tracks.values():
+        track.check_end(last.index + 1, float(last.time), float(1 / video.rate))
     if total + len(piece) < LEAST_FRAMES:
         raise DatasetError(
             f"{video.path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed"
@@ -139,4 +130,4 @@ def _cut(id: str, video: SourceVideo, side: SideData, cutting: Cutting) -> Cut:
         notes.append(
             f"no new frame for {float(still):.2f} s after {float(since):.2f} s: a still picture, or a hole in the file"
         )
-    return Cut(tuple(written), total, tuple(notes))
+    return ImportRecord(file=source.name, bytes=source.bytes, videos=tuple(written), frames=total, notes=tuple(notes))

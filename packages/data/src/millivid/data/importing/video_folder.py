@@ -5,14 +5,15 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from ..errors import DatasetError
 from .frame_fitting import display_size
 from .import_released import released_splits
-from .side_tables import TABLE_SUFFIXES
+from .side_tables import READERS
+from .side_tracks import SideData
 from .source_image import IMAGE_SUFFIXES, image_size
 from .source_video import SAME_RATE, first_frame, open_source
 
@@ -42,19 +43,27 @@ class FolderVideo:
         path: where it is.
         id: what it is called in the dataset.
         split: the split whose folder it is in, or None if folders are no splits.
-        renamed: why the id is not just the path, or None.
+        notes: why the id is not just the path.
+        side: what its tables say, in the form that the dataset has.
     """
 
     name: str
     path: Path
     id: str
     split: str | None
-    renamed: str | None
+    notes: tuple[str, ...] = ()
+    side: SideData = field(default_factory=SideData)
 
     @property
     def is_image(self) -> bool:
         """Whether it is a single frame."""
         return self.path.suffix.lower() in IMAGE_SUFFIXES
+
+    @property
+    def bytes(self) -> dict[str, int]:
+        """The sizes of its file and of its tables, -1 for what is gone."""
+        files = [("video", self.path), *self.side.files.items()]
+        return {what: path.stat().st_size if path.is_file() else -1 for what, path in files}
 
 
 def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[str]]:
@@ -73,7 +82,7 @@ def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[
     files = {_name(path, source): path for path in paths}
     videos, images, tables = (
         {name: path for name, path in files.items() if path.suffix.lower() in suffixes}
-        for suffixes in (VIDEO_SUFFIXES, IMAGE_SUFFIXES, frozenset(TABLE_SUFFIXES))
+        for suffixes in (VIDEO_SUFFIXES, IMAGE_SUFFIXES, frozenset(READERS))
     )
     if not videos and not images:
         raise DatasetError(
@@ -178,15 +187,12 @@ def _named(videos: dict[str, Path]) -> list[FolderVideo]:
     taken = Counter(id.casefold() for id in plain.values())
     named = []
     for name, path in videos.items():
-        id, renamed = plain[name], None
-        digest = hashlib.sha256(os.fsencode(name)).hexdigest()
-        if taken[id.casefold()] > 1:
-            id, renamed = f"{id[:LONGEST_ID]}-{digest[:8]}", "other videos would have the same name"
-        elif len(id) > LONGEST_ID:
-            id, renamed = f"{id[:LONGEST_ID]}-{digest[:8]}", "the name is too long"
-        named.append(
-            FolderVideo(name=name, path=path, id=id, split=heads[name] if by_folder else None, renamed=renamed)
-        )
+        id, notes = plain[name], tuple[str, ...]()
+        why = "other videos would have the same name" if taken[id.casefold()] > 1 else "the name is too long"
+        if taken[id.casefold()] > 1 or len(id) > LONGEST_ID:
+            id = f"{id[:LONGEST_ID]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+            notes = (f"called {id}: {why}",)
+        named.append(FolderVideo(name=name, path=path, id=id, split=heads[name] if by_folder else None, notes=notes))
     return named
 
 

@@ -1,0 +1,70 @@
+"""What an import of videos may be asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..errors import DatasetError
+from ..index_file import HIGHEST_FPS, LOWEST_FPS
+from ..video import LARGEST_SIDE
+
+Errors = Literal["raise", "skip"]
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSettings:
+    """How `import_videos` makes a dataset of a folder.
+
+    Args:
+        size: (height, width) to make all frames; None if all have one size already.
+        fit: "crop" covers the size and cuts off what is beyond it, "pad" puts the whole picture on black, "stretch"
+            distorts it.
+        fps: frames per second; None for the rate of the first video (1 for images). Videos of another rate, or of an uneven
+            one, are shown at this one: at each tick the last frame that has come.
+        frames: cut videos into pieces of so many frames. 0 for whole videos; then the longest of them, resized, has to fit
+            into memory: 3 x height x width bytes per frame.
+        action_columns, pose_columns: which columns of the tables to take, in this order; empty for none; None for
+            ``action``, ``action_*`` or ``action.*``, and for x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``.
+        columns: names of the columns of tables without names (plain NPY, CSV without a header).
+        action_names: names of actions that are whole numbers; or which words there are, in this order.
+        test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of two
+            or more videos is empty.
+        errors: whether a video that cannot be imported ends the import or is left out.
+        lossless: as for `ClipWriter`.
+
+    Raises:
+        DatasetError: a setting is out of range.
+    """
+
+    size: tuple[int, int] | None = None
+    fit: Fit = "crop"
+    fps: float | None = None
+    frames: int = 0
+    action_columns: Sequence[str] | None = None
+    pose_columns: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    action_names: Sequence[str] | None = None
+    test_fraction: float = 0.01
+    errors: Errors = "skip"
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        size, fps = self.size, self.fps
+        checks = {
+            "size": (
+                size is None or (len(size) == 2 and 1 <= min(size) <= max(size) <= LARGEST_SIDE),
+                f"(height, width) of 1 to {LARGEST_SIDE} pixels are expected",
+            ),
+            "fit": (self.fit in get_args(Fit), "'crop', 'pad' or 'stretch' is expected"),
+            "fps": (
+                fps is None or LOWEST_FPS <= fps <= HIGHEST_FPS,
+                f"a number from {LOWEST_FPS} to {HIGHEST_FPS} is expected",
+            ),
+            "frames": (self.frames == 0 or self.frames > 1, "0 for whole videos, or 2 or more per piece are expected"),
+            "test_fraction": (0 <= self.test_fraction <= 1, "a number from 0 to 1 is expected"),
+            "errors": (self.errors in get_args(Errors), "'raise' or 'skip' is expected"),
+        }
+        for name, (fits, expected) in checks.items():
+            if not fits:
+                raise DatasetError(f"{name} is {getattr(self, name)!r}; {expected}")
