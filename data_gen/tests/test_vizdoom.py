@@ -17,10 +17,10 @@ pytest.importorskip("vizdoom", reason='needs ViZDoom: pip install "millivid-data
 from millivid.data_gen import World, draw_actions, make_world
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.vizdoom import VizdoomConfig, VizdoomWorld
+from millivid.data_gen.vizdoom.config import SCREENS, choose_screen
 from millivid.data_gen.vizdoom.engine import Engine
 from millivid.data_gen.vizdoom.maze import BODY_RADIUS, DIRECTIONS, Maze, Region, generate_maze
 from millivid.data_gen.vizdoom.planner import plan_decisions
-from millivid.data_gen.vizdoom.screen import SCREENS, choose_screen
 from millivid.data_gen.vizdoom.wad import PANEL_WIDTH, maze_wad
 from millivid.data_gen.world_registry import make_config
 

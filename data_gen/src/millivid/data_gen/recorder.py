@@ -52,7 +52,14 @@ def record(
     number, count = share
     if not 0 <= number < count:
         raise ValueError(f"share {number} of {count} does not exist; they are numbered 0 to {count - 1}")
-    writer = _make_writer(config, out)
+    writer = ClipWriter(
+        out,
+        fps=config.fps,
+        size=config.world.size,
+        action_names=world_class(config.world.world).action_names,
+        source=config.source(),
+        lossless=config.lossless,
+    )
     listed = writer.splits()  # a video that was deleted from a finished dataset is made again
     ids = listed or config.ids()
     jobs = [id for split in ids.values() for id in split][number::count]
@@ -69,7 +76,7 @@ def record(
             disable=not progress,
         ) as bar,
     ):
-        prepare = partial(_prepare, config, out, held if processes == 1 else None)
+        prepare = partial(_prepare, config, writer, held if processes == 1 else None)
         work_in_processes(prepare, open_jobs, processes, partial(bar.update, config.frames))
     if writer.complete():
         writer.tidy()  # nothing was to be done, or another share was quicker
@@ -113,20 +120,9 @@ def _choose(config: RecordConfig, writer: ClipWriter, ids: dict[str, list[str]])
     return {"train": ids["train"], "test": [ids["test"][place] for place in sorted(best)]}
 
 
-def _make_writer(config: RecordConfig, out: str | Path) -> ClipWriter:
-    return ClipWriter(
-        out,
-        fps=config.fps,
-        size=config.world.size,
-        action_names=world_class(config.world.world).action_names,
-        source=config.source(),
-        lossless=config.lossless,
-    )
-
-
-def _prepare(config: RecordConfig, out: str | Path, held: ExitStack | None) -> Callable[[str], None]:
+def _prepare(config: RecordConfig, writer: ClipWriter, held: ExitStack | None) -> Callable[[str], None]:
     """What records a video. held: closes the world; None: it is closed when the process ends."""
-    world, writer = world_class(config.world.world)(config.world), _make_writer(config, out)
+    world = world_class(config.world.world)(config.world)
     if held is None:
         atexit.register(world.close)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..guard import guarded_script
-from .screen import Screen
+from .config import Screen
 from .wad import CAMERA_SCRIPT, UNITS, UNITS_UP, engine_wad
 
 LAUNCHER = """#!/bin/sh

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from ..agent import hold
 from ..walking import WalkingWorld, level_camera
 from ..world import Observation, check_seed
-from .config import VizdoomConfig
+from .config import VizdoomConfig, choose_screen
 from .engine import Engine, import_vizdoom
 from .maze import Maze, generate_maze
 from .planner import plan_decisions
-from .screen import choose_screen
 from .wad import maze_wad
 
 LONGEST_MOVE = 0.2
