@@ -3,6 +3,7 @@
 // Gradients of tables and weights are summed in an order that does not depend on the number of threads.
 
 #include <algorithm>
+#include <vector>
 
 #include "operations.h"
 #include "rows.h"
@@ -13,10 +14,19 @@ namespace {
 constexpr int64_t kNumbers = 8192;  // that are worth a thread
 constexpr int64_t kSlice = 64;      // channels that are summed together
 
-// Calls body(begin, end) with rows that threads share out.
-template <typename Body>
-void share_rows(const Rows& rows, const Body& body) {
-  torch::stable::parallel_for(0, rows.count, std::max<int64_t>(1, kNumbers / std::max<int64_t>(1, rows.d)), body);
+// Calls body(n, inputs, where row n of the output belongs) for all n, which threads share out.
+template <typename A, typename Body>
+void write_rows(const Tensor& output, const std::vector<Tensor>& inputs, const Body& body) {
+  const Rows rows(output);
+  const int64_t worth = std::max<int64_t>(1, kNumbers / std::max<int64_t>(1, rows.d));
+  torch::stable::parallel_for(0, rows.count, worth, [&](int64_t begin, int64_t end) {
+    std::vector<RowsIn<A>> in(inputs.begin(), inputs.end());
+    RowsOut<A> out(rows);
+    for (int64_t n = begin; n < end; ++n) {
+      body(n, in, out[n]);
+      out.store(n);
+    }
+  });
 }
 
 // Calls body(begin, size) with slices of channels that threads share out.
@@ -28,17 +38,17 @@ void share_channels(int64_t d, const Body& body) {
   });
 }
 
-Rows slice_of(Rows rows, int64_t begin, int64_t size) {
+Rows slice_of(const Tensor& tensor, int64_t begin, int64_t size) {
+  Rows rows(tensor);
   rows.first += begin * rows.element;
   rows.d = size;
   return rows;
 }
 
 // The number of each token's row, all of which are in the table.
-const int64_t* checked(const Tensor& row, const Rows& table) {
-  const int64_t* r = data<int64_t>(row);
-  for (int64_t n = 0; n < row.size(0); ++n)
-    STD_TORCH_CHECK(r[n] >= 0 && r[n] < table.count, "a row is not in the tables");
+const int64_t* checked(const Tensor& row, const Tensor& table) {
+  const int64_t *r = data<int64_t>(row), tokens = row.size(0), rows = table.size(0) * table.size(1);
+  for (int64_t n = 0; n < tokens; ++n) STD_TORCH_CHECK(r[n] >= 0 && r[n] < rows, "a row is not in the tables");
   return r;
 }
 
@@ -48,19 +58,11 @@ const int64_t* checked(const Tensor& row, const Rows& table) {
 
 void normalize(
     const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out) {
-  const Rows xs(x), shifts(shift), scales(scale), outs(out);
-  const int64_t* r = checked(row, scales);
-  with_wide_type(xs.type, [&](auto number) {
-    using A = decltype(number);
-    share_rows(xs, [&](int64_t begin, int64_t end) {
-      RowsIn<A> x_in(xs), shift_in(shifts), scale_in(scales);
-      RowsOut<A> to(outs);
-      for (int64_t n = begin; n < end; ++n) {
-        const A* from = x_in[n];
-        const auto of = statistics_of<A>(from, xs.d, static_cast<A>(eps));
-        normalize_row<A>(from, of, shift_in[r[n]], scale_in[r[n]], to[n], xs.d);
-        to.store(n);
-      }
+  const int64_t *r = checked(row, scale), d = x.size(2);
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    write_rows<A>(out, {x, shift, scale}, [&](int64_t n, auto& in, A* to) {
+      const A* from = in[0][n];
+      normalize_row<A>(from, statistics_of<A>(from, d, static_cast<A>(eps)), in[1][r[n]], in[2][r[n]], to, d);
     });
   });
 }
@@ -68,26 +70,19 @@ void normalize(
 void normalize_backward(
     const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps, const Tensor& g_x,
     const Tensor& g_shift, const Tensor& g_scale) {
-  const Rows gs(g), xs(x), scales(scale), outs(g_x);
-  const int64_t* r = checked(row, scales);
-  with_wide_type(xs.type, [&](auto number) {
-    using A = decltype(number);
-    std::vector<Statistics<A>> of(xs.count);
-    share_rows(xs, [&](int64_t begin, int64_t end) {
-      RowsIn<A> g_in(gs), x_in(xs), scale_in(scales);
-      RowsOut<A> to(outs);
-      for (int64_t n = begin; n < end; ++n) {
-        const A* from = x_in[n];
-        of[n] = statistics_of<A>(from, xs.d, static_cast<A>(eps));
-        normalize_row_backward<A>(g_in[n], from, of[n], scale_in[r[n]], to[n], xs.d);
-        to.store(n);
-      }
+  const int64_t *r = checked(row, scale), tokens = row.size(0), d = x.size(2);
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    std::vector<Statistics<A>> of(tokens);
+    write_rows<A>(g_x, {g, x, scale}, [&](int64_t n, auto& in, A* to) {
+      const A* from = in[1][n];
+      of[n] = statistics_of<A>(from, d, static_cast<A>(eps));
+      normalize_row_backward<A>(in[0][n], from, of[n], in[2][r[n]], to, d);
     });
     A *shift_sums = mutable_data<A>(g_shift), *scale_sums = mutable_data<A>(g_scale);
-    share_channels(xs.d, [&](int64_t begin, int64_t size) {
-      RowsIn<A> g_in(slice_of(gs, begin, size)), x_in(slice_of(xs, begin, size));
-      for (int64_t n = 0; n < xs.count; ++n) {
-        const int64_t at = r[n] * xs.d + begin;
+    share_channels(d, [&](int64_t begin, int64_t size) {
+      RowsIn<A> g_in(slice_of(g, begin, size)), x_in(slice_of(x, begin, size));
+      for (int64_t n = 0; n < tokens; ++n) {
+        const int64_t at = r[n] * d + begin;
         add_modulation_gradient<A>(g_in[n], x_in[n], of[n], shift_sums + at, scale_sums + at, size);
       }
     });
@@ -97,40 +92,24 @@ void normalize_backward(
 // (2) Gate ------------------------------------------------------------------------------------------------------------
 
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
-  const Rows xs(x), ys(y), gates(gate), outs(out);
-  const int64_t* r = checked(row, gates);
-  with_wide_type(xs.type, [&](auto number) {
-    using A = decltype(number);
-    share_rows(xs, [&](int64_t begin, int64_t end) {
-      RowsIn<A> x_in(xs), y_in(ys), gate_in(gates);
-      RowsOut<A> to(outs);
-      for (int64_t n = begin; n < end; ++n) {
-        add_product<A>(x_in[n], gate_in[r[n]], y_in[n], to[n], xs.d);
-        to.store(n);
-      }
+  const int64_t *r = checked(row, gate), d = x.size(2);
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    write_rows<A>(out, {x, y, gate}, [&](int64_t n, auto& in, A* to) {
+      add_product<A>(in[0][n], in[2][r[n]], in[1][n], to, d);
     });
   });
 }
 
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
-  const Rows gs(g), ys(y), gates(gate), outs(g_y);
-  const int64_t* r = checked(row, gates);
-  with_wide_type(gs.type, [&](auto number) {
-    using A = decltype(number);
-    share_rows(gs, [&](int64_t begin, int64_t end) {
-      RowsIn<A> g_in(gs), gate_in(gates);
-      RowsOut<A> to(outs);
-      for (int64_t n = begin; n < end; ++n) {
-        multiply_row<A>(g_in[n], gate_in[r[n]], to[n], gs.d);
-        to.store(n);
-      }
-    });
+  const int64_t *r = checked(row, gate), tokens = row.size(0), d = g.size(2);
+  with_wide_type(g.scalar_type(), [&]<typename A>() {
+    write_rows<A>(g_y, {g, gate}, [&](int64_t n, auto& in, A* to) { multiply_row<A>(in[0][n], in[1][r[n]], to, d); });
     A* sums = mutable_data<A>(g_gate);
-    share_channels(gs.d, [&](int64_t begin, int64_t size) {
-      RowsIn<A> g_in(slice_of(gs, begin, size)), y_in(slice_of(ys, begin, size));
-      for (int64_t n = 0; n < gs.count; ++n) {
-        A* sum = sums + r[n] * gs.d + begin;
+    share_channels(d, [&](int64_t begin, int64_t size) {
+      RowsIn<A> g_in(slice_of(g, begin, size)), y_in(slice_of(y, begin, size));
+      for (int64_t n = 0; n < tokens; ++n) {
+        A* sum = sums + r[n] * d + begin;
         add_product<A>(sum, g_in[n], y_in[n], sum, size);
       }
     });
@@ -140,34 +119,29 @@ void add_gated_backward(
 // (3) Norm of queries and keys ----------------------------------------------------------------------------------------
 
 void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  const Rows xs(x), outs(out), weights(torch::stable::view(weight, {1, 1, x.size(2)}));
-  with_wide_type(xs.type, [&](auto number) {
-    using A = decltype(number);
-    share_rows(xs, [&](int64_t begin, int64_t end) {
-      RowsIn<A> x_in(xs), weight_in(weights);
-      RowsOut<A> to(outs);
-      for (int64_t n = begin; n < end; ++n) {
-        const A* from = x_in[n];
-        rms_normalize_row<A>(from, rms_rstd<A>(from, xs.d, static_cast<A>(eps)), weight_in[0], to[n], xs.d);
-        to.store(n);
-      }
+  const int64_t d = x.size(2);
+  const Tensor weights = torch::stable::view(weight, {1, 1, d});
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    write_rows<A>(out, {x, weights}, [&](int64_t n, auto& in, A* to) {
+      const A* from = in[0][n];
+      rms_normalize_row<A>(from, rms_rstd<A>(from, d, static_cast<A>(eps)), in[1][0], to, d);
     });
   });
 }
 
 void rms_normalize_backward(
     const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
-  const Rows gs(g), xs(x), outs(g_x), weights(torch::stable::view(weight, {1, 1, x.size(2)}));
-  with_wide_type(xs.type, [&](auto number) {
-    using A = decltype(number);
+  const int64_t rows = x.size(0) * x.size(1), d = x.size(2);
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    A* parts = mutable_data<A>(sums);
     torch::stable::parallel_for(0, sums.size(0), 1, [&](int64_t first, int64_t last) {
-      RowsIn<A> g_in(gs), x_in(xs), weight_in(weights);
-      RowsOut<A> to(outs);
-      for (int64_t n = first * kRowsPerSum; n < std::min(last * kRowsPerSum, xs.count); ++n) {
-        const A *from = x_in[n], rstd = rms_rstd<A>(from, xs.d, static_cast<A>(eps));
-        A* sum = mutable_data<A>(sums) + n / kRowsPerSum * xs.d;
-        rms_normalize_row_backward<A>(g_in[n], from, rstd, weight_in[0], to[n], sum, xs.d);
-        to.store(n);
+      RowsIn<A> g_in(g), x_in(x), weight_in(torch::stable::view(weight, {1, 1, d}));
+      RowsOut<A> out{Rows(g_x)};
+      for (int64_t n = first * kRowsPerSum; n < std::min(last * kRowsPerSum, rows); ++n) {
+        const A *from = x_in[n], rstd = rms_rstd<A>(from, d, static_cast<A>(eps));
+        rms_normalize_row_backward<A>(
+            g_in[n], from, rstd, weight_in[0], out[n], parts + n / kRowsPerSum * d, d);
+        out.store(n);
       }
     });
   });

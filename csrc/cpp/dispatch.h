@@ -54,10 +54,10 @@ MILLIVID_ANYWHERE inline int64_t divide(int64_t a, int64_t b) {
 // What numbers of a type are computed in: float64 for float64, float32 for all others.
 inline ScalarType wide(ScalarType type) { return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
 
-// Calls body with a number of the C++ type that `type` is computed in.
+// Calls body with the C++ type that numbers of a type are computed in.
 template <typename F>
-void with_wide_type(ScalarType type, F&& body) {
-  type == ScalarType::Double ? body(double{}) : body(float{});
+void with_wide_type(ScalarType type, const F& body) {
+  type == ScalarType::Double ? body.template operator()<double>() : body.template operator()<float>();
 }
 
 // Calls body with a number of the C++ type of that name.

@@ -12,10 +12,10 @@ namespace {
 // (1) Packing ---------------------------------------------------------------------------------------------------------
 
 Stores stores_of(const std::vector<Tensor>& tensors) {
-  STD_TORCH_CHECK(!tensors.empty(), "no stores");
+  STD_TORCH_CHECK(!tensors.empty() && tensors.size() <= kMaxLevels, "from 1 to ", kMaxLevels, " stores can be packed");
   const Tensor& like = tensors[0];
   STD_TORCH_CHECK(like.dim() == 5 && is_floating(like), "stores need five axes, and a floating-point type");
-  Stores stores{{}, like.size(0), like.size(4), static_cast<int64_t>(like.element_size())};
+  Stores stores{{}, 0, like.size(0), like.size(4), static_cast<int64_t>(like.element_size())};
   for (const Tensor& store : tensors) {
     STD_TORCH_CHECK(
         store.dim() == 5 && store.scalar_type() == like.scalar_type() && same_device(store, like) &&
@@ -24,7 +24,7 @@ Stores stores_of(const std::vector<Tensor>& tensors) {
     Stores::Level level{mutable_data<char>(store), {store.size(1), store.size(2), store.size(3)}, {}};
     for (int axis = 0; axis < 5; ++axis) level.stride[axis] = store.stride(axis) * stores.element;
     stores.dense = stores.dense && (stores.channels < 2 || store.stride(4) == 1);
-    stores.levels.push_back(level);
+    stores.levels[stores.num_levels++] = level;
   }
   return stores;
 }

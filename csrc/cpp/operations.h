@@ -8,6 +8,8 @@
 
 namespace millivid {
 
+constexpr int kMaxLevels = 16;
+
 // The stores of all levels. Strides are in bytes.
 struct Stores {
   struct Level {
@@ -27,8 +29,8 @@ struct Stores {
 
   int64_t token_bytes() const { return channels * element; }
 
-  std::vector<Level> levels;
-  int64_t batch, channels, element;
+  Level levels[kMaxLevels];
+  int64_t num_levels, batch, channels, element;
   bool dense = true;  // channels lie side by side
 };
 
@@ -63,8 +65,8 @@ struct Rows {
   int64_t d, count, stride, video_stride, per_video;  // strides are in bytes
 };
 
-// Each device implements the following. Arguments are checked, but for the numbers in index columns and rows. Outputs come
-// last, and are there to be filled; `g_shift`, `g_scale`, `g_gate` and `sums` hold zeros.
+// Each device implements the following. Arguments are checked, but for the numbers in index columns and rows. Outputs
+// come last, and are there to be filled; `g_shift`, `g_scale`, `g_gate` and `sums` hold zeros.
 
 // Between stores and a sequence (batch, token, c). Out of the sequence, every marked token needs a place of its own.
 void copy_tokens(const Stores& stores, const Columns& columns, const Tensor& sequence, bool into_sequence);

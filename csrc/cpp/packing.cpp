@@ -21,7 +21,7 @@ struct Run {
 
 // The runs of marked tokens of every video, or of one that stands for all. Raises for an index outside the stores.
 std::vector<std::vector<Run>> find_runs(const Stores& stores, const Columns& columns) {
-  const int64_t num_levels = static_cast<int64_t>(stores.levels.size()), bytes = stores.token_bytes();
+  const int64_t bytes = stores.token_bytes();
   std::vector<std::vector<Run>> videos(std::min(stores.batch, columns.sequences));
   for (int64_t video = 0; video < static_cast<int64_t>(videos.size()); ++video) {
     std::vector<Run>& runs = videos[video];
@@ -29,7 +29,7 @@ std::vector<std::vector<Run>> find_runs(const Stores& stores, const Columns& col
       const int64_t at = video * columns.tokens + i;
       const int64_t l = columns.level[at], f = columns.frame[at], r = columns.row[at], c = columns.column[at];
       STD_TORCH_CHECK(
-          l >= 0 && l < num_levels && stores.levels[l].holds(f, r, c), "a token's index lies outside the stores");
+          l >= 0 && l < stores.num_levels && stores.levels[l].holds(f, r, c), "a token's index lies outside the stores");
       if (columns.marked && !columns.marked[at]) continue;
       const int64_t offset = stores.levels[l].offset(f, r, c);
       if (stores.dense && !runs.empty()) {

@@ -48,6 +48,7 @@ MILLIVID_CLONES void convert_row(const From* from, To* to, int64_t d) {
 template <typename A>
 class RowsIn {
  public:
+  explicit RowsIn(const Tensor& tensor) : RowsIn(Rows(tensor)) {}
   explicit RowsIn(const Rows& rows) : rows_(rows), buffer_(rows.type == kTypeOf<A> ? 0 : rows.d) {}
 
   const A* operator[](int64_t n) {

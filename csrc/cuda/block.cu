@@ -1,8 +1,8 @@
 // A diffusion transformer block's norms and gate on CUDA. What they compute: reference.py.
 //
 // A warp takes a token, and sixteen lanes a row of queries or keys, which is short. They read it from the cache again
-// rather than hold it in registers, so that any width goes. The gradients of tables are added up by atomic operations, in
-// any order; for fixed sums, the torch versions run when deterministic algorithms are asked for (library.py). The
+// rather than hold it in registers, so that any width goes. The gradients of tables are added up by atomic operations,
+// in any order; for fixed sums, the torch versions run when deterministic algorithms are asked for (library.py). The
 // gradient of a weight is summed in a fixed order.
 
 #include "device.cuh"
@@ -24,7 +24,8 @@ __device__ int64_t token_index() { return static_cast<int64_t>(blockIdx.x) * kTo
 
 __device__ void check_row(int64_t row, int64_t rows) {
   if (row >= 0 && row < rows) return;
-  printf("millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row), static_cast<long long>(rows));
+  printf(
+      "millivid: row %lld is not in the tables' %lld rows\n", static_cast<long long>(row), static_cast<long long>(rows));
   __trap();
 }
 
@@ -213,9 +214,7 @@ __global__ void sum_weight_gradient(Rows g, Rows x, const A* rstds, A* sums) {
 
 void normalize(
     const Tensor& x, const Tensor& shift, const Tensor& scale, const Tensor& row, double eps, const Tensor& out) {
-  specialize({x, out, shift, scale}, x, [&](auto numbers) {
-    using N = decltype(numbers);
-    using A = typename N::Number;
+  specialize({x, out, shift, scale}, x, [&]<typename N, typename A>() {
     launch(normalize_tokens<N, A>, blocks_for_tokens(row.numel()), x, x, shift, scale, data<int64_t>(row), out, eps);
   });
 }
@@ -225,9 +224,7 @@ void normalize_backward(
     const Tensor& g_shift, const Tensor& g_scale) {
   const int64_t tokens = row.numel();
   const Tensor kept = new_empty(x, {tokens, 2}, wide(x.scalar_type()));
-  specialize({x, g, g_x, scale}, x, [&](auto numbers) {
-    using N = decltype(numbers);
-    using A = typename N::Number;
+  specialize({x, g, g_x, scale}, x, [&]<typename N, typename A>() {
     auto* statistics = mutable_data<Statistics<A>>(kept);
     launch(
         normalize_tokens_backward<N, A>, blocks_for_tokens(tokens), x, g, x, scale, data<int64_t>(row), g_x,
@@ -239,18 +236,16 @@ void normalize_backward(
 }
 
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out) {
-  specialize({x, y, out, gate}, x, [&](auto numbers) {
+  specialize({x, y, out, gate}, x, [&]<typename N, typename A>() {
     launch(
-        add_gated_tokens<decltype(numbers)>, blocks_for_tokens(row.numel()), x, x, y, gate, data<int64_t>(row), out);
+        add_gated_tokens<N>, blocks_for_tokens(row.numel()), x, x, y, gate, data<int64_t>(row), out);
   });
 }
 
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
   const int64_t tokens = row.numel();
-  specialize({g, g_y, gate}, g, [&](auto numbers) {
-    using N = decltype(numbers);
-    using A = typename N::Number;
+  specialize({g, g_y, gate}, g, [&]<typename N, typename A>() {
     launch(multiply_by_gate<N>, blocks_for_tokens(tokens), g, g, gate, data<int64_t>(row), g_y);
     launch(
         sum_gate_gradient<A>, blocks_for_sums(tokens, g.size(2)), g, g, y, data<int64_t>(row), mutable_data<A>(g_gate),
@@ -259,11 +254,9 @@ void add_gated_backward(
 }
 
 void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  specialize({x, out, weight}, x, [&](auto numbers) {
-    using N = decltype(numbers);
-    using A = typename N::Number;
-    launch(
-        rms_normalize_rows<N, A>, dim3(blocks_for(x.size(0) * x.size(1), kRowsPerBlock)), x, x, memory(weight), out, eps);
+  const dim3 blocks(blocks_for(x.size(0) * x.size(1), kRowsPerBlock));
+  specialize({x, out, weight}, x, [&]<typename N, typename A>() {
+    launch(rms_normalize_rows<N, A>, blocks, x, x, memory(weight), out, eps);
   });
 }
 
@@ -271,9 +264,7 @@ void rms_normalize_backward(
     const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
   const int64_t rows = x.size(0) * x.size(1);
   const Tensor rstds = new_empty(x, {rows}, wide(x.scalar_type()));
-  specialize({x, g, g_x, weight}, x, [&](auto numbers) {
-    using N = decltype(numbers);
-    using A = typename N::Number;
+  specialize({x, g, g_x, weight}, x, [&]<typename N, typename A>() {
     launch(
         rms_normalize_rows_backward<N, A>, dim3(blocks_for(rows, kRowsPerBlock)), x, g, x, memory(weight), g_x,
         mutable_data<A>(rstds), eps);

@@ -24,7 +24,6 @@ constexpr int kThreads = 128;
 // Numbers that a thread reads, computes and writes together: four in one transaction, or one.
 template <typename T, int kSize>
 struct alignas(kSize * sizeof(T)) Numbers {
-  using Number = T;
   static constexpr int kCount = kSize;
   T at[kSize];
 
@@ -63,7 +62,7 @@ struct Memory {
     N out;
     with_type(type, [&](auto number) {
       const auto in = *reinterpret_cast<const Numbers<decltype(number), N::kCount>*>(first + i * element);
-      for (int k = 0; k < N::kCount; ++k) out.at[k] = static_cast<typename N::Number>(in.at[k]);
+      for (int k = 0; k < N::kCount; ++k) out.at[k] = in.at[k];
     });
     return out;
   }
@@ -132,14 +131,13 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, const Tensor& on, Argume
 }
 #endif
 
-// Calls body with numbers that those of x are computed in: four at a time where all these tensors' rows can be read so,
-// or one.
+// Calls body with the types of numbers that those of x are computed in, and of one of these: four at a time where all
+// tensors' rows can be read so.
 template <typename F>
 void specialize(std::initializer_list<Tensor> tensors, const Tensor& x, const F& body) {
   const bool four = std::all_of(tensors.begin(), tensors.end(), wide_access);
-  with_wide_type(x.scalar_type(), [&](auto number) {
-    using A = decltype(number);
-    four ? body(Numbers<A, 4>{}) : body(Numbers<A, 1>{});
+  with_wide_type(x.scalar_type(), [&]<typename A>() {
+    four ? body.template operator()<Numbers<A, 4>, A>() : body.template operator()<Numbers<A, 1>, A>();
   });
 }
 

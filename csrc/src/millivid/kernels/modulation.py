@@ -30,17 +30,7 @@ def modulated_layer_norm(
 
     Raises ValueError for shapes that do not match, IndexError for a row outside the tables.
     """
-    if torch.compiler.is_compiling():  # which fuses it with its neighbours: docs/decisions/0006
-        _check(x, row, shift=shift, scale=scale)
-        return modulated_layer_norm_reference(_wide(x), _wide(shift), _wide(scale), row, eps).to(x.dtype)
-    try:
-        return torch.ops.millivid.modulated_layer_norm(
-            _with_dense_rows(x), _with_dense_rows(shift), _with_dense_rows(scale), row.contiguous(), eps
-        )
-    except (RuntimeError, IndexError) as error:
-        refused = error
-    _explain(x, row, shift=shift, scale=scale)
-    raise refused
+    return _run("modulated_layer_norm", modulated_layer_norm_reference, x, row, eps, shift=shift, scale=scale)
 
 
 def gated_residual(
@@ -50,17 +40,7 @@ def gated_residual(
     row: Int[Tensor, " index"],
 ) -> Float[Tensor, "batch token d"]:
     """x + gate y with the row of each token's cell; has the dtype of x. Raises as `modulated_layer_norm` does."""
-    if torch.compiler.is_compiling():
-        _check(x, row, y=y, gate=gate)
-        return gated_residual_reference(_wide(x), _wide(y), _wide(gate), row).to(x.dtype)
-    try:
-        return torch.ops.millivid.gated_residual(
-            _with_dense_rows(x), _with_dense_rows(y), _with_dense_rows(gate), row.contiguous()
-        )
-    except (RuntimeError, IndexError) as error:
-        refused = error
-    _explain(x, row, y=y, gate=gate)
-    raise refused
+    return _run("gated_residual", gated_residual_reference, x, row, y=y, gate=gate)
 
 
 def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6) -> Float[Tensor, "*b d"]:
@@ -69,9 +49,8 @@ def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float =
     Raises ValueError for a weight that does not fit.
     """
     if torch.compiler.is_compiling():
-        return rms_norm_reference(_wide(x), weight.to(torch.promote_types(_wide(x).dtype, weight.dtype)), eps).to(
-            x.dtype
-        )
+        wide = _wide(x)
+        return rms_norm_reference(wide, weight.to(torch.promote_types(wide.dtype, weight.dtype)), eps).to(x.dtype)
     if weight.shape != x.shape[-1:] or not x.is_floating_point() or weight.device != x.device:
         raise ValueError(
             f"weight is {tuple(weight.shape)} on {weight.device} and x {tuple(x.shape)} {x.dtype} on {x.device}; expected "
@@ -79,6 +58,20 @@ def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float =
         )
     rows = x.flatten(0, -3) if x.ndim > 2 else x.view((1,) * (3 - x.ndim) + x.shape)
     return torch.ops.millivid.rms_norm(_with_dense_rows(rows), weight.contiguous(), eps).view(x.shape)
+
+
+def _run(name: str, reference: Callable[..., Tensor], x: Tensor, row: Tensor, *eps: float, **others: Tensor) -> Tensor:
+    """Run an operation, or while compiling its reference, which torch fuses with its neighbours: docs/decisions/0006."""
+    if torch.compiler.is_compiling():
+        _check(x, row, **others)
+        return reference(_wide(x), *map(_wide, others.values()), row, *eps).to(x.dtype)
+    dense = map(_with_dense_rows, (x, *others.values()))
+    try:
+        return getattr(torch.ops.millivid, name)(*dense, row.contiguous(), *eps)
+    except (RuntimeError, IndexError) as error:
+        refused = error
+    _explain(x, row, **others)
+    raise refused
 
 
 def _with_dense_rows(x: Tensor) -> Tensor:
@@ -123,7 +116,7 @@ def _wide(values: Tensor) -> Tensor:
 
 
 def _rows(table: Tensor, row: Tensor, x: Tensor) -> Tensor:
-    """Each token's row of a table, in the shape of x."""
+    """Each token's row of a table, in the shape of x, also when there is none."""
     return table.reshape(-1, x.shape[-1]).index_select(0, row).view(x.shape)
 
 
