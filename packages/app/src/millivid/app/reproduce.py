@@ -14,7 +14,6 @@ from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
 from millivid.command import REQUIRED, available_cores, check_device, load_experiment, run_beside, to_plain
 from millivid.data_gen import VoxelConfig
-from millivid.diffusion import VideoModelInfo
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
 from millivid.tokenizer import train as tokenizer_train
@@ -96,8 +95,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
     open_run(config.out, "a reproduction", settings)
     _say(1, "data")
-    data = _data(config)
-    generate_data(data)
+    generate_data(_data(config))
     _say(2, "tokenizers")
     threads = config.threads(len(config.variants))
     _beside(config, [_tokenizer_training(config, variant, threads) for variant in config.variants], threads)
@@ -126,10 +124,8 @@ def reproduce(config: ReproduceConfig) -> Path:
             runs={name: str(config.out / "generated" / name) for name in config.models},
             reference=config.out / "clips",
             out=config.out / "report",
-            context=data.context or 0,
             frames=config.frames,
             tokenizer=config.tokenizer("adaptive"),
-            horizons=VideoModelInfo.read(config.model(config.models[0])).horizons_within(config.frames),
             title="MilliVid: does it remember?",
             processes=config.processes,
             device=config.device,
