@@ -6,20 +6,14 @@ from .clips import ClipDataset, ClipIndex
 from .errors import DatasetError
 from .export import export_webdataset
 from .images import encode_image
-from .importing import (
-    ImportReport,
-    ImportSettings,
-    import_released_clips,
-    import_released_latents,
-    import_videos,
-    released_splits,
-)
+from .importing import ImportReport, ImportSettings, import_videos
+from .importing.released import import_released_clips, import_released_latents, released_splits
+from .importing.released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .index_file import dataset_format
 from .inspection import Inspection, inspect_clips, inspection_text, write_inspection
 from .latent_statistics import LatentStatistics, measure_statistics
 from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
-from .released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
 

@@ -1,11 +1,7 @@
 """From elsewhere into datasets of ours: anyone's videos, and the paper's release."""
 
-from .import_released import import_released_clips, import_released_latents, released_splits
 from .import_report import ImportReport
 from .import_settings import ImportSettings
 from .import_videos import import_videos
 
-__all__ = [
-    "ImportReport", "ImportSettings", "import_released_clips", "import_released_latents", "import_videos",
-    "released_splits",
-]  # fmt: skip
+__all__ = ["ImportReport", "ImportSettings", "import_videos"]

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ..errors import DatasetError
 from .frame_fitting import display_size
-from .import_released import released_splits
+from .released import released_splits
 from .side_tables import READERS
 from .side_tracks import SideData
 from .source_image import IMAGE_SUFFIXES, image_size

@@ -19,9 +19,9 @@ from ..clip import Clip
 from ..clip_writer import ClipWriter
 from ..errors import DatasetError
 from ..latent_writer import LatentWriter
-from ..released import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from ..video import probe_video, read_video
 from .import_settings import Errors
+from .released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .side_tables import read_table
 
 ACTIONS = ("forward", "left", "right")
@@ -86,7 +86,8 @@ def import_released_clips(
         columns = np.zeros((index[key], len(RELEASED_COLUMNS)), np.float32)
         if has_tables:
             columns = _read_columns(path.with_suffix(".npy"), index[key])
-        writer.write(_id(key), Clip(frames=frames, actions=_actions(path, columns), poses=_poses(columns)))
+        actions, poses = _actions_and_poses(path, columns)
+        writer.write(_id(key), Clip(frames=frames, actions=actions, poses=poses))
 
     return _import_all(writer, index, write, test_fraction, errors, progress)
 
@@ -123,9 +124,8 @@ def import_released_latents(
 
     def write(key: str) -> None:
         file = PyramidFile(_find(source, key, (".pyramid",)), index[key], tuple(grids), channels)
-        columns = file.columns()
         try:
-            writer.write(_id(key), file.levels, _actions(file.path, columns), _poses(columns))
+            writer.write(_id(key), file.levels, *_actions_and_poses(file.path, file.columns()))
         except DatasetError as error:
             raise DatasetError(f"{file.path}: {error}") from error
 
@@ -188,15 +188,11 @@ def _read_columns(path: Path, num_frames: int) -> NDArray[np.float32]:
     return np.stack([table.numbers(name) for name in table.columns], axis=1).astype(np.float32)
 
 
-def _actions(path: Path, columns: NDArray[np.float32]) -> NDArray[np.int64]:
+def _actions_and_poses(path: Path, columns: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     actions = columns[:, 0]
     if not np.isin(actions, range(len(ACTIONS))).all():
         raise DatasetError(f"{path} has actions other than 0, 1 and 2 ({', '.join(ACTIONS)})")
-    return actions.astype(np.int64)
-
-
-def _poses(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(columns[:, 1:])
+    return actions.astype(np.int64), np.ascontiguousarray(columns[:, 1:])
 
 
 def _decode(path: Path, image: bytes) -> NDArray[np.uint8]:

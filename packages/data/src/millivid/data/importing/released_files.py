@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DatasetError
+from ..errors import DatasetError
 
 RELEASED_COLUMNS = ("action", "x", "y", "z", "yaw", "pitch")
 """The six float32 numbers that the release keeps for every frame."""
@@ -120,16 +120,12 @@ def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: in
     size, header = (path.stat().st_size if path.is_file() else -1), 8 * num_frames
     if size < header:
         raise DatasetError(f"{path} is missing or shorter than the {header} bytes of its {num_frames} offsets")
-    with open(path, "rb") as file:
-        ends = np.frombuffer(file.read(header), "<u8").astype(np.int64)
-        begins = np.concatenate([[0], ends[:-1]])
-        if (ends < begins).any() or header + int(ends[-1]) != size:
-            raise DatasetError(
-                f"{path} has {size} bytes, but its {num_frames} offsets ask for {header + int(ends[-1])}, in ascending "
-                "order; it is truncated, or the index belongs to other files"
-            )
-        images = []
-        for begin, end in zip(begins[start:stop], ends[start:stop], strict=True):
-            file.seek(header + int(begin))
-            images.append(file.read(int(end - begin)))
-    return images
+    content = np.memmap(path, np.uint8, "r")
+    ends = header + content[:header].view("<u8").astype(np.int64)
+    begins = np.concatenate([[header], ends[:-1]])
+    if (ends < begins).any() or ends[-1] != size:
+        raise DatasetError(
+            f"{path} has {size} bytes, but its {num_frames} offsets ask for {ends[-1]}, in ascending order; it is "
+            "truncated, or the index belongs to other files"
+        )
+    return [content[begin:end].tobytes() for begin, end in zip(begins[start:stop], ends[start:stop], strict=True)]
