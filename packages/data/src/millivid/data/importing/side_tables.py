@@ -5,13 +5,14 @@ import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
 
+Role = Literal["both", "actions", "poses"]
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -71,6 +72,33 @@ class Table:
             raise self.error(row, name, f"holds {text!r}, which is no number" if text else "is empty") from None
 
 
+def find_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
+    """A video's tables: ``clip.csv``, ``clip.actions.npy``, ``clip.mp4.poses.parquet`` and the like.
+
+    Args:
+        video: the video's path in the folder.
+        tables: all tables, by their path in the folder as it is and in lower case.
+
+    Raises:
+        DatasetError: there are two for the same purpose.
+    """
+    found: dict[Role, Path] = {}
+    stem = video.rpartition(".")[0]
+    roles: dict[str, Role] = {"": "both", ".actions": "actions", ".poses": "poses"}
+    for ending, role in roles.items():
+        names = [f"{base}{ending}{suffix}" for base in (stem, video) for suffix in READERS]
+        looked_up = (tables.get(name) or tables.get(name.casefold()) for name in names)
+        paths = [path for path in looked_up if path]
+        if len(paths) > 1:
+            raise DatasetError(f"{video}: has two tables, {paths[0].name} and {paths[1].name}; keep one")
+        if paths:
+            found[role] = paths[0]
+    if len(found) > 1 and "both" in found:
+        others = " and ".join(path.name for role, path in found.items() if role != "both")
+        raise DatasetError(f"{video}: has {found['both'].name} and also {others}; keep one kind")
+    return found
+
+
 def read_table(path: Path, names: Sequence[str] | None = None) -> Table:
     """Read a table, by its file's ending.
 
@@ -88,7 +116,9 @@ def read_table(path: Path, names: Sequence[str] | None = None) -> Table:
     if not columns or not len(columns[0]):
         raise DatasetError(f"{path}: holds no rows; give one row per frame")
     if found is None and names is None and lines:
-        raise DatasetError(f"{path}: its first line is numbers; begin with a line that names the columns")
+        raise DatasetError(
+            f"{path}: its first line is numbers; begin with a line that names the columns, or give columns="
+        )
     if found is None and names is not None and len(names) != len(columns):
         raise DatasetError(
             f"{path}: has {len(columns)} columns without names, but {len(names)} names are given ({', '.join(names)})"

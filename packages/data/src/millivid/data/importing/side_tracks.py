@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from ..clip import POSE_NAMES, ActionType
 from ..errors import DatasetError
 from .import_settings import ImportSettings
-from .side_tables import READERS, Table, read_table
+from .side_tables import Role, Table, find_tables, read_table
 
-Role = Literal["both", "actions", "poses"]
 What = Literal["actions", "poses"]
 PREFIXES: dict[What, str] = {"actions": "action", "poses": "pose"}
 USUAL: dict[What, tuple[str, ...]] = {"actions": ("action",), "poses": POSE_NAMES}
@@ -104,8 +103,7 @@ def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSetti
     """Find and read a video's tables.
 
     Args:
-        video: the video's path in the folder.
-        tables: all tables, by their path in the folder as it is and in lower case.
+        video, tables: as for `find_tables`.
         settings: which columns to take.
 
     Raises:
@@ -116,7 +114,7 @@ def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSetti
         "actions": settings.action_columns,
         "poses": settings.pose_columns,
     }
-    files = _find(video, tables)
+    files = find_tables(video, tables)
     tracks: dict[What, Track] = {}
     unused: list[str] = []
     for role, path in files.items():
@@ -179,25 +177,6 @@ def agree(
     action_type, names = _action_names(actions, action_names)
     columns = Columns(action_type=action_type, action_names=names, pose_names=first.names("poses"))
     return columns, {video: _in_common_form(data[video], columns) for video in fitting}, misfits
-
-
-def _find(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
-    """``clip.csv``, ``clip.actions.npy``, ``clip.mp4.poses.parquet`` and the like."""
-    found: dict[Role, Path] = {}
-    stem = video.rpartition(".")[0]
-    roles: dict[str, Role] = {"": "both", ".actions": "actions", ".poses": "poses"}
-    for ending, role in roles.items():
-        names = [f"{base}{ending}{suffix}" for base in (stem, video) for suffix in READERS]
-        looked_up = (tables.get(name) or tables.get(name.casefold()) for name in names)
-        paths = [path for path in looked_up if path]
-        if len(paths) > 1:
-            raise DatasetError(f"{video}: has two tables, {paths[0].name} and {paths[1].name}; keep one")
-        if paths:
-            found[role] = paths[0]
-    if len(found) > 1 and "both" in found:
-        others = " and ".join(path.name for role, path in found.items() if role != "both")
-        raise DatasetError(f"{video}: has {found['both'].name} and also {others}; keep one kind")
-    return found
 
 
 def _prefixed(names: Sequence[str], what: What) -> list[str]:
