@@ -1,175 +1,123 @@
 """Measuring a clip dataset: each table is read once, some frames of some videos are decoded once, nothing at random."""
 
 import dataclasses
-import itertools
-from collections.abc import Container, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from ..clips import ClipDataset
 from ..errors import DatasetError
 from ..verification import Progress
-from .camera import at_rest, find_returns, path_steps
 from .duplicates import equal_files, nearly_equal
-from .findings import Flag, Inspection, Row, Shown, Travel
 from .flags import find_flags
-from .frames import SIGNATURE, STILL_DIFFERENCE, Frames, FrameSample, histogram, sample_frames, shrink, summarise_frames
-from .sampling import choose_shown, sample_moments, sample_videos, suspects
-from .tables import BINS, Table, action_rows, component_rows, measure_tables, read_table, usual_motion
+from .frames import FrameSample, even, measure_frames, sample_frames, sample_moments, sample_videos, summarise_frames
+from .inspection import NO_SPLIT, Inspection
+from .tables import find_returns, measure_actions, measure_table, read_table, usual_travel
 
-NO_SPLIT = "(no split)"  # stands for the split of videos that are in none
-PATH_POINTS = 200  # points of each path on the map of all of them
+SUSPECTS = 20  # others with the fewest bytes per frame are sampled, because black, blank and frozen videos are small
+SHOWN, SHOWN_PER_FLAG = 12, 2  # evenly chosen videos on the page, and those because of each flag
+NUMBERS = [
+    "distance", "turned", "moving", "turning", "stuck", "longest_stuck", "jumps", "nan_poses", "places", "views",
+    "sampled_frames", "sampled_pairs", "brightness", "difference", "black", "blank", "moving_pairs", "still_pairs",
+]  # fmt: skip
+
+Read = TypeVar("Read")
 
 
-def inspect_clips(
-    dataset: ClipDataset, *, frames_per_video: int = 8, sample: int = 200, progress: Progress = iter
-) -> Inspection:
-    """Measure a clip dataset and say what would spoil training.
-
-    The tables of all videos are read. Frames are decoded, and returns of the camera measured, for about ``sample`` videos,
-    evenly spread over each split, and for the 20 with the fewest bytes per frame. The same dataset gives the same numbers.
-
-    Args:
-        dataset: what to inspect; files of it that cannot be read are flagged.
-        frames_per_video: frames that are looked at in each sampled video, each with its neighbour.
-        sample: about how many videos to sample; of splits that are small beside others, up to 25 are taken anyway.
-        progress: is given ids and gives them back one by one; `tqdm` will do. Called for the tables, then for the frames.
-
-    Raises:
-        ValueError: frames_per_video or sample is below 1.
-    """
-    if frames_per_video < 1 or sample < 1:
-        raise ValueError(f"frames_per_video and sample must be at least 1; got {frames_per_video} and {sample}")
+def measure(dataset: ClipDataset, frames_per_video: int, sample: int, progress: Progress) -> Inspection:
+    """Everything that `inspect_clips` finds."""
     ids, index = dataset.ids(), dataset.index
-    groups = {name: list(videos) for name, videos in index.splits.items() if videos}
-    split_of = {video: split for split, videos in groups.items() for video in videos}
-    if loose := [video for video in ids if video not in split_of]:
-        groups[NO_SPLIT] = loose
-    video_bytes = _file_sizes(dataset.folder / "videos", ids, ".mp4")
-    table_bytes = _file_sizes(dataset.folder / "tables", ids, ".safetensors")
-    moments = {video: sample_moments(frames, frames_per_video) for video, frames in index.frames.items()}
-    spread = sample_videos(groups, sample)
-    small = suspects({video: size / index.frames[video] for video, size in video_bytes.items()})
-    sampled = list(dict.fromkeys([*spread, *small]))
-    missing = [video for video in ids if video not in video_bytes and video not in sampled]
+    split_of = {video: split for split, some in index.splits.items() for video in some}
+    splits = {**index.splits, NO_SPLIT: tuple(video for video in ids if video not in split_of)}
+    filled = {split: some for split, some in splits.items() if some}
+    sizes = _file_sizes(dataset.folder / "videos", ids, ".mp4")
+    both = sizes.add(_file_sizes(dataset.folder / "tables", ids, ".safetensors"), fill_value=0).fillna(0)
+    frames = pd.Series(index.frames, index=ids, dtype=int)
+    spread = sample_videos(filled, sample)
+    suspects = (sizes / frames).sort_index().nsmallest(SUSPECTS).index
+    sampled = list(dict.fromkeys([*spread, *suspects]))
+    missing = [video for video in sizes.index[sizes.isna()] if video not in sampled]
+    errors: dict[str, str] = {}
 
-    read = {video: read_table(dataset, video) for video in sampled}  # before all others: to know what is usual
-    tables = {video: table for video, table in read.items() if isinstance(table, Table)}
-    known = [tables[video] for video in spread if video in tables]
-    rows, digests, totals, travel = measure_tables(dataset, read, usual_motion(known, index), progress)
+    def attempt(read: Callable[[ClipDataset, str], Read], video: str) -> Read | None:
+        try:
+            return read(dataset, video)
+        except DatasetError as error:
+            errors[video] = str(error)
+            return None
+
+    tables = {video: attempt(read_table, video) for video in sampled}  # before all others: to know what is usual
+    travel = usual_travel([table for video in spread if (table := tables[video])], index)
+    rows: dict[str, dict[str, float]] = {video: {} for video in ids}
+    digests, actions = {}, []
+    for video in progress(ids):
+        table = tables[video] if video in tables else attempt(read_table, video)
+        if table:
+            rows[video] = measure_table(table, travel, index)
+            actions.append(table.actions)
+            digests[video] = hashlib.sha256(str(table.actions.shape).encode() + table.actions.tobytes()).hexdigest()
+
+    def look(dataset: ClipDataset, video: str) -> FrameSample:
+        return sample_frames(dataset, video, sample_moments(index.frames[video], frames_per_video))
+
     samples: dict[str, FrameSample] = {}
-    for video in itertools.chain(progress(sampled), missing):
-        if "error" not in rows[video]:
-            try:
-                samples[video] = sample_frames(dataset, video, moments[video])
-                rows[video] |= _measure_sampled(samples[video], tables[video], travel)
-            except DatasetError as error:
-                rows[video]["error"] = str(error)
+    maps: dict[str, pd.DataFrame] = {}
+    for video in progress([*sampled, *missing]):
+        looked = None if video in errors else attempt(look, video)
+        if looked and (table := tables[video]):
+            samples[video] = looked
+            rows[video] |= measure_frames(looked.moments, table, travel)
+            if travel:
+                returns = find_returns(table.path, travel)
+                rows[video] |= returns.mean().rename({"place": "places", "view": "views"})
+                back = (returns.place * (1 + returns.get("view", 0))).reindex(table.path.index, method="bfill")
+                maps[video] = table.path[[*travel.plane]].assign(back=back).dropna()
 
-    def signature(video: str) -> Frames:
-        if video in samples:
-            return samples[video].signature
-        return shrink(dataset.frames(video, moments[video]), SIGNATURE)
+    def signature(video: str) -> NDArray[np.uint8] | None:
+        looked = samples.get(video) or attempt(look, video)
+        return looked and looked.signature
 
-    for video in ids:
-        size = video_bytes.get(video, 0) + table_bytes.get(video, 0)
-        row = {"id": video, "split": split_of.get(video), "frames": index.frames[video], "bytes": size, "error": None}
-        rows[video] = {key: value for key, value in (row | rows[video]).items() if value is not None or key == "split"}
-    decoded = [video for video in spread if video in samples]
-    copies = equal_files(dataset, video_bytes)
+    copies = equal_files(dataset, sizes.dropna())
+    nearly = nearly_equal(digests, copies, signature)
+    videos = pd.DataFrame([rows[video] for video in ids], pd.Index(ids, name="id"), NUMBERS, dtype=float)
+    videos = videos.assign(frames=frames, bytes=both, error=pd.Series(errors, dtype=object))
+    videos["split"] = [split_of.get(video, NO_SPLIT) for video in ids]
     found = Inspection(
         folder=dataset.folder,
         index=index,
-        bytes=sum(video_bytes.values()) + sum(table_bytes.values()),
-        splits=tuple(
-            _measure_split(name, [rows[video] for video in groups.get(name, ())], set(spread), index.fps)
-            for name in dict.fromkeys([*index.splits, *groups])
-        ),
-        lengths=_measure_lengths(list(index.frames.values())),
-        actions=action_rows(totals, index),
-        components=component_rows(totals, known, index),
+        videos=videos,
+        splits=_measure_splits(videos, spread, list(dict.fromkeys([*index.splits, *filled])), index.fps),
+        actions=measure_actions(actions, index),
         travel=travel,
-        pixels=summarise_frames([samples[video] for video in decoded]),
-        videos=tuple(rows[video] for video in ids),
+        pixels=summarise_frames([samples[video] for video in spread if video in samples]),
         sampled=tuple(sampled),
         duplicates=copies,
-        near_duplicates=nearly_equal(digests, copies, signature),
+        near_duplicates=nearly,
     )
     flags = find_flags(found)
-    evenly, flagged = choose_shown(groups, decoded, flags, samples)
-    paths = [path.above for video in decoded if (path := tables[video].path) is not None]
-    finite = [path[np.isfinite(path).all(axis=1)] for path in paths]
-    return dataclasses.replace(
-        found,
-        flags=flags,
-        shown=tuple(_show(rows[video], samples[video], tables[video], travel, flags) for video in evenly),
-        flagged_shown=tuple(_show(rows[video], samples[video], tables[video], travel, flags) for video in flagged),
-        paths=tuple((path - path[0])[:: -(-len(path) // PATH_POINTS)] for path in finite if len(path) > 1),
+    flagged = [video for flag in flags for video in [one for one in flag.videos if one in samples][:SHOWN_PER_FLAG]]
+    others = even([video for video in spread if video in samples and video not in flagged], SHOWN)
+    shown = {video: (samples[video], maps.get(video)) for video in [*flagged, *others]}
+    return dataclasses.replace(found, flags=flags, shown=shown)
+
+
+def _file_sizes(folder: Path, videos: Sequence[str], suffix: str) -> pd.Series:
+    """Bytes of the files; NaN for those that are not there."""
+    sizes = {path.stem: path.stat().st_size for path in folder.glob(f"*{suffix}")}
+    return pd.Series(sizes, dtype=float).reindex(videos)
+
+
+def _measure_splits(videos: pd.DataFrame, spread: Sequence[str], names: Sequence[str], fps: float) -> pd.DataFrame:
+    """Sizes, and means of what was measured; returns only of evenly chosen videos."""
+    chosen = videos.index.isin(spread)
+    by_split = videos.assign(sampled=chosen, places=videos.places[chosen], views=videos.views[chosen]).groupby("split")
+    sums = by_split.agg(videos=("frames", "size"), frames=("frames", "sum"), sampled=("sampled", "sum"))
+    sums = sums.reindex(pd.Index(names, name="name"), fill_value=0)
+    return sums.assign(hours=sums.frames / fps / 3600).join(
+        by_split[["distance", "turned", "moving", "turning", "places", "views"]].mean()
     )
-
-
-def _file_sizes(folder: Path, videos: Sequence[str], suffix: str) -> dict[str, int]:
-    """Bytes of the files that are there."""
-    files = {video: folder / f"{video}{suffix}" for video in videos}
-    return {video: file.stat().st_size for video, file in files.items() if file.exists()}
-
-
-def _measure_sampled(sample: FrameSample, table: Table, travel: Travel | None) -> Row:
-    """What is known of sampled videos only."""
-    places = views = None
-    pairs = len(sample.difference)
-    differ = ~(sample.black | sample.blank)[:pairs]  # the others have flags of their own
-    if travel is not None and table.path is not None:
-        _, place, view = find_returns(table.path, travel)
-        places, views = float(place.mean()), None if travel.turning_up is None else float(view.mean())
-        if travel.step > 0 or travel.turn > 0:
-            differ &= ~at_rest(path_steps(table.path), travel)[list(sample.moments)[:pairs]]
-    return {
-        "places": places,
-        "views": views,
-        "sampled_frames": len(sample.moments),
-        "sampled_pairs": pairs,
-        "brightness": float(sample.brightness.mean()),
-        "difference": float(sample.difference.mean()) if pairs else None,
-        "black": int(sample.black.sum()),
-        "blank": int(sample.blank.sum()),
-        "moving_pairs": int(differ.sum()),
-        "still_pairs": int((differ & (sample.difference <= STILL_DIFFERENCE)).sum()),
-    }
-
-
-def _measure_split(name: str, videos: Sequence[Row], spread: Container[str], fps: float) -> Row:
-    """One split; means are over its videos, or those of them that are evenly chosen, and None where unknown."""
-    chosen = [video for video in videos if video["id"] in spread]
-    frames = sum(video["frames"] for video in videos)
-    hours = frames / fps / 3600
-    row: Row = {"name": name, "videos": len(videos), "frames": frames, "hours": hours, "sampled": len(chosen)}
-    for key, some in (("distance", videos), ("turned", videos), ("places", chosen), ("views", chosen)):
-        values = [video[key] for video in some if key in video]
-        row[key] = float(np.mean(values)) if values else None
-    return row
-
-
-def _measure_lengths(frames: Sequence[int]) -> Row | None:
-    """Frames per video; a histogram where they differ."""
-    if not frames:
-        return None
-    spread = histogram(np.array(frames), BINS) if min(frames) < max(frames) else None
-    return {
-        "shortest": min(frames), "median": float(np.median(frames)), "longest": max(frames), "histogram": spread,
-    }  # fmt: skip
-
-
-def _show(video: Row, sample: FrameSample, table: Table, travel: Travel | None, flags: Sequence[Flag]) -> Shown:
-    path, back = None, None
-    if travel is not None and table.path is not None:
-        path = table.path.above
-        asked, places, views = find_returns(table.path, travel)
-        views = views & places if travel.turning_up is not None else np.zeros_like(places)
-        nearest = np.searchsorted(asked, np.arange(len(path)))  # the next frame that was asked for
-        finite = np.isfinite(path).all(axis=1)
-        path, back = path[finite], (places.astype(np.int64) + views)[nearest][finite]
-    kinds = tuple(flag.kind for flag in flags if video["id"] in flag.videos)
-    moments = tuple(sample.moments)
-    return Shown(video=video, flags=kinds, moments=moments, frames=sample.tiles, path=path, back=back)

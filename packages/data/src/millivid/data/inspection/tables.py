@@ -1,171 +1,178 @@
-"""The tables of videos, each read once: what is done, how the camera moves, and where it is stuck or jumps."""
+"""The tables of videos: what is done, how the camera moves, where it comes back to, is stuck or jumps."""
 
-import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..clips import ClipDataset, ClipIndex
 from ..errors import DatasetError
-from ..verification import Progress
-from .camera import NEGLIGIBLE, CameraPath, Steps, at_rest, camera_path, map_axes, path_steps, usual_travel
-from .findings import Row, Travel
-from .frames import histogram
 
-BINS = 24
+NEGLIGIBLE = 0.1  # share of the usual step, and of the usual turn, up to which a camera counts as at rest
+ROUNDING = 0.01  # share of large changes up to which a change is no part of the usual ones
+REACH = 4.0  # usual steps within which two frames are at one place
+ANGLE = 15.0  # degrees within which two frames at one place show one view
+GAP_SECONDS = 2.0  # a place seen less than this before is not one that the camera comes back to
+QUERIES = 1000  # frames of a video, evenly chosen, of which it is asked whether they come back
 MOVES = 0.25  # share of an action's frames that must move or turn the camera, so that it counts as one that does
 ACTING = 0.5  # continuous actions act where a component is at least this many times its root mean square
 JUMP = 10.0  # usual steps in one frame above which the camera has jumped
 STUCK_SECONDS = 1.0  # walking into something and turning away sooner is no defect
 
 
+@dataclass(frozen=True, kw_only=True)
+class Travel:
+    """How the cameras of evenly chosen videos usually move; every video is measured against it.
+
+    A frame comes back to a *place* if an earlier frame, at least ``gap`` frames before, lies within ``radius`` of it, and
+    the camera was farther away in between. It comes back to a *view* if the same is true of frames that also look in its
+    direction, to ``angle`` degrees.
+    """
+
+    plane: tuple[str, str]  # the two pose columns that a map shows, to the right and downward
+    step: float  # median distance per frame, over frames in which the camera moves; 0 if it never does
+    turn: float  # median change of yaw per frame, over frames in which it changes, in degrees; 0 if it never does
+    radius: float
+    gap: int
+    angle: float = ANGLE
+    active: tuple[int, ...] = ()  # actions that move or turn the camera; of continuous ones 1 for any, 0 for none
+    scale: tuple[float, ...] = ()  # root mean square of each component of continuous actions
+
+
 class Table(NamedTuple):
-    """What is done in each frame of a video, and where its camera is, if the poses say so."""
+    """What is done in each frame of a video, and the pose of its camera by the names of its columns."""
 
     actions: NDArray[Any]
-    path: CameraPath | None
-    nan_poses: int | None  # poses that are not finite; None if there are none at all
+    path: pd.DataFrame  # NaN for what is not finite
 
 
-class UsualMotion(NamedTuple):
-    """What the cameras of evenly chosen videos usually do; every video is measured against it."""
-
-    travel: Travel
-    scale: NDArray[np.float64] | None  # root mean square of the components of continuous actions
-    active: NDArray[np.bool_]  # [kind of action]: whether it moves or turns the camera
-
-
-def read_table(dataset: ClipDataset, video: str) -> Table | DatasetError:
-    """A video's table, or why it cannot be used: a damaged file, or actions that no model could be given."""
-    try:
-        actions, poses = dataset.actions(video), dataset.poses(video)
-    except DatasetError as error:
-        return error
-    names = dataset.index.action_names
-    if dataset.index.action_type == "continuous":
-        if not np.isfinite(actions).all():
-            return DatasetError(f"the actions of {video} hold NaN or infinity; make it again.")
+def read_table(dataset: ClipDataset, video: str) -> Table:
+    """A video's table. Raises DatasetError if it is damaged, or holds actions that no model could be given."""
+    actions, poses, index = dataset.actions(video), dataset.poses(video), dataset.index
+    names, wrong = index.action_names, ""
+    if index.action_type == "continuous":
+        wrong = "" if np.isfinite(actions).all() else "hold NaN or infinity"
     elif actions.min() < 0 or actions.max() >= len(names):
-        lie = f"lie in {actions.min()}..{actions.max()}, but there are {len(names)} action names"
-        return DatasetError(f"the actions of {video} {lie}; make it again.")
-    nan_poses = int((~np.isfinite(poses).all(axis=1)).sum()) if poses.size else None
-    return Table(actions, camera_path(poses, dataset.index.pose_names), nan_poses)
+        wrong = f"lie in {actions.min()}..{actions.max()}, but there are {len(names)} action names"
+    if wrong:
+        raise DatasetError(f"the actions of {video} {wrong}; make it again.")
+    return Table(actions, pd.DataFrame(poses, columns=list(index.pose_names)).where(np.isfinite(poses)))
 
 
-def usual_motion(tables: Sequence[Table], index: ClipIndex) -> UsualMotion | None:
-    """How cameras usually move; None where poses have no place."""
-    plane, num_kinds, scale = map_axes(index.pose_names), len(index.action_names), None
-    if plane is None:
+def usual_travel(tables: Sequence[Table], index: ClipIndex) -> Travel | None:
+    """How the cameras of some videos move; None where poses have no place, or none could be read."""
+    plane, scale = map_axes(index.pose_names), ()
+    if plane is None or not tables:
         return None
     if index.action_type == "continuous":
-        every = np.concatenate([np.zeros((0, num_kinds)), *(table.actions for table in tables)])
-        scale, num_kinds = np.sqrt(np.square(every).sum(axis=0) / max(len(every), 1)), 2
-    steps = [path_steps(table.path) for table in tables if table.path is not None]
-    travel = usual_travel(steps, plane, index.fps)
-    taken, moving = np.zeros((2, num_kinds), np.int64)
-    for table, change in zip(tables, steps, strict=True):
-        done = _action_kinds(table.actions, scale)[1:]  # an action leads to the pose of its frame
-        moved = np.isfinite(change.distance + change.look) & ~at_rest(change, travel)
-        taken += np.bincount(done, minlength=num_kinds)
-        moving += np.bincount(done[moved], minlength=num_kinds)
-    return UsualMotion(travel, scale, (taken > 0) & (moving >= MOVES * taken))
+        every = np.concatenate([table.actions for table in tables])
+        scale = tuple(np.sqrt(np.square(every, dtype=np.float64).mean(axis=0)).tolist())
+    steps = pd.concat([path_steps(table.path) for table in tables], ignore_index=True)
+    step, turn = _usual_change(steps.distance), _usual_change(steps.yaw.abs()) or _usual_change(steps.look)
+    gap = max(2, round(GAP_SECONDS * index.fps))
+    travel = Travel(plane=plane, step=step, turn=turn, radius=REACH * step, gap=gap, scale=scale)
+    kinds = np.concatenate([_action_kinds(table.actions, travel) for table in tables])
+    moves = (steps.notna().all(axis=1) & ~at_rest(steps, travel)).groupby(kinds).mean()
+    return replace(travel, active=tuple(moves.index[moves >= MOVES].tolist()))
 
 
-def _action_kinds(actions: NDArray[Any], scale: NDArray[np.float64] | None) -> NDArray[np.int64]:
-    """What is done in each frame: the action; of continuous ones 1 for something, 0 for nothing much."""
-    if scale is None:
-        return actions.astype(np.int64)
-    return np.any((np.abs(actions.astype(np.float64)) >= ACTING * scale) & (scale > 0), axis=1).astype(np.int64)
+def _usual_change(changes: pd.Series) -> float:
+    some = changes[changes > 0]
+    # Poses of a camera at rest may still differ by rounding errors.
+    return float(some[some >= ROUNDING * some.quantile(0.95)].median()) if len(some) else 0.0
 
 
-def measure_tables(
-    dataset: ClipDataset, tables: Mapping[str, Table | DatasetError], usual: UsualMotion | None, progress: Progress
-) -> tuple[dict[str, Row], dict[str, bytes], list[NDArray[Any]], Travel | None]:
-    """Measure the tables of all videos: their rows, digests and totals of their actions, and how cameras travel.
-
-    A table that is not among those that were read is read now. If it cannot be used, the row is an error alone.
-    """
-    rows: dict[str, Row] = {}
-    digests, totals, turns = {}, [], np.zeros(4, np.int64)
-    for video in progress(dataset.ids()):
-        table = tables[video] if video in tables else read_table(dataset, video)
-        if isinstance(table, DatasetError):
-            rows[video] = {"error": str(table)}
-            continue
-        rows[video] = {}
-        totals.append(_action_totals(table.actions, dataset.index))
-        digests[video] = hashlib.sha256(str(table.actions.shape).encode() + table.actions.tobytes()).digest()
-        if usual is not None and table.path is not None:
-            motion, counts = _measure_motion(table.actions, path_steps(table.path), usual, dataset.index)
-            rows[video], turns = motion, turns + counts
-        rows[video]["nan_poses"] = table.nan_poses
-    travel = None
-    if usual is not None:
-        moving, up, down = (turns[1:] / max(turns[0], 1)).tolist()
-        shares = {"turning_up": up, "turning_down": down} if "yaw" in dataset.index.pose_names else {}
-        travel = dataclasses.replace(usual.travel, moving=moving, **shares)
-    return rows, digests, totals, travel
+def _action_kinds(actions: NDArray[Any], travel: Travel) -> NDArray[np.int64]:
+    """What is done in each frame but the first: an action leads to the pose of its frame."""
+    if actions.ndim == 1:
+        return actions[1:]
+    acting = (np.abs(actions[1:].astype(np.float64)) >= ACTING * np.array(travel.scale)) & (np.array(travel.scale) > 0)
+    return np.any(acting, axis=1).astype(np.int64)
 
 
-def _measure_motion(
-    actions: NDArray[Any], steps: Steps, usual: UsualMotion, index: ClipIndex
-) -> tuple[Row, tuple[int, ...]]:
-    """A video's distance, turns, jumps and stuck frames, and how many frames there are, move, turn up and turn down."""
-    travel, frames = usual.travel, len(actions)
-    slight, jump = NEGLIGIBLE * travel.turn, JUMP * travel.step
-    moving = int((steps.distance > NEGLIGIBLE * travel.step).sum())
-    up, down = int((steps.yaw > slight).sum()), int((steps.yaw < -slight).sum())
-    has_yaw = "yaw" in index.pose_names
-    row: Row = {
-        "distance": float(np.nansum(steps.above)),
-        "turned": float(np.nansum(np.abs(steps.yaw))) if has_yaw else None,
-        "moving": moving / frames,
-        "turning": (up + down) / frames if has_yaw else None,
+def measure_table(table: Table, travel: Travel | None, index: ClipIndex) -> dict[str, float]:
+    """A video's distance, turns, jumps and stuck frames."""
+    row = {"nan_poses": table.path.isna().any(axis=1).sum()} if index.pose_names else {}
+    if travel is None:
+        return row
+    steps, frames = path_steps(table.path), len(table.actions)
+    row |= {
+        "distance": steps.above.sum(),
+        "moving": (steps.distance > NEGLIGIBLE * travel.step).sum() / frames,
+        "jumps": (steps.above > JUMP * travel.step).sum() if travel.step > 0 else 0,
     }
+    if "yaw" in index.pose_names:
+        turns = steps.yaw.abs()
+        row |= {"turned": turns.sum(), "turning": (turns > NEGLIGIBLE * travel.turn).sum() / frames}
     if index.action_names:
-        stuck = at_rest(steps, travel) & usual.active[_action_kinds(actions, usual.scale)[1:]]
-        edges = np.flatnonzero(np.diff(stuck.astype(np.int8), prepend=0, append=0))
-        lengths = edges[1::2] - edges[::2]
-        lengths = lengths[lengths >= max(2, min(round(STUCK_SECONDS * index.fps), frames - 1))]
-        row |= {"stuck": float(lengths.sum() / frames), "longest_stuck": int(lengths.max(initial=0))}
-    row["jumps"] = int((steps.above > jump).sum()) if jump > 0 else 0
-    return row, (frames, moving, up, down)
+        stuck = at_rest(steps, travel) & np.isin(_action_kinds(table.actions, travel), travel.active)
+        stretches = stuck.groupby((~stuck).cumsum()).sum()
+        long = stretches[stretches >= max(2, min(round(STUCK_SECONDS * index.fps), frames - 1))]
+        row |= {"stuck": long.sum() / frames, "longest_stuck": max(long, default=0)}
+    return row
 
 
-def _action_totals(actions: NDArray[Any], index: ClipIndex) -> NDArray[Any]:
-    """Of one video, [total, action]: frames and runs, or of continuous actions frames, sum, squares, low, high."""
-    if index.action_type == "categorical":
-        begins = np.diff(actions, prepend=-1) != 0
-        return np.stack([np.bincount(some, minlength=len(index.action_names)) for some in (actions, actions[begins])])
-    wide = actions.astype(np.float64)
-    frames = np.full(wide.shape[1], len(wide))
-    return np.stack([frames, wide.sum(axis=0), (wide**2).sum(axis=0), wide.min(axis=0), wide.max(axis=0)])
+def measure_actions(tables: Sequence[NDArray[Any]], index: ClipIndex) -> pd.DataFrame:
+    """Each name of actions, or component of continuous ones, over all videos."""
+    names = pd.Index(index.action_names, name="name")
+    if index.action_type == "continuous":
+        every = pd.DataFrame(np.concatenate([np.zeros((0, len(names))), *tables]), columns=names)
+        found = pd.DataFrame({"mean": every.mean(), "std": every.std(ddof=0)})
+        return found.join(every.quantile([0, 0.25, 0.5, 0.75, 1]).set_axis(["low", "25%", "50%", "75%", "high"]).T)
+    every = pd.Series(np.concatenate([np.zeros(0, np.int64), *tables]))
+    begins = pd.Series(np.concatenate([np.zeros(0, bool), *(np.diff(actions, prepend=-1) != 0 for actions in tables)]))
+    taken = begins.groupby(every).agg(["size", "sum"]).reindex(range(len(names)), fill_value=0).set_axis(names)
+    found = pd.DataFrame({"frames": taken["size"], "share": taken["size"] / max(len(every), 1)})
+    return found.assign(held=found.frames / taken["sum"].clip(lower=1))
 
 
-def action_rows(totals: Sequence[NDArray[Any]], index: ClipIndex) -> tuple[Row, ...]:
-    """One row per name of categorical actions, from the totals of all videos."""
-    if index.action_type != "categorical":
-        return ()
-    taken, runs = np.sum([np.zeros((2, len(index.action_names)), np.int64), *totals], axis=0)
-    every = max(int(taken.sum()), 1)
-    return tuple(
-        {"name": name, "frames": frames, "share": frames / every, "held": frames / max(times, 1)}
-        for name, frames, times in zip(index.action_names, taken.tolist(), runs.tolist(), strict=True)
+def map_axes(names: Sequence[str]) -> tuple[str, str] | None:
+    """The pose columns of a map: x and z (y is up then), or x and y; None where a pose has no such place."""
+    axes = ("x", "z") if "z" in names else ("x", "y")
+    return axes if set(axes) <= set(names) else None
+
+
+def path_steps(path: pd.DataFrame) -> pd.DataFrame:
+    """Changes to each frame from the one before; `above`: distance seen from above, `look`: of yaw and pitch together."""
+    change = path.astype(float).diff().iloc[1:]
+    distance, above = (
+        np.linalg.norm(change[axes], axis=1) for axes in (_place(path), list(map_axes(path.columns) or ()))
     )
+    yaw, pitch = (_angle(change, "yaw") + 180) % 360 - 180, _angle(change, "pitch")
+    return pd.DataFrame({"distance": distance, "above": above, "yaw": yaw, "look": np.hypot(yaw, pitch)})
 
 
-def component_rows(totals: Sequence[NDArray[Any]], sampled: Sequence[Table], index: ClipIndex) -> tuple[Row, ...]:
-    """One row per component of continuous actions, from the totals of all videos; histograms of the sampled ones."""
-    if index.action_type != "continuous" or not totals or not sampled:
-        return ()
-    frames, sums, squares = np.sum(totals, axis=0)[:3]
-    std = np.sqrt(np.maximum(squares / frames - (sums / frames) ** 2, 0))
-    numbers = np.stack([sums / frames, std, np.min(totals, axis=0)[3], np.max(totals, axis=0)[4]], axis=1).tolist()
-    values = np.concatenate([table.actions for table in sampled]).T
-    return tuple(
-        {"name": name, "mean": mean, "std": std, "low": low, "high": high, "histogram": histogram(one, BINS)}
-        for name, (mean, std, low, high), one in zip(index.action_names, numbers, values, strict=True)
-    )
+def _place(path: pd.DataFrame) -> list[str]:
+    return [name for name in "xyz" if name in path]
+
+
+def _angle(path: pd.DataFrame, name: str) -> pd.Series:
+    return path.get(name, pd.Series(0, path.index, np.float32))
+
+
+def at_rest(steps: pd.DataFrame, travel: Travel) -> pd.Series:
+    """Where the camera neither moves nor turns."""
+    return (steps.distance <= NEGLIGIBLE * travel.step) & (steps.look <= NEGLIGIBLE * travel.turn)
+
+
+def find_returns(path: pd.DataFrame, travel: Travel, queries: int = QUERIES) -> pd.DataFrame:
+    """Of evenly chosen frames, by frame: whether they come back to a `place`, and, with yaw, to a `view`."""
+    asked = np.unique(np.linspace(0, len(path) - 1, min(queries, len(path))).round().astype(int))
+    place, yaw, pitch = path[_place(path)].to_numpy(), *(np.radians(_angle(path, name)) for name in ("yaw", "pitch"))
+    look = np.stack([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], axis=1)
+    reach, cosine = np.float32(travel.radius * (1 + 1e-5)) ** 2, np.float32(np.cos(np.radians(travel.angle)) - 1e-6)
+    found = []
+    for frame in asked:
+        near = np.square(place[:frame] - place[frame]).sum(axis=1) <= reach
+        view = near & (look[:frame] @ look[frame] >= cosine)
+        found.append({"place": _comes_back(near, travel.gap), "view": _comes_back(view, travel.gap)})
+    return pd.DataFrame(found, index=asked).drop(columns=[] if "yaw" in path else "view")
+
+
+def _comes_back(same: NDArray[np.bool_], gap: int) -> bool:
+    """same: whether each earlier frame is like this one. One at least `gap` before is, and one after that is not."""
+    early = np.flatnonzero(same[: max(len(same) - gap + 1, 0)])
+    return len(early) > 0 and not same[early[0] :].all()
