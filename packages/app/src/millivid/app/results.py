@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from millivid.data.atomic import write_text
 from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.eval import Results, read_results
 from millivid.eval.figures import Figure
-from millivid.eval.memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, PixelKind
-from millivid.eval.reporting.tables import Cell, Table, cell_of, run_table
+from millivid.eval.memory import FRAME_KINDS
+from millivid.eval.reporting.tables import cell_of, horizon_tables, memory_table
 from millivid.eval.results import MetricInfo
 from millivid.rollout import make_schedule
 
 OURS, RIVALS = "millivid", ("framepack", "full_resolution")
-METRICS = ("psnr", "lpips", "ssim")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +68,10 @@ class Claim:
         return self.first.high < self.second.low
 
     @property
-    def one(self) -> str:
-        return _with_interval(cell_of(self.first, self.metric))
-
-    @property
-    def other(self) -> str:
-        return _with_interval(cell_of(self.second, self.metric))
+    def figures(self) -> str:
+        """Both, with their intervals."""
+        first, second = (cell_of(figure, self.metric.decimals).markdown for figure in (self.first, self.second))
+        return f"{first} against {second}"
 
 
 def write_results(out: Path, models: Sequence[str]) -> Path:
@@ -88,29 +84,32 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
     trained = [Trained.read(out, name) for name in models]
     tokenizers = {folder.name: _cost(folder) for folder in (out / "tokenizers").iterdir()}
     shared = {"results": results, "made_by": _made_by(results, run), "seed": run["settings"]["seed"]}
+
+    def write_card(folder: str, title: str, what_it_took: str, runs: Sequence[str]) -> None:
+        tables = horizon_tables(results, runs) if runs else []
+        file = out / "weights" / folder / "README.md"
+        _write(file, "card", title=title, what_it_took=what_it_took, tables=tables, **shared)
+
     for model in trained:
         examples, tflop, hours = model.cost
         what_it_took = (
             f"{model.schedule}. {model.tokens:,} tokens a step, {model.context_frames} frames of context, "
             f"{model.parameters:,} parameters. {examples} training examples, {tflop} Tflop, {hours} hours."
         )
-        card = {"title": f"Video model: {model.name}", "what_it_took": what_it_took, **shared}
-        _write(out / "weights" / model.name / "README.md", "card", tables=horizon_tables(results, [model.name]), **card)
+        write_card(model.name, f"Video model: {model.name}", what_it_took, [model.name])
     for variant, (examples, tflop, hours) in tokenizers.items():
         what_it_took = f"{examples} training frames, {tflop} Tflop, {hours} hours."
-        card = {"title": f"Tokenizer: {variant}", "what_it_took": what_it_took, **shared}
         is_bound = variant == "adaptive"
-        folder = out / "weights" / ("tokenizer" if is_bound else f"tokenizer_{variant}")
-        _write(
-            folder / "README.md", "card", tables=horizon_tables(results, ["true latents"]) if is_bound else [], **card
-        )
+        folder = "tokenizer" if is_bound else f"tokenizer_{variant}"
+        write_card(folder, f"Tokenizer: {variant}", what_it_took, ["true latents"] if is_bound else [])
+    psnr = results.metric("psnr")
     return _write(
         out / "RESULTS.md",
         "results",
         recall=(out / "report" / "recall.png").is_file(),
         claims=list(_claims(results, models)),
-        tables=horizon_tables(results, list(results.roles)),
-        memory=memory_tables(results),
+        tables=horizon_tables(results),
+        memory=None if results.memory is None or psnr is None else memory_table(results, psnr),
         trained=trained,
         tokenizers=tokenizers,
         **shared,
@@ -155,69 +154,12 @@ def _claims(results: Results, models: Sequence[str]) -> Iterator[Claim]:
                 yield Claim(f"{metric.label}, {horizon}: better than {rival}", metric, *figures)
     for horizon in horizons:
         for metric in _metrics(results, "psnr"):
-            recall, invention = (_remembered(results, OURS, kind, horizon) for kind in FRAME_KINDS)
+            recall, invention = (results.memory and results.memory.find(kind, horizon) for kind in FRAME_KINDS)
             if recall and invention:
-                yield Claim(f"{metric.label}, {horizon}: recall above invention", metric, recall, invention)
+                figures = (group.figures[OURS][metric.name] for group in (recall, invention))
+                yield Claim(f"{metric.label}, {horizon}: recall above invention", metric, *figures)
 
 
 def _metrics(results: Results, *names: str) -> list[MetricInfo]:
     """Those of these that are there."""
     return [metric for name in names if (metric := results.metric(name)) is not None]
-
-
-def _with_interval(cell: Cell) -> str:
-    return f"{cell.text} ({cell.low}\N{EN DASH}{cell.high})" if cell.low else cell.text
-
-
-def horizon_tables(results: Results, runs: Sequence[str]) -> list[str]:
-    """Runs by horizon as Markdown, a table per metric."""
-
-    def cell(metric: MetricInfo, horizon: str, run: str) -> Cell:
-        return cell_of(results.figure(run, metric.name, horizon), metric)
-
-    tables = []
-    for metric in _metrics(results, *METRICS):
-        columns = [(horizon.label, partial(cell, metric, horizon.name)) for horizon in results.horizons]
-        tables.append(_markdown(run_table(results, columns, runs=runs, corner=metric.title)))
-    return tables
-
-
-def _markdown(table: Table) -> str:
-    return "\n".join(table.markdown(_with_interval)).rstrip()
-
-
-def memory_tables(results: Results) -> dict[str, str]:
-    """Tables in Markdown of PSNR where there is something to remember and where there is not; none without memory or PSNR."""
-    if results.memory is None or results.metric("psnr") is None:
-        return {}
-    (metric,) = _metrics(results, "psnr")
-
-    def cell(part: Part, run: str) -> Cell:
-        return cell_of(_remembered(results, run, *part), metric)
-
-    gaps = sorted(g.gap for g in results.memory.groups if g.kind == "recall" and g.gap)
-    parts: dict[str, dict[str, Part]] = {
-        "kinds": {kind: (kind, None, None) for kind in (*FRAME_KINDS, *PIXEL_KINDS)},
-        "horizons": {f"{kind}, {h.name}": (kind, h.name, None) for h in results.horizons for kind in FRAME_KINDS},
-        "gaps": {f"{gap[0]}\N{EN DASH}{gap[1]}": ("recall", None, gap) for gap in gaps},
-    }
-    return {
-        name: _markdown(run_table(results, [(head, partial(cell, part)) for head, part in columns.items()]))
-        for name, columns in parts.items()
-    }
-
-
-Part = tuple[FrameKind | PixelKind, str | None, tuple[int, int] | None]
-"""What memory is told apart by: kind, horizon, gap."""
-
-
-def _remembered(
-    results: Results,
-    run: str,
-    kind: FrameKind | PixelKind,
-    horizon: str | None = None,
-    gap: tuple[int, int] | None = None,
-) -> Figure | None:
-    """PSNR over frames or pixels of a kind; None where there are none."""
-    group = results.memory.find(kind, horizon, gap) if results.memory is not None else None
-    return None if group is None else group.figures[run].get("psnr")

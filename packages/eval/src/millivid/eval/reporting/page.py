@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from ..figures import json_number
 from ..results import Results
+from . import tables
 from .pictures import AWAY
+from .plots import frame_ticks
 from .style import CONTEXT_COLOUR, RunStyle
-from .tables import MEMORY_TEXT, horizon_table, memory_tables, set_table, sizes_text
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 
@@ -28,36 +29,30 @@ def render_page(
     folder: Path,
     videos: Mapping[str, str],
     panels: Sequence[str],
-    strips: int,
     fps: float,
 ) -> str:
     """The page as text, with everything it shows inside.
 
-    folder: holds the pictures and, by id, `videos`, which show the runs `panels` at `fps`. strips: videos in the strip.
+    folder: holds the pictures and, by id, `videos`, which show the runs `panels` at `fps`.
     """
     templates = files(__package__) / "templates"
+    page, css, js = ((templates / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
-    return template.render(
+    return environment.from_string(page).render(
         title=title,
-        css=Markup((templates / "page.css").read_text(encoding="utf-8")),
-        js=Markup((templates / "page.js").read_text(encoding="utf-8")),
-        data=Markup(_script_json(page_data(results, styles, videos, fps))),
+        css=Markup(css),
+        js=Markup(js),
+        data=page_data(results, styles, list(videos), fps),
         results=results,
-        embed=lambda name: embed(folder / name),
-        there=lambda name: (folder / name).is_file(),
-        horizon_table=horizon_table(results, results.metrics),
-        set_table=set_table(results),
-        memory_tables=memory_tables(results),
-        memory_text=MEMORY_TEXT,
-        units={metric.title: metric.unit for metric in results.metrics},
+        styles=styles,
         colours={style.name: style.colour for style in styles},
-        panels=panels,
-        videos=videos,
-        strips=strips,
-        sizes=sizes_text(results),
-        away=AWAY,
         context_colour=CONTEXT_COLOUR,
+        videos={id: embed(folder / file) for id, file in videos.items()},
+        pictures={path.name: embed(path) for path in folder.iterdir() if path.suffix in TYPES},
+        panels=panels,
+        frame_ticks=frame_ticks(results),
+        away=AWAY,
+        tables=tables,
         protocol_text=json.dumps(results.protocol, indent=2, ensure_ascii=False, default=str),
     )
 
@@ -67,42 +62,21 @@ def embed(file: Path) -> str:
     return f"data:{TYPES[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
-def page_data(results: Results, styles: Sequence[RunStyle], videos: Mapping[str, str], fps: float) -> dict[str, Any]:
-    """What the page's script draws from: per metric and run, the mean curve and that of every shown video."""
-    rows = [results.ids.index(id) for id in videos]
+def page_data(results: Results, styles: Sequence[RunStyle], ids: Sequence[str], fps: float) -> dict[str, Any]:
+    """What the page's script draws from: per run and metric, the mean curve and that of every shown video."""
+    rows = [results.ids.index(id) for id in ids]
 
-    def curves(style: RunStyle) -> dict[str, Any]:
-        scores = {metric.name: results.scores[style.name][metric.name] for metric in results.frame_metrics}
+    def curves(run: str) -> dict[str, Any]:
+        scores = {metric.name: results.scores[run][metric.name] for metric in results.frame_metrics}
         return {
-            "name": style.name,
-            "role": style.role,
-            "colour": style.colour,
-            "dash": " ".join(f"{d:g}" for d in style.dash),
             "mean": {name: _numbers(one.curve) for name, one in scores.items()},
             "videos": {name: list(map(_numbers, np.asarray(one.frames)[rows])) for name, one in scores.items()},
         }
 
-    return {
-        "fps": fps,
-        "context": results.start,
-        "total": results.stop,
-        "contextColour": CONTEXT_COLOUR,
-        "horizons": [{"name": h.name, "first": h.first, "last": h.last} for h in results.horizons],
-        "videos": list(videos),
-        "metrics": [
-            {"name": m.name, "label": m.label, "better": m.better, "unit": m.unit, "decimals": m.decimals}
-            for m in results.frame_metrics
-        ],
-        "runs": [curves(style) for style in styles],
-    }
+    runs = [curves(style.name) for style in styles]
+    return {"fps": fps, "context": results.start, "total": results.stop, "videos": ids, "runs": runs}
 
 
 def _numbers(values: Any) -> list[float | None]:
     rounded = (json_number(value) for value in values)
     return [None if value is None else float(f"{value:.4g}") for value in rounded]
-
-
-def _script_json(data: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in, whatever the names in it."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

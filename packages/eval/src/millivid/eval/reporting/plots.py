@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,12 +13,22 @@ from matplotlib.lines import Line2D
 from ..memory import FRAME_KINDS
 from ..results import MetricInfo, Results
 from ..revisits import NEVER
-from .style import RunStyle, Theme
+from .style import BAND, INK, RULE, RunStyle
+
+LOOK: Any = {
+    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": RULE,
+    "figure.facecolor": "none", "axes.facecolor": "none", "figure.dpi": 160, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
+    "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": RULE, "grid.linewidth": 0.7,
+    "xtick.major.size": 0, "ytick.major.size": 0, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5,
+    "svg.hashsalt": "millivid",  # no random names: the same figures give the same file
+}  # fmt: skip
 
 
-def draw_curves(results: Results, styles: Sequence[RunStyle], paths: Sequence[Path], theme: Theme) -> None:
+@matplotlib.rc_context(LOOK)
+def draw_curves(results: Results, styles: Sequence[RunStyle], paths: Sequence[Path]) -> None:
     """One panel per metric, side by side; runs solid, bounds dashed, horizons shaded in turn and named."""
-    figure, axes = _panels(results.frame_metrics, theme)
+    figure, axes = _panels(results.frame_metrics, "generated frame")
     frames = np.arange(1, results.num_frames + 1)
     for axis, metric in zip(axes, results.frame_metrics, strict=True):
         for style in styles:
@@ -31,16 +42,16 @@ def draw_curves(results: Results, styles: Sequence[RunStyle], paths: Sequence[Pa
                 marker="o" if len(frames) == 1 else None,
                 zorder=3 if style.role == "run" else 2,
             )
-        axis.set_xlabel("generated frame", fontsize=10, color=theme.muted, labelpad=6)
-        _mark_horizons(axis, results, theme)
-    _save(figure, _handles(styles), [style.label for style in styles], paths, theme)
+        _mark_horizons(axis, results)
+    _save(figure, _handles(styles), paths)
 
 
-def draw_memory(results: Results, styles: Sequence[RunStyle], paths: Sequence[Path], theme: Theme) -> None:
+@matplotlib.rc_context(LOOK)
+def draw_memory(results: Results, styles: Sequence[RunStyle], paths: Sequence[Path]) -> None:
     """One panel per metric: figures by how long ago the view was last seen, filled for recall, open for invention."""
     memory = results.memory
     assert memory is not None
-    figure, axes = _panels(results.frame_metrics, theme)
+    figure, axes = _panels(results.frame_metrics, "frames since the view was last seen")
     gaps = memory.gaps
     for axis, metric in zip(axes, results.frame_metrics, strict=True):
         for number, style in enumerate(styles):
@@ -61,73 +72,57 @@ def draw_memory(results: Results, styles: Sequence[RunStyle], paths: Sequence[Pa
                     linewidth=2.0 if style.role == "run" else 1.3,
                     elinewidth=1.0,
                     marker="o",
-                    markersize=6,
-                    markerfacecolor=style.colour if kind == "recall" else theme.background,
+                    fillstyle="full" if kind == "recall" else "none",
                 )
         axis.set_xticks(range(len(gaps)), ["never" if gap == (NEVER, NEVER) else f"{gap[0]}–{gap[1]}" for gap in gaps])
         axis.set_xlim(-0.6, len(gaps) - 0.4)
-        axis.set_xlabel("frames since the view was last seen", fontsize=10, color=theme.muted, labelpad=6)
-    handles, labels = _handles(styles), [style.label for style in styles]
-    for kind in FRAME_KINDS:
-        face = theme.muted if kind == "recall" else theme.background
-        handles.append(Line2D([], [], color=theme.muted, marker="o", linestyle="none", markerfacecolor=face))
-        labels.append(f"{kind}: view {'in' if kind == 'recall' else 'not in'} the context")
-    _save(figure, handles, labels, paths, theme)
+    kinds = (("recall: view in the context", INK), ("invention: view not in the context", "none"))
+    dots = [
+        Line2D([], [], color=INK, marker="o", linestyle="none", markerfacecolor=face, label=text)
+        for text, face in kinds
+    ]
+    _save(figure, [*_handles(styles), *dots], paths)
 
 
-def _panels(metrics: Sequence[MetricInfo], theme: Theme) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(4.6 * len(metrics) + 0.4, 4.3), dpi=160, facecolor=theme.background)
+def frame_ticks(results: Results) -> list[int]:
+    """Generated frames to name beneath a curve: the first, the ends of horizons that are not too near, and the last."""
+    last = results.num_frames
+    ticks = sorted({1, *(h.last for h in results.horizons), last})
+    return [t for i, t in enumerate(ticks) if i in (0, len(ticks) - 1) or t - ticks[i - 1] > last * 0.06]
+
+
+def _panels(metrics: Sequence[MetricInfo], across: str) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(4.6 * len(metrics) + 0.4, 4.3))
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
-        _style(axis, theme)
         unit = f" ({metric.unit})" if metric.unit else ""
-        axis.set_title(f"{metric.label}{unit}", loc="left", fontsize=13, fontweight="bold", color=theme.ink, pad=24)
-        better = f"{metric.title[-1]} {metric.better} is better"
-        axis.set_title(better, loc="right", fontsize=9.5, color=theme.muted, pad=24)
+        axis.set_title(f"{metric.label}{unit}", loc="left", fontsize=13, fontweight="bold", pad=24)
+        axis.set_title(f"{metric.title[-1]} {metric.better} is better", loc="right", fontsize=9.5, pad=24)
+        axis.set_xlabel(across, labelpad=6)
     return figure, axes
 
 
 def _handles(styles: Sequence[RunStyle]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=s.colour, linewidth=2.4 if s.role == "run" else 1.6, dashes=s.dash or (None, None))
-        for s in styles
-    ]
+    return [Line2D([], [], color=s.colour, linewidth=2, dashes=s.dash or (None, None), label=s.label) for s in styles]
 
 
-def _save(figure: Figure, handles: list[Line2D], labels: list[str], paths: Sequence[Path], theme: Theme) -> None:
+def _save(figure: Figure, handles: list[Line2D], paths: Sequence[Path]) -> None:
     columns = max(1, int(figure.get_figwidth() // 2.6))
-    figure.legend(
-        handles, labels, loc="lower center", ncols=min(len(labels), columns), frameon=False, fontsize=10.5,
-        handlelength=2.6, columnspacing=2.4, labelcolor=theme.ink,
-    )  # fmt: skip
-    legend_rows = -(-len(labels) // columns)
+    figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), columns), handlelength=2.6)
+    legend_rows = -(-len(handles) // columns)
     figure.tight_layout(rect=(0, 0.035 + 0.055 * legend_rows, 1, 1), w_pad=2.2)
     for path in paths:
-        # No date and no random names: the same figures give the same file.
-        with matplotlib.rc_context({"svg.hashsalt": "millivid"}):
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, facecolor=theme.background, metadata=metadata)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _style(axis: Axes, theme: Theme) -> None:
-    axis.set_facecolor(theme.background)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.spines["bottom"].set_color(theme.rule)
-    axis.grid(axis="y", color=theme.rule, linewidth=0.7)
-    axis.set_axisbelow(True)
-    axis.tick_params(colors=theme.muted, labelsize=9.5, length=0, pad=5)
-
-
-def _mark_horizons(axis: Axes, results: Results, theme: Theme) -> None:
-    last = results.num_frames
-    axis.set_xlim(0.5, last + 0.5)
-    ticks = sorted({1, *(h.last for h in results.horizons), last})
-    axis.set_xticks([t for i, t in enumerate(ticks) if i in (0, len(ticks) - 1) or t - ticks[i - 1] > last * 0.06])
+def _mark_horizons(axis: Axes, results: Results) -> None:
+    axis.set_xlim(0.5, results.num_frames + 0.5)
+    axis.set_xticks(frame_ticks(results))
     for index, horizon in enumerate(results.horizons):
         left, right = horizon.first - 0.5, horizon.last + 0.5
         if index % 2 == 0:
-            axis.axvspan(left, right, color=theme.band, linewidth=0, zorder=0)
+            axis.axvspan(left, right, color=BAND, linewidth=0, zorder=0)
         axis.text(
             (left + right) / 2, 1.02, horizon.name, transform=axis.get_xaxis_transform(), ha="center", va="bottom",
-            fontsize=9 if right - left > 0.12 * last else 7.5, color=theme.muted,
+            fontsize=9 if right - left > 0.12 * results.num_frames else 7.5,
         )  # fmt: skip

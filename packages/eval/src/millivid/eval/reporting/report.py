@@ -1,6 +1,7 @@
 """Write a report: a folder with figures, plots, pictures, side-by-side videos and one page."""
 
 import glob
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from ..errors import EvaluationError
 from ..evaluation import Evaluation
 from ..results import FORMAT, VERSION, Results
 from ..score_files import ABANDONED_SECONDS
-from .style import DARK, LIGHT, run_styles
+from .style import INK, run_styles
 from .tables import tables_as_markdown
 
 METRICS = "metrics.json"
@@ -51,7 +52,7 @@ def write_report(
         from .page import render_page
         from .pictures import Shown, draw_recall, draw_strip
         from .plots import draw_curves, draw_memory
-        from .side_by_side import INK, write_side_by_side
+        from .side_by_side import write_side_by_side
     except ImportError as error:
         raise ImportError(f"a report needs more packages: pip install av matplotlib pillow jinja2 ({error})") from error
 
@@ -60,25 +61,21 @@ def write_report(
     rates = (source.rate(results.ids[0]) for source in (evaluation.reference, *evaluation.runs.values()))
     fps = next((rate for rate in rates if rate is not None), USUAL_FPS)
     ids = list(results.ids[:max_videos])
-
-    def shown(ink: str) -> list[Shown]:
-        runs = (Shown(style.name, style.colour, evaluation.runs[style.name]) for style in panels)
-        return [Shown("truth", ink, evaluation.reference), *runs]
-
+    shown = [Shown("truth", INK, evaluation.reference)]
+    shown += (Shown(style.name, style.colour, evaluation.runs[style.name]) for style in panels)
     with _made_beside(out, old) as temporary:
         videos = {id: f"videos/{name}.mp4" for id, name in _file_names(ids).items()}
         (temporary / "videos").mkdir()
         for id, file in videos.items():
-            write_side_by_side(results, shown(INK), id, temporary / file, fps)
-        for suffix, theme in (("", LIGHT), ("-dark", DARK)):
-            if results.frame_metrics:
-                draw_curves(results, styles, [temporary / f"curves{suffix}{kind}" for kind in (".png", ".svg")], theme)
-            if results.frame_metrics and results.memory is not None:
-                draw_memory(results, styles, [temporary / f"memory{suffix}{kind}" for kind in (".png", ".svg")], theme)
-            if results.memory is not None:
-                draw_recall(results, shown(theme.ink), ids, temporary / f"recall{suffix}.png", theme)
-            if strip_videos:
-                draw_strip(results, shown(theme.ink), ids[:strip_videos], temporary / f"strip{suffix}.png", theme)
+            write_side_by_side(results, shown, id, temporary / file, fps)
+        if results.frame_metrics:
+            draw_curves(results, styles, [temporary / f"curves.{kind}" for kind in ("png", "svg")])
+        if results.frame_metrics and results.memory is not None:
+            draw_memory(results, styles, [temporary / f"memory.{kind}" for kind in ("png", "svg")])
+        if results.memory is not None:
+            draw_recall(results, shown, ids, temporary / "recall.png")
+        if strip_videos:
+            draw_strip(results, shown, ids[:strip_videos], temporary / "strip.png")
         page = render_page(
             results,
             styles,
@@ -86,7 +83,6 @@ def write_report(
             folder=temporary,
             videos=videos,
             panels=[style.name for style in panels],
-            strips=min(strip_videos, len(ids)),
             fps=fps,
         )
         (temporary / "index.html").write_text(page, encoding="utf-8")
@@ -120,14 +116,11 @@ def _made_beside(out: Path, old: list[str]) -> Iterator[Path]:
 def _file_names(ids: Sequence[str]) -> dict[str, str]:
     """A file name for each id: what every file system and address takes, and no two alike (also in case)."""
     names: dict[str, str] = {}
-    taken: set[str] = set()
     for id in ids:
-        stem = name = re.sub(r"[^A-Za-z0-9_-]+", "_", id).strip("_")[:80] or "video"
-        number = 2
-        while name.lower() in taken:
-            name, number = f"{stem}_{number}", number + 1
-        taken.add(name.lower())
-        names[id] = name
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", id).strip("_")[:80] or "video"
+        taken = {name.lower() for name in names.values()}
+        candidates = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+        names[id] = next(name for name in candidates if name.lower() not in taken)
     return names
 
 

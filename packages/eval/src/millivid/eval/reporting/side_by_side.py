@@ -17,13 +17,13 @@ PANEL = 256
 GAP = 8
 HEADER = 34
 FOOTER = 40
-BACKGROUND, INK, MUTED, TRACK = "#101318", "#f0f2f5", "#8f99a6", "#2b313a"
+BACKGROUND, INK = "#101318", "#f0f2f5"
 KEY_FRAME_DISTANCE = 12  # so that dragging the slider lands anywhere at once
 BATCH = 32
 
 
 def write_side_by_side(results: Results, shown: Sequence[Shown], id: str, path: Path, fps: float) -> None:
-    """Write frames [0, stop) of one video: panels truth | run | run ..., with a time line beneath.
+    """Write frames [0, stop) of one video: panels truth | run | run ..., and which frame it is.
 
     Small frames are enlarged by a whole number (nearest neighbour) to about 256 pixels. Panels have a yellow edge while
     they show context. Raises EvaluationError where the encoder is missing or fails.
@@ -73,17 +73,6 @@ def _annotate(image: Image.Image, results: Results, index: int, lefts: Sequence[
     if context:
         for left in lefts:
             draw.rectangle((left, HEADER, left + panel[0] - 1, HEADER + panel[1] - 1), outline=CONTEXT_COLOUR, width=3)
-    middle = HEADER + panel[1] + FOOTER // 2 + 1
     text = f"context {index + 1}/{results.start}" if context else f"generated +{index - results.start + 1}"
+    middle = HEADER + panel[1] + FOOTER // 2
     draw.text((GAP, middle), text, font=font(15), fill=CONTEXT_COLOUR if context else INK, anchor="lm")
-    # The time line: context yellow, generated white, what is still to come dark.
-    left, right = GAP + 128, lefts[-1] + panel[0]
-    if right - left < 40:
-        return
-    scale = (right - left) / results.stop
-    switch, now = left + results.start * scale, left + (index + 1) * scale
-    draw.rectangle((left, middle - 3, right, middle + 3), fill=TRACK)
-    draw.rectangle((left, middle - 3, min(now, switch), middle + 3), fill=CONTEXT_COLOUR)
-    if not context:
-        draw.rectangle((switch, middle - 3, now, middle + 3), fill=INK)
-    draw.rectangle((switch - 1, middle - 7, switch, middle + 7), fill=MUTED)

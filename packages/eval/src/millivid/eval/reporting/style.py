@@ -10,6 +10,8 @@ RUN_COLOURS = ("#2f6df6", "#e8710a", "#0f9d76", "#a855d8", "#d6336c", "#97791a")
 BOUND_COLOURS = ("#6b7480", "#9aa3ae")
 BOUND_DASHES = ((6.0, 3.0), (2.0, 2.5))
 CONTEXT_COLOUR = "#f2b01e"
+# Plots and pictures have no background: they lie on light and on dark pages.
+INK, RULE, BAND = "#727e8c", "#727e8c40", "#727e8c18"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,31 +29,15 @@ class RunStyle:
         return self.name if self.role == "run" else f"{self.name} (bound)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Theme:
-    """Colours of a drawing on a light or on a dark page."""
-
-    background: str
-    ink: str
-    muted: str
-    rule: str
-    band: str
-
-
-LIGHT = Theme(background="#ffffff", ink="#14171c", muted="#667080", rule="#d9dee5", band="#f3f5f8")
-DARK = Theme(background="#15181d", ink="#eceff3", muted="#98a2b0", rule="#333a44", band="#1d2128")
-
-
 def run_styles(roles: Mapping[str, Role]) -> tuple[RunStyle, ...]:
     """A style for each run in order."""
-    styles = []
-    counts = {"run": 0, "bound": 0}
-    for run, role in roles.items():
-        index = counts[role]
-        counts[role] += 1
-        if role == "bound":
-            colour, dash = BOUND_COLOURS[index % len(BOUND_COLOURS)], BOUND_DASHES[index % len(BOUND_DASHES)]
-            styles.append(RunStyle(name=run, role=role, colour=colour, dash=dash))
-        else:
-            styles.append(RunStyle(name=run, role=role, colour=RUN_COLOURS[index % len(RUN_COLOURS)]))
-    return tuple(styles)
+    runs = [run for run, role in roles.items() if role == "run"]
+    bounds = [run for run, role in roles.items() if role == "bound"]
+
+    def style(run: str) -> RunStyle:
+        if roles[run] == "run":
+            return RunStyle(name=run, role="run", colour=RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)])
+        index = bounds.index(run) % len(BOUND_COLOURS)
+        return RunStyle(name=run, role="bound", colour=BOUND_COLOURS[index], dash=BOUND_DASHES[index])
+
+    return tuple(style(run) for run in roles)
