@@ -106,11 +106,13 @@ def test_superpoint_is_the_official_network(tmp_path: Path, monkeypatch: pytest.
         ): value
         for key, value in modern.items()
     }
-    for name, constant, content in (("point", "SUPERPOINT", state), ("glue", "LIGHTGLUE", old_names)):
-        torch.save(content, tmp_path / name)
-        digest = sha256((tmp_path / name).read_bytes()).hexdigest()
+    monkeypatch.setenv("MILLIVID_WEIGHTS", str(tmp_path))
+    for constant, content in (("SUPERPOINT", state), ("LIGHTGLUE", old_names)):
+        path = tmp_path / getattr(matchers, constant).file
+        torch.save(content, path)
+        digest = sha256(path.read_bytes()).hexdigest()
         monkeypatch.setattr(matchers, constant, replace(getattr(matchers, constant), sha256=digest))
-    match = SuperPointMatcher(tmp_path / "point", tmp_path / "glue")
+    match = SuperPointMatcher()
     assert match.weights_sha256 is not None and len(match.weights_sha256.split(" + ")) == 2
     for key, value in match.lightglue.state_dict().items():
         torch.testing.assert_close(value, modern[key])

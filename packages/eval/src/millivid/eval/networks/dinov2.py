@@ -1,15 +1,16 @@
 """The class token of DINOv2 ViT-L/14 (Oquab et al. 2023): what is in a frame, as one vector."""
 
-import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..errors import EvaluationError
-from .weights import WeightsFile, locate, require_library
+from ..frames import check_frames
+from .weights import Pretrained, WeightsFile, read_tensors, require_library
 
 if TYPE_CHECKING:
     from transformers import Dinov2Config, Dinov2Model
@@ -27,6 +28,16 @@ CROP = 252  # 18 patches
 CHUNK = 16  # frames at a time
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
+NAMES = {
+    r"^(cls|mask)_token": r"embeddings.\1_token",
+    r"^pos_embed": "embeddings.position_embeddings",
+    r"^patch_embed\.proj": "embeddings.patch_embeddings.projection",
+    r"^norm\.": "layernorm.",
+    r"^blocks\.": "encoder.layer.",
+    r"attn\.proj": "attention.output.dense",
+    r"ls(\d)\.gamma": r"layer_scale\1.lambda1",
+}
+"""What stands in the names of the official tensors, and in those of transformers."""
 
 
 def prepare(frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame 3 252 252"]:
@@ -44,35 +55,29 @@ def prepare(frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "fra
     return (frames[:, :, top : top + CROP, left : left + CROP] - mean) / deviation
 
 
-class DINOv2(nn.Module):
+class DINOv2(Pretrained):
     """Class tokens of frames in [0, 1].
 
-    `network`: a transformers `Dinov2Model` for images of 252x252; None builds ViT-L/14 and reads the published file, from
-    `weights` (a path) or wherever `locate` finds it. Raises MissingWeights without the file or without transformers,
-    EvaluationError for another file.
+    `network`: a transformers `Dinov2Model` for images of 252x252; None builds ViT-L/14 and reads the published file. Raises
+    MissingWeights without the file or without transformers, EvaluationError for another file.
     """
 
-    def __init__(self, network: "Dinov2Model | None" = None, weights: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, network: "Dinov2Model | None" = None) -> None:
         super().__init__()
         require_library("transformers", "DINOv2 is built with it: pip install transformers")
-        self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
-            path = locate(WEIGHTS, weights)
-            self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
+            state = read_tensors(WEIGHTS)
             from transformers import Dinov2Config
 
-            state = torch.load(path, map_location="cpu", weights_only=True)
             large = Dinov2Config(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, image_size=CROP)
             network = build(large, state)
+            self.freeze(WEIGHTS)
         self.network = network.eval().requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
         """The class token after the last norm. Raises EvaluationError for other than 3 channels."""
-        if frames.ndim != 4 or frames.shape[1] != 3:
-            raise EvaluationError(
-                f"DINOv2: frames have shape {tuple(frames.shape)}; it takes (frame, 3, height, width)"
-            )
+        check_frames(frames, "DINOv2", rgb=True)
         return torch.cat([self.network(prepare(chunk)).pooler_output for chunk in frames.split(CHUNK)])
 
 
@@ -83,27 +88,17 @@ def build(config: "Dinov2Config", state: dict[str, Tensor]) -> "Dinov2Model":
     """
     from transformers import Dinov2Model
 
-    grid = CROP // PATCH
-    renamed = {
-        "embeddings.cls_token": state["cls_token"],
-        "embeddings.mask_token": state["mask_token"],
-        "embeddings.position_embeddings": resize_positions(state["pos_embed"], grid),
-        "layernorm.weight": state["norm.weight"],
-        "layernorm.bias": state["norm.bias"],
-    }
-    for kind in ("weight", "bias"):
-        renamed[f"embeddings.patch_embeddings.projection.{kind}"] = state[f"patch_embed.proj.{kind}"]
-    for i in range(config.num_hidden_layers):
-        block, layer = f"blocks.{i}", f"encoder.layer.{i}"
-        for kind in ("weight", "bias"):
-            parts = state[f"{block}.attn.qkv.{kind}"].chunk(3)
-            for name, part in zip(("query", "key", "value"), parts, strict=True):
-                renamed[f"{layer}.attention.attention.{name}.{kind}"] = part.clone()
-            renamed[f"{layer}.attention.output.dense.{kind}"] = state[f"{block}.attn.proj.{kind}"]
-            for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
-                renamed[f"{layer}.{name}.{kind}"] = state[f"{block}.{name}.{kind}"]
-        for i_scale in (1, 2):
-            renamed[f"{layer}.layer_scale{i_scale}.lambda1"] = state[f"{block}.ls{i_scale}.gamma"]
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in NAMES.items():
+            key = re.sub(pattern, replacement, key)
+        if "attn.qkv" in key:
+            for name, part in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                renamed[key.replace("attn.qkv", f"attention.attention.{name}")] = part.clone()
+        else:
+            renamed[key] = value
+    positions = "embeddings.position_embeddings"
+    renamed[positions] = resize_positions(renamed[positions], CROP // PATCH)
     # These are the names of the files transformers itself publishes, so its own loader keeps up with its versions.
     loaded: Any = Dinov2Model.from_pretrained(None, config=config, state_dict=renamed, output_loading_info=True)
     network, report = loaded

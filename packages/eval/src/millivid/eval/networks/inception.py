@@ -1,6 +1,5 @@
 """Inception features of FID, frames prepared as clean-fid does (Parmar, Zhang, Zhu 2022)."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import EvaluationError
-from .weights import WeightsFile, locate, require_library
+from ..frames import check_frames
+from .weights import Pretrained, WeightsFile, locate, require_library
 
 WEIGHTS = WeightsFile(
     name="Inception v3 of FID, as TorchScript",
@@ -36,29 +35,25 @@ def resize_clean(frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor,
     return torch.from_numpy(np.stack(resized)).view(len(frames), 3, SIZE, SIZE).clamp(0, 255)
 
 
-class InceptionFeatures(nn.Module):
+class InceptionFeatures(Pretrained):
     """The 2048 features before the classifier, of frames in [0, 1].
 
     `network`: something whose `layers` takes (frame, 3, 299, 299) in [-1, 1) and gives features; None loads the
-    TorchScript file that clean-fid uses, from `weights` (a path) or wherever `locate` finds it. Needs Pillow. Raises
-    MissingWeights without the file or Pillow, EvaluationError for another file or features that are not (frame, dim).
+    TorchScript file that clean-fid uses. Needs Pillow. Raises MissingWeights without the file or Pillow, EvaluationError for
+    another file or frames that are not (frame, 3, height, width).
     """
 
-    def __init__(self, network: nn.Module | None = None, weights: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, network: nn.Module | None = None) -> None:
         super().__init__()
         require_library("PIL", "FID resizes frames with it: pip install pillow")
-        self.weights_name, self.weights_sha256 = "a network that was handed over", None
         if network is None:
-            network = torch.jit.load(locate(WEIGHTS, weights), map_location="cpu")
-            self.weights_name, self.weights_sha256 = WEIGHTS.name, WEIGHTS.sha256
+            network = torch.jit.load(locate(WEIGHTS), map_location="cpu")
+            self.freeze(WEIGHTS)
         self.network: Any = network.eval()
 
     @torch.no_grad()
     def forward(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
-        if frames.ndim != 4 or frames.shape[1] != 3:
-            raise EvaluationError(
-                f"Inception: frames have shape {tuple(frames.shape)}; it takes (frame, 3, height, width)"
-            )
+        check_frames(frames, "Inception", rgb=True)
         features = []
         for chunk in frames.split(CHUNK):
             x = (resize_clean(chunk).to(frames.device) - 128) / 128

