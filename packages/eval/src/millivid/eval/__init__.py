@@ -7,8 +7,18 @@ from .evaluation import Evaluation
 from .horizons import PAPER_HORIZONS, Horizon, horizons_from
 from .loop_closure import loop_closure
 from .metric_registry import METRICS, PAPER_METRICS
-from .metrics import FrameMetric, LPIPSMetric, PSNRMetric, SetMetric, SSIMMetric
-from .network_metrics import DINOv2Metric, FIDMetric, FVDMetric, SuperPointMatchesMetric, XFeatMatchesMetric
+from .metrics import (
+    DINOv2Metric,
+    FIDMetric,
+    FrameMetric,
+    FVDMetric,
+    LPIPSMetric,
+    PSNRMetric,
+    SetMetric,
+    SSIMMetric,
+    SuperPointMatchesMetric,
+    XFeatMatchesMetric,
+)
 from .networks.lpips import LPIPS
 from .pixels import psnr, ssim
 from .reporting.report import check_report_folder, write_report

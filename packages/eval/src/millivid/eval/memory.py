@@ -3,12 +3,15 @@
 Definitions, with a worked example, in docs/evaluation.md.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
+from torch import Tensor
 
 from .figures import Figure, bootstrap_figure
 from .horizons import Horizon
@@ -124,49 +127,51 @@ def frame_groups(
         for horizon, gaps, part in parts:
             mask = chosen & part
             if mask.any() and (kind in FRAME_KINDS or gaps is None):
-                sums = {
-                    run: {m.name: (by_metric[m.name] * mask).sum(axis=1) for m in metrics}
+                count = mask.sum(axis=1)
+                figures = {
+                    run: {
+                        m.name: bootstrap_figure((by_metric[m.name] * mask).sum(axis=1), count, m.figure, seed=seed)
+                        for m in metrics
+                    }
                     for run, by_metric in values.items()
                 }
-                figures = _figures(sums, mask.sum(axis=1), metrics, seed)
                 yield Group(kind=kind, horizon=horizon, gap=gaps, figures=figures)
 
 
 def pixel_groups(
     horizons: Sequence[Horizon],
     metrics: Sequence[FrameMetric],
-    sums: Mapping[str, Mapping[str, Mapping[PixelKind, Float[np.ndarray, "video frame"]]]],
-    counts: Mapping[PixelKind, Float[np.ndarray, "video frame"]],
+    scores: Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "video frame"]]]],
     seed: int,
 ) -> Iterator[Group]:
-    """Recalled and invented pixels, over all generated frames and by horizon. `sums[run][metric][kind]` over pixels."""
+    """Recalled and invented pixels, over all generated frames and by horizon. `scores[run][metric]`: see `pixel_scores`."""
     for kind in PIXEL_KINDS:
         for horizon, span in ((None, slice(None)), *((h.name, h.span) for h in horizons)):
-            if counts[kind][:, span].any():
-                within = {
-                    run: {m.name: by_metric[m.name][kind][:, span].sum(axis=1) for m in metrics}
-                    for run, by_metric in sums.items()
-                }
-                figures = _figures(within, counts[kind][:, span].sum(axis=1), metrics, seed)
+            figures: dict[str, dict[str, Figure]] = {run: {} for run in scores}
+            for run, metric in itertools.product(scores, metrics):
+                arrays = scores[run][metric.name]
+                total, count = (arrays[f"{kind}: {of}"][:, span].sum(axis=1) for of in ("sum", "count"))
+                if count.any():
+                    figures[run][metric.name] = bootstrap_figure(total, count, metric.figure, seed=seed)
+            if all(figures.values()):
                 yield Group(kind=kind, horizon=horizon, gap=None, figures=figures)
 
 
-def _figures(
-    sums: Mapping[str, Mapping[str, Float[np.ndarray, " video"]]],
-    counts: Float[np.ndarray, " video"],
-    metrics: Sequence[FrameMetric],
-    seed: int,
-) -> dict[str, dict[str, Figure]]:
-    """`sums[run][metric]` and counts, by video, as figures."""
-    return {
-        run: {m.name: bootstrap_figure(by_metric[m.name], counts, m.figure, seed=seed) for m in metrics}
-        for run, by_metric in sums.items()
-    }
+def pixel_scores(
+    pixels: Float[Tensor, "frame height width"], masks: Mapping[PixelKind, Tensor]
+) -> dict[str, np.ndarray]:
+    """How many pixels of each kind every frame has, and the sums of their values."""
+    scores = {}
+    for kind, mask in masks.items():
+        scores[f"{kind}: count"] = mask.sum(dim=(1, 2)).cpu().numpy()
+        scores[f"{kind}: sum"] = (pixels.double() * mask).sum(dim=(1, 2)).cpu().numpy()
+    return scores
 
 
 def pixel_masks(
-    ids: Int64[np.ndarray, "frame height width"], context: Int64[np.ndarray, " surface"]
-) -> dict[PixelKind, np.ndarray]:
+    ids: Int64[np.ndarray, "frame height width"], context: Int64[np.ndarray, " surface"], device: torch.device
+) -> dict[PixelKind, Tensor]:
     """Which pixels show a surface that the context showed, and which another one; the sky is neither."""
     known, solid = np.isin(ids, context), ids >= 0
-    return {"recalled pixels": known & solid, "invented pixels": ~known & solid}
+    masks: dict[PixelKind, np.ndarray] = {"recalled pixels": known & solid, "invented pixels": ~known & solid}
+    return {kind: torch.from_numpy(mask).to(device) for kind, mask in masks.items()}

@@ -3,11 +3,26 @@
 from collections.abc import Iterable
 
 from .errors import EvaluationError, MissingWeights
-from .metrics import LPIPSMetric, Metric, PSNRMetric, SSIMMetric
-from .network_metrics import NETWORK_METRICS
+from .metrics import (
+    DINOv2Metric,
+    FIDMetric,
+    FVDMetric,
+    LPIPSMetric,
+    Metric,
+    PSNRMetric,
+    SIFTMatchesMetric,
+    SSIMMetric,
+    SuperPointMatchesMetric,
+    VGGLPIPSMetric,
+    XFeatMatchesMetric,
+)
 
 METRICS: dict[str, type[Metric]] = {
-    "psnr": PSNRMetric, "ssim": SSIMMetric, "lpips": LPIPSMetric, **NETWORK_METRICS,
+    metric.name: metric
+    for metric in (
+        PSNRMetric, SSIMMetric, LPIPSMetric, VGGLPIPSMetric, DINOv2Metric, SuperPointMatchesMetric, XFeatMatchesMetric,
+        SIFTMatchesMetric, FVDMetric, FIDMetric,
+    )
 }  # fmt: skip
 DEFAULT_METRICS = ("psnr", "ssim", "lpips")
 PAPER_METRICS = ("psnr", "lpips", "ssim", "dinov2", "matches", "fvd", "fid")

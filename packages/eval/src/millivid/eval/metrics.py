@@ -1,21 +1,34 @@
-"""Metrics as small objects: of frames, compared one by one, and of sets of features."""
+"""Metrics as small objects: of frames, compared one by one, and of sets of features.
 
+One with a network raises MissingWeights where the network's file or library is not there.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
+from .frames import check_pair
+from .networks.dinov2 import DINOv2
+from .networks.i3d import I3D
+from .networks.inception import InceptionFeatures
 from .networks.lpips import LPIPS
-from .pixels import WINDOW, mean_squared_error, ssim
+from .networks.matchers import SIFTMatcher, SuperPointMatcher, XFeatMatcher
+from .pixels import mean_squared_error, ssim
+
+CLIPS_AT_ONCE = 2  # I3D takes some 0.4 GB a clip
 
 
 class Metric:
     """What metrics of frames (`FrameMetric`) and of sets (`SetMetric`) share.
 
-    `network`: what it computes with, if anything: its `to(device)` is called, and its `weights_name` and `weights_sha256`
-    are told.
+    `network`: what it computes with, if anything, by default a new one of `network_class`: its `to(device)` is called, and
+    its `weights_name` and `weights_sha256` are told.
     """
 
     name: str
@@ -23,9 +36,13 @@ class Metric:
     better: Literal["higher", "lower"]
     unit: str = ""
     decimals: int = 3
-    min_size: int = 1
     definition: str
     network: Any = None
+    network_class: ClassVar[Callable[[], Any] | None] = None
+
+    def __init__(self, network: Any = None) -> None:
+        make = type(self).network_class
+        self.network = make() if network is None and make is not None else network
 
     def to(self, device: torch.device | str) -> Self:
         """Move what the metric computes with; returns itself."""
@@ -123,7 +140,7 @@ class PSNRMetric(FrameMetric):
 class SSIMMetric(FrameMetric):
     """Structural similarity with the 11x11 Gaussian window; averages are plain means."""
 
-    name, label, better, min_size = "ssim", "SSIM", "higher", WINDOW
+    name, label, better = "ssim", "SSIM", "higher"
     definition = (
         "Wang et al. 2004: Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, data range 1, per RGB channel then averaged, "
         "windows wholly inside the frame, no down-sampling. All averages are means of per-frame values."
@@ -134,15 +151,14 @@ class SSIMMetric(FrameMetric):
 
 
 class LPIPSMetric(FrameMetric):
-    """LPIPS v0.1; averages are plain means. Raises MissingWeights where the weights are not installed."""
+    """LPIPS v0.1; averages are plain means."""
 
     name, label, better = "lpips", "LPIPS", "lower"
-    net: ClassVar[str] = "alex"
+    network_class: ClassVar[Callable[[], LPIPS]] = LPIPS
     has_map = is_distance = True
 
     def __init__(self, network: LPIPS | None = None) -> None:
-        self.network = network if network is not None else LPIPS(self.net)
-        self.min_size = self.network.min_size
+        super().__init__(network)
         self.definition = (
             f"Zhang et al. 2018, v0.1, {self.network.net}; frames at their own size. All averages are means of "
             "per-frame values."
@@ -155,3 +171,97 @@ class LPIPSMetric(FrameMetric):
     def measure_with_map(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         distance, where = self.network.with_map(generated, reference)
         return distance, where
+
+
+class VGGLPIPSMetric(LPIPSMetric):
+    """LPIPS with the VGG network: the usual training loss, as a metric."""
+
+    name, label, network_class = "lpips_vgg", "LPIPS (vgg)", partial(LPIPS, "vgg")
+
+
+class DINOv2Metric(FrameMetric):
+    """Cosine of DINOv2 class tokens: 1 for frames with the same contents."""
+
+    name, label, better, network_class = "dinov2", "DINOv2", "higher", DINOv2
+    definition = (
+        "Cosine of the DINOv2 ViT-L/14 class tokens (Oquab et al. 2023) of the 252x252 centres of both frames; frames "
+        "whose short side is not 256 pixels are resized to that first (bicubic, antialiased). All averages are means of "
+        "per-frame values."
+    )
+
+    def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
+        check_pair(generated, reference, metric=self.label)
+        return functional.cosine_similarity(self.network(generated), self.network(reference), dim=1)
+
+
+class MatchesMetric(FrameMetric):
+    """How many points of the true frame are found again in the generated one. Subclasses name the matcher."""
+
+    better, decimals = "higher", 1
+
+    def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
+        check_pair(generated, reference, metric=self.label, rgb=True, min_size=self.network.min_size)
+        counts = [self.network(a, b) for a, b in zip(generated, reference, strict=True)]
+        return torch.tensor(counts, dtype=torch.float32, device=generated.device)
+
+
+class SuperPointMatchesMetric(MatchesMetric):
+    """Matches of SuperPoint and LightGlue: the paper's."""
+
+    name, label, network_class = "matches", "Matches", SuperPointMatcher
+    definition = (
+        "Number of LightGlue matches with confidence above 0.5 between SuperPoint points of both frames, at their own "
+        "size (at most 2048 points above 0.0005, no early stopping, no pruning); 0 for a frame of one colour. All "
+        "averages are means of per-frame values."
+    )
+
+
+class XFeatMatchesMetric(MatchesMetric):
+    """Matches of XFeat and its smaller LightGlue: a stand-in whose weights come in a package, never the paper's number."""
+
+    name, label, network_class = "matches_xfeat", "Matches (XFeat)", XFeatMatcher
+    definition = (
+        "Number of LighterGlue matches with confidence above 0.5 between XFeat points of both frames (Potje et al. 2024), "
+        "at their own size rounded down to a multiple of 32 (at most 4096 points above 0.05, no early stopping, no "
+        "pruning); 0 for a frame of one colour. All averages are means of per-frame values."
+    )
+
+
+class SIFTMatchesMetric(MatchesMetric):
+    """Matches of SIFT: needs no weights."""
+
+    name, label, network_class = "matches_sift", "Matches (SIFT)", SIFTMatcher
+    definition = (
+        "Number of mutual nearest neighbours between SIFT points of both frames (OpenCV, grey) that pass Lowe's ratio test "
+        "of 0.75 both ways; 0 for a frame with fewer than two points. All averages are means of per-frame values."
+    )
+
+
+class FVDMetric(SetMetric):
+    """Fréchet video distance (Unterthiner et al. 2018) over 16-frame clips."""
+
+    name, label, window, dim, network_class = "fvd", "FVD", 16, 400, I3D
+    definition = (
+        "Fréchet distance of the logits of the Kinetics-400 I3D (tf-hub) over clips of 16 frames that follow each other "
+        "without overlap, frames resized to 224x224 as the original does (bilinear as in TensorFlow 1: top-left corners "
+        "aligned, no antialiasing) and scaled to [-1, 1]."
+    )
+
+    @torch.no_grad()
+    def features(self, frames: Tensor) -> Tensor:
+        clips = frames.unflatten(0, (-1, self.window))
+        return torch.cat([self.network(chunk) for chunk in clips.split(CLIPS_AT_ONCE)])
+
+
+class FIDMetric(SetMetric):
+    """Fréchet inception distance (Heusel et al. 2017), frames prepared as clean-fid does."""
+
+    name, label, dim, network_class = "fid", "FID", 2048, InceptionFeatures
+    definition = (
+        "Fréchet distance of the 2048 Inception features (inception-2015-12-05, TorchScript) of single frames, prepared as "
+        "clean-fid does: uint8, Pillow's bicubic on each channel as float to 299x299, clipped (Parmar et al. 2022)."
+    )
+
+    def features(self, frames: Tensor) -> Tensor:
+        features: Tensor = self.network(frames)
+        return features

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from .errors import EvaluationError
 from .evaluation import Evaluation
 from .frames import to_unit_range
 from .matching import check_size, read_checked
-from .memory import PixelKind, pixel_masks
+from .memory import PixelKind, pixel_masks, pixel_scores
 from .metrics import FrameMetric, Metric, SetMetric
 from .protocol import versions
 from .score_files import Arrays, Key
@@ -62,21 +61,12 @@ def score_video(evaluation: Evaluation, id: str, advance: Callable[[int], object
                 evaluation.scores.save(_key(evaluation, run, id, metric), arrays)
 
 
-def load_scores(evaluation: Evaluation, run: str | None, metric: Metric) -> list[Arrays]:
-    """A metric's scores of every video of a run, in order of ids: VALUES, SIZE, and counts and sums over pixels."""
+def load_scores(evaluation: Evaluation, run: str | None, metric: Metric) -> Arrays:
+    """A metric's scores of a run: VALUES, SIZE, and counts and sums over pixels, each stacked over videos."""
     found = [evaluation.scores.load(_key(evaluation, run, id, metric)) for id in evaluation.ids]
-    assert None not in found, "they were scored before"
-    return cast(list[Arrays], found)
-
-
-def pixel_count(kind: PixelKind) -> str:
-    """Name of the array that says how many such pixels every frame has."""
-    return f"{kind}: count"
-
-
-def pixel_sum(kind: PixelKind) -> str:
-    """Name of the array of sums over such pixels."""
-    return f"{kind}: sum"
+    videos = [arrays for arrays in found if arrays is not None]
+    assert len(videos) == len(found), "they were scored before"
+    return {name: np.stack([arrays[name] for arrays in videos]) for name in videos[0]}
 
 
 def _key(evaluation: Evaluation, run: str | None, id: str, metric: Metric) -> Key:
@@ -109,11 +99,14 @@ def _measure_video(
     parts: dict[str | None, dict[Metric, list[Arrays]]] = {
         run: {metric: [] for metric in metrics} for run, metrics in missing.items()
     }
-    shown = _shown_by_context(evaluation, id)
+    surfaces = evaluation.surfaces if evaluation.mapped_metrics else None
+    shown = np.empty(0) if surfaces is None else np.unique(surfaces.surfaces(id, 0, evaluation.start))
     for first, last in _batches(evaluation):
         truth = read_checked("the reference", evaluation.reference, id, first, last)
         true_frames = to_unit_range(truth, evaluation.device)
-        masks = _masks(evaluation, id, first, last, shown)
+        masks = {}
+        if surfaces is not None:
+            masks = pixel_masks(surfaces.surfaces(id, first, last), shown, evaluation.device)
         for run, metrics in missing.items():
             frames = true_frames
             if run is not REFERENCE:
@@ -141,11 +134,7 @@ def _measure(metric: Metric, frames: Tensor, true_frames: Tensor, masks: Mapping
     if not masks or not metric.has_map:
         return {VALUES: metric.measure(frames, true_frames).double().cpu().numpy()}
     values, pixels = metric.measure_with_map(frames, true_frames)
-    arrays = {VALUES: values.double().cpu().numpy()}
-    for kind, mask in masks.items():
-        arrays[pixel_count(kind)] = mask.sum(dim=(1, 2)).cpu().numpy()
-        arrays[pixel_sum(kind)] = (pixels.double() * mask).sum(dim=(1, 2)).cpu().numpy()
-    return arrays
+    return {VALUES: values.double().cpu().numpy(), **pixel_scores(pixels, masks)}
 
 
 def _check_finite(values: np.ndarray, metric: Metric, id: str) -> None:
@@ -160,20 +149,6 @@ def _batches(evaluation: Evaluation) -> Iterator[tuple[int, int]]:
     step *= max(1, evaluation.batch_frames // step)
     for first in range(evaluation.start, evaluation.stop, step):
         yield first, min(first + step, evaluation.stop)
-
-
-def _shown_by_context(evaluation: Evaluation, id: str) -> np.ndarray | None:
-    """The surfaces that the context of a video shows; None where they are not asked for."""
-    if evaluation.surfaces is None or not evaluation.mapped_metrics:
-        return None
-    return np.unique(evaluation.surfaces.surfaces(id, 0, evaluation.start))
-
-
-def _masks(evaluation: Evaluation, id: str, first: int, last: int, shown: np.ndarray | None) -> dict[PixelKind, Tensor]:
-    if evaluation.surfaces is None or shown is None:
-        return {}
-    masks = pixel_masks(evaluation.surfaces.surfaces(id, first, last), shown)
-    return {kind: torch.from_numpy(mask).to(evaluation.device) for kind, mask in masks.items()}
 
 
 def _join(batches: Sequence[Arrays]) -> Arrays:
