@@ -131,12 +131,12 @@ def interval(value: float, half: float) -> dict[str, Any]:
     ],
 )
 def test_better_means_intervals_apart(metric: str, ours: tuple, theirs: tuple, better: bool) -> None:
-    info = MetricInfo(name=metric, decimals=2, description={"better": "higher" if metric == "psnr" else "lower"})
+    info = MetricInfo(name=metric, label=metric, better="higher" if metric == "psnr" else "lower")
     assert Claim("", info, *(Figure.from_dict(interval(*one)) for one in (ours, theirs))).holds is better
 
 
 def test_undefined_intervals_show_nothing() -> None:
     known, alone = Figure.from_dict(interval(18, 0.1)), Figure(value=3.0)
     for better in ("higher", "lower"):
-        info = MetricInfo(name="psnr", decimals=2, description={"better": better})
+        info = MetricInfo(name="psnr", label="PSNR", better=better)
         assert not Claim("", info, known, alone).holds and not Claim("", info, alone, known).holds

@@ -84,24 +84,14 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
     trained = [Trained.read(out, name) for name in models]
     tokenizers = {folder.name: _cost(folder) for folder in (out / "tokenizers").iterdir()}
     shared = {"results": results, "made_by": _made_by(results, run), "seed": run["settings"]["seed"]}
-
-    def write_card(folder: str, title: str, what_it_took: str, runs: Sequence[str]) -> None:
-        tables = horizon_tables(results, runs) if runs else []
-        file = out / "weights" / folder / "README.md"
-        _write(file, "card", title=title, what_it_took=what_it_took, tables=tables, **shared)
-
     for model in trained:
-        examples, tflop, hours = model.cost
-        what_it_took = (
-            f"{model.schedule}. {model.tokens:,} tokens a step, {model.context_frames} frames of context, "
-            f"{model.parameters:,} parameters. {examples} training examples, {tflop} Tflop, {hours} hours."
-        )
-        write_card(model.name, f"Video model: {model.name}", what_it_took, [model.name])
-    for variant, (examples, tflop, hours) in tokenizers.items():
-        what_it_took = f"{examples} training frames, {tflop} Tflop, {hours} hours."
+        card = {"title": f"Video model: {model.name}", "model": model, "cost": model.cost, **shared}
+        _write(out / "weights" / model.name / "README.md", "card", tables=horizon_tables(results, [model.name]), **card)
+    for variant, cost in tokenizers.items():
         is_bound = variant == "adaptive"
-        folder = "tokenizer" if is_bound else f"tokenizer_{variant}"
-        write_card(folder, f"Tokenizer: {variant}", what_it_took, ["true latents"] if is_bound else [])
+        folder = out / "weights" / ("tokenizer" if is_bound else f"tokenizer_{variant}")
+        tables = horizon_tables(results, ["true latents"]) if is_bound else []
+        _write(folder / "README.md", "card", title=f"Tokenizer: {variant}", cost=cost, tables=tables, **shared)
     psnr = results.metric("psnr")
     return _write(
         out / "RESULTS.md",
@@ -149,17 +139,15 @@ def _claims(results: Results, models: Sequence[str]) -> Iterator[Claim]:
         return
     for rival in rivals:
         for horizon in horizons:
-            for metric in _metrics(results, "psnr", "lpips"):
-                figures = (results.figure(name, metric.name, horizon) for name in (OURS, rival))
-                yield Claim(f"{metric.label}, {horizon}: better than {rival}", metric, *figures)
+            for metric in results.metrics:
+                if metric.name in ("psnr", "lpips"):
+                    figures = (results.figure(name, metric.name, horizon) for name in (OURS, rival))
+                    yield Claim(f"{metric.label}, {horizon}: better than {rival}", metric, *figures)
+    psnr, memory = results.metric("psnr"), results.memory
+    if psnr is None or memory is None:
+        return
     for horizon in horizons:
-        for metric in _metrics(results, "psnr"):
-            recall, invention = (results.memory and results.memory.find(kind, horizon) for kind in FRAME_KINDS)
-            if recall and invention:
-                figures = (group.figures[OURS][metric.name] for group in (recall, invention))
-                yield Claim(f"{metric.label}, {horizon}: recall above invention", metric, *figures)
-
-
-def _metrics(results: Results, *names: str) -> list[MetricInfo]:
-    """Those of these that are there."""
-    return [metric for name in names if (metric := results.metric(name)) is not None]
+        groups = [group for kind in FRAME_KINDS if (group := memory.find(kind, horizon))]
+        if len(groups) == len(FRAME_KINDS):
+            recall, invention = (group.figures[OURS]["psnr"] for group in groups)
+            yield Claim(f"{psnr.label}, {horizon}: recall above invention", psnr, recall, invention)

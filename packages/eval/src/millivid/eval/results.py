@@ -23,35 +23,26 @@ FORMAT, VERSION = "millivid.eval.report", 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MetricInfo:
-    """How a metric's figures are read; `description` is what the metric says of itself (see `Metric.describe`)."""
+    """How a metric's figures are read; better: `higher` or `lower`; description: what it says of itself, as JSON values."""
 
     name: str
-    decimals: int
-    description: Mapping[str, Any]
+    label: str
+    better: str
+    unit: str = ""
+    decimals: int = 3
+    description: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, metric: Metric) -> Self:
         """Of a metric that is here."""
-        return cls(name=metric.name, decimals=metric.decimals, description=metric.describe())
+        return cls.from_dict(metric.name, {**metric.describe(), "decimals": metric.decimals})
 
     @classmethod
     def from_dict(cls, name: str, content: Mapping[str, Any]) -> Self:
         """As `Results.to_dict` wrote it, or reports before there were decimals in it."""
-        decimals = content.get("decimals", 2 if content["unit"] == "dB" else 3)
-        return cls(name=name, decimals=decimals, description=content)
-
-    @property
-    def label(self) -> str:
-        return str(self.description["label"])
-
-    @property
-    def unit(self) -> str:
-        return str(self.description.get("unit", ""))
-
-    @property
-    def better(self) -> str:
-        """`higher` or `lower`."""
-        return str(self.description["better"])
+        label, better, unit = content["label"], content["better"], content.get("unit", "")
+        decimals = content.get("decimals", 2 if unit == "dB" else 3)
+        return cls(name=name, label=label, better=better, unit=unit, decimals=decimals, description=content)
 
     @property
     def title(self) -> str:
@@ -188,7 +179,7 @@ class Results:
             "device": self.device,
             "seconds": round(self.seconds, 2),
             "horizons": [{"name": h.name, "first": h.first, "last": h.last} for h in self.horizons],
-            "metrics": {metric.name: {**metric.description, "decimals": metric.decimals} for metric in self.metrics},
+            "metrics": {metric.name: dict(metric.description) for metric in self.metrics},
             "skipped": dict(self.skipped),
             "runs": {
                 run: {name: scores.to_dict() for name, scores in by_metric.items()}

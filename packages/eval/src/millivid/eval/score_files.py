@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import time
 import uuid
 import zipfile
@@ -40,10 +41,7 @@ class ScoreFiles:
         self._memory: dict[str, Arrays] = {}
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            for left in self._folder.glob(".*.tmp"):  # of a process that was killed
-                with contextlib.suppress(OSError):
-                    if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                        left.unlink()
+            remove_abandoned(self._folder, ".*.tmp")
 
     def save(self, key: Key, arrays: Arrays) -> None:
         """Keep the arrays."""
@@ -72,3 +70,11 @@ class ScoreFiles:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
             return None
+
+
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Remove the temporary files and folders that processes which were killed left in `folder`."""
+    for left in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()

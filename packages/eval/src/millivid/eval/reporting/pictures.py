@@ -1,6 +1,5 @@
 """Picture strips, truth and runs as rows: moments of a video (strip.png), views that came back (recall.png)."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ LABELS = 144
 MARGIN = 20
 CLEAR = f"{INK}00"
 """Of the ink's colour, so that letters have no dark edges."""
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _block(rows: Sequence[tuple[Shown, Sequence[tuple[str, int]]]], heads: Seque
     header = 52 if caption else 32
     image = Image.new("RGBA", (lefts[-1] + width, header + len(rows) * (height + GAP) - GAP), CLEAR)
     draw = ImageDraw.Draw(image)
-    draw.text((0, 2), fit_text(draw, caption, small, image.width), font=small, fill=INK)
+    draw.text((0, 2), fit_text(caption, small, image.width), font=small, fill=INK)
     for left, head in zip(lefts, heads, strict=True):
         draw.text((left + width / 2, header - 12), head, font=plain, fill=INK, anchor="ms")
         if head == "context":
@@ -101,7 +101,7 @@ def _block(rows: Sequence[tuple[Shown, Sequence[tuple[str, int]]]], heads: Seque
     for number, (one, _) in enumerate(rows):
         top = header + number * (height + GAP)
         draw.rectangle((0, top + height // 2 - 9, 3, top + height // 2 + 9), fill=one.colour)
-        text = fit_text(draw, one.name, small, LABELS - 22)
+        text = fit_text(one.name, small, LABELS - 22)
         draw.text((12, top + height / 2), text, font=small, fill=INK, anchor="lm")
         for left, frame in zip(lefts, tiles[number], strict=True):
             image.paste(upscaled(frame, factor), (left, top))
@@ -119,8 +119,7 @@ def _save(blocks: Sequence[Image.Image], path: Path) -> None:
     image.save(path, format="PNG")
 
 
-@functools.lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> Font:
     """Pillow's own font, so that every machine draws the same."""
     return ImageFont.load_default(size)
 
@@ -136,12 +135,10 @@ def upscaled(frame: Frames, factor: int) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def fit_text(
-    draw: ImageDraw.ImageDraw, text: str, face: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
-) -> str:
+def fit_text(text: str, face: Font, width: float) -> str:
     """`text`, shortened with an ellipsis to `width` pixels."""
-    if draw.textlength(text, font=face) <= width:
+    if face.getlength(text) <= width:
         return text
-    while text and draw.textlength(text + "…", font=face) > width:
+    while text and face.getlength(text + "…") > width:
         text = text[:-1]
     return text + "…"

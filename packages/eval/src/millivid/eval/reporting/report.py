@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import EvaluationError
 from ..evaluation import Evaluation
 from ..results import FORMAT, VERSION, Results
-from ..score_files import ABANDONED_SECONDS
+from ..score_files import remove_abandoned
 from .style import INK, run_styles
 from .tables import tables_as_markdown
 
@@ -87,30 +86,40 @@ def write_report(
         )
         (temporary / "index.html").write_text(page, encoding="utf-8")
         (temporary / "metrics.md").write_text(tables_as_markdown(results, title), encoding="utf-8")
-        files = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
         head = {"format": FORMAT, "version": VERSION, "title": title}
-        content = {**head, **results.to_dict(), "files": [METRICS, *files]}
+        content = {**head, **results.to_dict(), "files": [METRICS, *_files(temporary)]}
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
         (temporary / METRICS).write_text(text + "\n", encoding="utf-8")
     return out / "index.html"
 
 
 @contextmanager
-def _made_beside(out: Path, old: list[str]) -> Iterator[Path]:
-    """A temporary folder beside `out` that is moved into its place, file by file where `out` is there."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _made_beside(out: Path, old: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder that becomes `out`, or whose files go where those of the `old` report were."""
     parent = out.absolute().parent
-    for left in parent.glob(f".{glob.escape(out.name)}.report-*.tmp"):  # of a run that was killed
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(parent, f".{glob.escape(out.name)}.report-*.tmp")
     # Not mkdtemp, whose folders only their owner may read.
     temporary = parent / f".{out.name}.report-{uuid.uuid4().hex}.tmp"
     temporary.mkdir()
     try:
         yield temporary
-        _move_into_place(temporary, out, old)
+        if not out.exists():
+            os.replace(temporary, out)
+            return
+        # metrics.json first: a folder with some of its files is then a report that can be written anew.
+        files = sorted(_files(temporary), key=lambda file: file != METRICS)
+        for file in files:
+            (out / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / file, out / file)
+        for file in set(old) - set(files):
+            (out / file).unlink(missing_ok=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _file_names(ids: Sequence[str]) -> dict[str, str]:
@@ -147,16 +156,3 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
         raise EvaluationError(f"{out} holds something other than a report; give a new folder, or empty this one")
     files = [file for file in content.get("files", []) if isinstance(file, str)]
     return [f for f in files if not PurePosixPath(f).is_absolute() and ".." not in PurePosixPath(f).parts]
-
-
-def _move_into_place(temporary: Path, out: Path, old: list[str]) -> None:
-    if not out.exists():
-        os.replace(temporary, out)
-        return
-    # metrics.json first: a folder with some of its files is then a report that can be written anew.
-    files = json.loads((temporary / METRICS).read_text(encoding="utf-8"))["files"]
-    for file in files:
-        (out / file).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary / file, out / file)
-    for file in set(old) - set(files):
-        (out / file).unlink(missing_ok=True)

@@ -52,27 +52,22 @@ def _compose(results: Results, shown: Sequence[Shown], id: str) -> Iterator[Imag
     base = Image.new("RGB", (full_width + full_width % 2, full_height + full_height % 2), BACKGROUND)
     draw = ImageDraw.Draw(base)
     lefts = [GAP + i * (width + GAP) for i in range(len(shown))]
-    label = font(16)
+    label, small = font(16), font(15)
     for left, one in zip(lefts, shown, strict=True):
         draw.rectangle((left, 11, left + 4, 26), fill=one.colour)
-        draw.text((left + 12, 18), fit_text(draw, one.name, label, width - 14), font=label, fill=INK, anchor="lm")
+        draw.text((left + 12, 18), fit_text(one.name, label, width - 14), font=label, fill=INK, anchor="lm")
     for first in range(0, results.stop, BATCH):
-        last = min(first + BATCH, results.stop)
-        batches = [one.videos.read(id, first, last) for one in shown]
-        for index in range(first, last):
+        batches = [one.videos.read(id, first, min(first + BATCH, results.stop)) for one in shown]
+        for number, frames in enumerate(zip(*batches, strict=True), start=first):
             image = base.copy()
-            for left, batch in zip(lefts, batches, strict=True):
-                image.paste(upscaled(batch[index - first], factor), (left, HEADER))
-            _annotate(image, results, index, lefts, (width, height))
+            draw = ImageDraw.Draw(image)
+            context = number < results.start
+            for left, frame in zip(lefts, frames, strict=True):
+                image.paste(upscaled(frame, factor), (left, HEADER))
+                if context:
+                    edge = (left, HEADER, left + width - 1, HEADER + height - 1)
+                    draw.rectangle(edge, outline=CONTEXT_COLOUR, width=3)
+            text = f"context {number + 1}/{results.start}" if context else f"generated +{number - results.start + 1}"
+            colour = CONTEXT_COLOUR if context else INK
+            draw.text((GAP, HEADER + height + FOOTER // 2), text, font=small, fill=colour, anchor="lm")
             yield image
-
-
-def _annotate(image: Image.Image, results: Results, index: int, lefts: Sequence[int], panel: tuple[int, int]) -> None:
-    draw = ImageDraw.Draw(image)
-    context = index < results.start
-    if context:
-        for left in lefts:
-            draw.rectangle((left, HEADER, left + panel[0] - 1, HEADER + panel[1] - 1), outline=CONTEXT_COLOUR, width=3)
-    text = f"context {index + 1}/{results.start}" if context else f"generated +{index - results.start + 1}"
-    middle = HEADER + panel[1] + FOOTER // 2
-    draw.text((GAP, middle), text, font=font(15), fill=CONTEXT_COLOUR if context else INK, anchor="lm")
