@@ -57,10 +57,8 @@ def draw_memory(results: Results, styles: Sequence[RunStyle], paths: Sequence[Pa
         for number, style in enumerate(styles):
             aside = (number - (len(styles) - 1) / 2) * min(0.12, 0.6 / len(styles))
             for kind in FRAME_KINDS:
-                found = [(x, memory.find(kind, gap=gap)) for x, gap in enumerate(gaps)]
-                points = [
-                    (x + aside, group.figures[style.name][metric.name]) for x, group in found if group is not None
-                ]
+                groups = [(x + aside, memory.find(kind, gap=gap)) for x, gap in enumerate(gaps)]
+                points = [(x, group.figures[style.name][metric.name]) for x, group in groups if group is not None]
                 points = [(x, f) for x, f in points if np.isfinite(f.value)]
                 ends = [np.nan_to_num([abs(f.value - f.low), abs(f.high - f.value)], posinf=0) for _, f in points]
                 axis.errorbar(

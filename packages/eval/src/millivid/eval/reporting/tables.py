@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..evaluation import Role
 from ..figures import Figure
@@ -116,52 +117,47 @@ def horizon_tables(results: Results, runs: Sequence[str] | None = None) -> list[
     """Runs by horizon, a table per metric (the paper's Table 1). Only models, not bounds, compete for best."""
     competing = [run for run in (results.runs if runs is None else runs) if results.roles[run] == "run"]
 
-    def table(metric: MetricInfo) -> Table:
-        def cell(run: str, horizon: Horizon) -> Cell:
-            made = cell_of(results.figure(run, metric.name, horizon.name), metric.decimals)
-            rivals = [results.figure(name, metric.name, horizon.name).value for name in competing]
-            rivals = [value for value in rivals if not math.isnan(value)]
-            if run not in competing or len(rivals) < 2:
-                return made
-            best = max(rivals) if metric.better == "higher" else min(rivals)
-            return replace(made, best=made.text == format_figure(best, metric.decimals))
+    def cell(metric: MetricInfo, run: str, horizon: Horizon) -> Cell:
+        made = cell_of(results.figure(run, metric.name, horizon.name), metric.decimals)
+        rivals = [results.figure(name, metric.name, horizon.name).value for name in competing]
+        rivals = [value for value in rivals if not math.isnan(value)]
+        if run not in competing or len(rivals) < 2:
+            return made
+        best = max(rivals) if metric.better == "higher" else min(rivals)
+        return replace(made, best=made.text == format_figure(best, metric.decimals))
 
-        return run_table(results, metric.title, cell, runs)
-
-    return [table(metric) for metric in results.metrics]
+    return [run_table(results, metric.title, partial(cell, metric), runs) for metric in results.metrics]
 
 
 def frame_mean_table(results: Results) -> Table:
     """The mean of each frame's own PSNR."""
-
-    def cell(run: str, horizon: Horizon) -> Cell:
-        return Cell(text=format_figure(results.scores[run]["psnr"].frame_mean[horizon.name], 2))
-
-    return run_table(results, "PSNR, mean over frames", cell)
+    means = {run: scores["psnr"].frame_mean for run, scores in results.scores.items()}
+    return run_table(
+        results, "PSNR, mean over frames", lambda run, horizon: Cell(text=format_figure(means[run][horizon.name], 2))
+    )
 
 
 def set_tables(results: Results) -> list[Table]:
     """Per metric of sets: the discrepancy by run and horizon, and beneath how many items it is of."""
 
-    def figure(run: str, metric: MetricInfo, horizon: Horizon) -> SetFigure:
+    def figure(metric: MetricInfo, run: str, horizon: Horizon) -> SetFigure:
         found = results.figure(run, metric.name, horizon.name)
         assert isinstance(found, SetFigure)
         return found
 
-    def table(metric: MetricInfo) -> Table:
-        def cell(run: str, horizon: Horizon) -> Cell:
-            mmd = figure(run, metric, horizon).mmd
-            value, low, high = (
-                DASH if math.isnan(number) else f"{number:.3g}" for number in (mmd.value, mmd.low, mmd.high)
-            )
-            return Cell(text=value, interval="" if math.isnan(mmd.low) else f"{low} to {high}")
+    def cell(metric: MetricInfo, run: str, horizon: Horizon) -> Cell:
+        mmd = figure(metric, run, horizon).mmd
+        interval = "" if math.isnan(mmd.low) else f"{mmd.low:.3g} to {mmd.high:.3g}"
+        return Cell(text=DASH if math.isnan(mmd.value) else f"{mmd.value:.3g}", interval=interval)
 
-        one = [figure(results.runs[0], metric, horizon) for horizon in results.horizons]
-        items = tuple(Cell(text=f"{found.items}", few=not found.enough) for found in one)
-        table = run_table(results, f"{metric.label}: MMD ↓", cell)
-        return replace(table, rows=(*table.rows, Row(name=Name(f"items of {one[0].dim} dimensions"), cells=items)))
-
-    return [table(metric) for metric in results.set_metrics]
+    tables = []
+    for metric in results.set_metrics:
+        table = run_table(results, f"{metric.label}: MMD ↓", partial(cell, metric))
+        figures = [figure(metric, results.runs[0], horizon) for horizon in results.horizons]
+        items = tuple(Cell(text=f"{found.items}", few=not found.enough) for found in figures)
+        counts = Row(name=Name(f"items of {figures[0].dim} dimensions"), cells=items)
+        tables.append(replace(table, rows=(*table.rows, counts)))
+    return tables
 
 
 def memory_table(results: Results, metric: MetricInfo) -> Table:
