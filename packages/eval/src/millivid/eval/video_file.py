@@ -1,29 +1,27 @@
-"""A video file, read frame by frame. Needs the extra [report] (av)."""
+"""A video file, read frame by frame. The only module here that imports av; `sources` says what to do without it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from .errors import EvaluationError, name_some
 from .videos import Frames, check_range, file_sha256
 
 Decoding = Iterator[tuple[int, Any]]  # frame number and the decoder's frame, in order of presentation
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
+class _Layout(NamedTuple):
     """What the packets of a file say, without decoding: presentation times in order, and which can be sought to."""
 
-    times: tuple[int, ...]
-    keys: tuple[int, ...]
+    times: list[int]
+    keys: list[int]
     rate: float
-    codec: str
-    pixel_format: str
+    description: dict[str, Any]
 
 
 class VideoFile:
@@ -35,7 +33,6 @@ class VideoFile:
         self.path = path
         self._next: tuple[int, Decoding] | None = None
         self._last: tuple[tuple[int, int], Frames] | None = None
-        _import_av()
 
     @property
     def rate(self) -> float:
@@ -52,7 +49,7 @@ class VideoFile:
         if self._last is not None and self._last[0] == (start, stop):
             return self._last[1]  # bounds are made of the reference's frames, so they ask for them again
         problem: EvaluationError | None = None
-        rgb = _import_av().video.reformatter.VideoReformatter()  # without, each frame's conversion is set up anew
+        rgb = VideoReformatter()  # without, each frame's conversion is set up anew
         for decoding in self._decodings_to(start):
             frames: dict[int, np.ndarray] = {}
             try:
@@ -76,12 +73,7 @@ class VideoFile:
 
     def describe(self) -> dict[str, Any]:
         """Codec, pixel format and key-frame distance."""
-        distance = round(len(self._layout.times) / max(len(self._layout.keys), 1), 1)
-        return {
-            "codec": self._layout.codec,
-            "pixel_format": self._layout.pixel_format,
-            "mean_key_frame_distance": distance,
-        }
+        return self._layout.description
 
     def close(self) -> None:
         """Let go of the decoder and of the frames that were read last."""
@@ -100,7 +92,6 @@ class VideoFile:
         yield self._decode(None)
 
     def _decode(self, seek: int | None) -> Decoding:
-        av = _import_av()
         numbers = {time: number for number, time in enumerate(self._layout.times)}
         try:
             with av.open(str(self.path)) as container:
@@ -116,7 +107,6 @@ class VideoFile:
 
     @cached_property
     def _layout(self) -> _Layout:
-        av = _import_av()
         try:
             with av.open(str(self.path)) as container:
                 if not container.streams.video:
@@ -125,21 +115,13 @@ class VideoFile:
                 packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.pts is not None and p.size > 0]
                 if not packets:
                     raise EvaluationError(f"{self.path.name} holds no frames")
-                return _Layout(
-                    times=tuple(sorted(time for time, _ in packets)),
-                    keys=tuple(sorted(time for time, key in packets if key)),
-                    rate=float(stream.average_rate or stream.guessed_rate or 20),
-                    codec=stream.codec_context.name,
-                    pixel_format=str(stream.codec_context.pix_fmt),
-                )
+                keys = sorted(time for time, key in packets if key)
+                description = {
+                    "codec": stream.codec_context.name,
+                    "pixel_format": str(stream.codec_context.pix_fmt),
+                    "mean_key_frame_distance": round(len(packets) / max(len(keys), 1), 1),
+                }
+                rate = float(stream.average_rate or stream.guessed_rate or 20)
+                return _Layout(sorted(time for time, _ in packets), keys, rate, description)
         except av.FFmpegError as error:
             raise EvaluationError(f"{self.path.name} cannot be read as a video: {error}") from error
-
-
-def _import_av() -> Any:
-    # Here and not at the top, so that the package imports without the extra.
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(f"reading video files needs av: pip install av ({error})") from error
-    return av

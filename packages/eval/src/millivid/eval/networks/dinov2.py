@@ -20,7 +20,6 @@ WEIGHTS = WeightsFile(
     file="dinov2_vitl14_pretrain.pth",
     sha256="d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
     url="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
-    how="put dinov2_vitl14_pretrain.pth of facebookresearch/dinov2 (1.2 GB) into the folder of MILLIVID_WEIGHTS",
 )
 PATCH = 14
 SHORT_SIDE = 256

