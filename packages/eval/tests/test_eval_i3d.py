@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from millivid.eval import EvaluationError, FVDMetric
-from millivid.eval.networks.i3d import I3D, max_pool_same, pad_same, resize_bilinear
+from millivid.eval.networks.i3d import I3D, MaxPool, pad_same, resize_bilinear
 from millivid.eval.sets import set_figure
 
 needs_weights = pytest.mark.skipif(
@@ -78,4 +78,4 @@ def test_same_padding(size: int, kernel: int, stride: int, before: int, after: i
 
 def test_pooling_never_takes_the_padding() -> None:
     x = torch.full((1, 1, 4, 4, 4), -5.0)
-    assert (max_pool_same(x, (3, 3, 3), (2, 2, 2)) == -5).all()
+    assert (MaxPool((3, 3, 3), (2, 2, 2))(x) == -5).all()

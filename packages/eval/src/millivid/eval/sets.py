@@ -111,16 +111,16 @@ def set_figure(
     """
     x, y = torch.cat(list(generated)), torch.cat(list(reference))
     videos, items, dim = len(generated), len(x), x.shape[1]
-    undefined = Figure(value=math.nan, videos=videos, items=items)
     if min(items, len(y)) < 2:
+        undefined = Figure(value=math.nan, videos=videos, items=items)
         return SetFigure(value=math.nan, videos=videos, items=items, dim=dim, mmd=undefined)
     value = frechet_distance(x, y)
     sums = _KernelSums(_thin(generated), _thin(reference))
     mmd = sums.discrepancy(np.ones(videos, np.int64))
-    if videos < 2:
-        return SetFigure(value=value, videos=videos, items=items, dim=dim, mmd=undefined)
     owner_x, owner_y = (np.repeat(np.arange(videos), [len(video) for video in s]) for s in (generated, reference))
-    draws = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=replicates)
+    draws = np.random.default_rng(seed).multinomial(
+        videos, np.full(videos, 1 / videos), size=replicates if videos > 1 else 0
+    )
     distances, discrepancies = [], []
     for draw in draws:
         weights_x, weights_y = torch.from_numpy(draw[owner_x]), torch.from_numpy(draw[owner_y])

@@ -24,7 +24,10 @@ Size3 = tuple[int, int, int]
 
 
 def pad_same(
-    x: Float[Tensor, "clip channel time height width"], kernel: Size3, stride: Size3, value: float = 0.0
+    x: Float[Tensor, "clip channel time height width"],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    value: float = 0.0,
 ) -> Float[Tensor, "clip channel padded_time padded_height padded_width"]:
     """Padding as TensorFlow's SAME: ceil(size / stride) outputs, an odd rest goes to the end."""
     padding: list[int] = []
@@ -32,13 +35,6 @@ def pad_same(
         total = max((-(-size // s) - 1) * s + k - size, 0)
         padding += [total // 2, total - total // 2]
     return functional.pad(x, padding, value=value) if any(padding) else x
-
-
-def max_pool_same(
-    x: Float[Tensor, "clip channel time height width"], kernel: Size3, stride: Size3
-) -> Float[Tensor, "clip channel pooled_time pooled_height pooled_width"]:
-    """Max pooling with SAME padding that never wins."""
-    return functional.max_pool3d(pad_same(x, kernel, stride, value=-torch.inf), kernel, stride)
 
 
 def resize_bilinear(frames: Float[Tensor, "frame 3 height width"], size: int) -> Float[Tensor, "frame 3 size size"]:
@@ -58,16 +54,11 @@ def resize_bilinear(frames: Float[Tensor, "frame 3 height width"], size: int) ->
     return frames
 
 
-class ConvolutionNormReLU(nn.Module):
-    """Convolution without bias, batch norm without scale (folded into the convolution when weights are read), ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__()
-        self.kernel, self.stride = (kernel,) * 3, (stride,) * 3
-        self.convolution = nn.Conv3d(inputs, outputs, kernel, stride)
+class ConvolutionReLU(nn.Conv3d):
+    """Convolution with SAME padding, and ReLU; batch norm is folded into it when weights are read."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(pad_same(x, self.kernel, self.stride)).relu_()
+        return super().forward(pad_same(x, self.kernel_size, self.stride)).relu_()
 
     def fold(self, parameters: dict[str, Any], statistics: dict[str, Any]) -> None:
         """Take weights: batch norm (epsilon 1e-3) becomes a scale of the kernel and a bias."""
@@ -75,18 +66,17 @@ class ConvolutionNormReLU(nn.Module):
         mean, variance = (as_tensor(statistics["BatchNorm_0"][key]).flatten() for key in ("mean", "var"))
         scale = (variance + 1e-3).rsqrt()
         weight = kernel * scale.view(-1, 1, 1, 1, 1)
-        self.convolution.load_state_dict({"weight": weight, "bias": offset - mean * scale})
+        self.load_state_dict({"weight": weight, "bias": offset - mean * scale})
 
 
-class MaxPool(nn.Module):
-    """`max_pool_same` as a layer."""
+class MaxPool(nn.MaxPool3d):
+    """Max pooling with SAME padding that never wins."""
 
-    def __init__(self, kernel: Size3, stride: Size3) -> None:
-        super().__init__()
-        self.kernel, self.stride = kernel, stride
+    kernel_size: Size3
+    stride: Size3
 
     def forward(self, x: Tensor) -> Tensor:
-        return max_pool_same(x, self.kernel, self.stride)
+        return super().forward(pad_same(x, self.kernel_size, self.stride, value=-torch.inf))
 
 
 class Inception(nn.Module):
@@ -98,17 +88,17 @@ class Inception(nn.Module):
     def __init__(self, inputs: int, *outputs: int) -> None:
         super().__init__()
         one, two_narrow, two_wide, three_narrow, three_wide, four = outputs
-        self.Branch_0 = _named(Conv3d_0a_1x1=ConvolutionNormReLU(inputs, one, 1))
+        self.Branch_0 = _named(Conv3d_0a_1x1=ConvolutionReLU(inputs, one, 1))
         self.Branch_1 = _named(
-            Conv3d_0a_1x1=ConvolutionNormReLU(inputs, two_narrow, 1),
-            Conv3d_0b_3x3=ConvolutionNormReLU(two_narrow, two_wide, 3),
+            Conv3d_0a_1x1=ConvolutionReLU(inputs, two_narrow, 1),
+            Conv3d_0b_3x3=ConvolutionReLU(two_narrow, two_wide, 3),
         )
         self.Branch_2 = _named(
-            Conv3d_0a_1x1=ConvolutionNormReLU(inputs, three_narrow, 1),
-            Conv3d_0b_3x3=ConvolutionNormReLU(three_narrow, three_wide, 3),
+            Conv3d_0a_1x1=ConvolutionReLU(inputs, three_narrow, 1),
+            Conv3d_0b_3x3=ConvolutionReLU(three_narrow, three_wide, 3),
         )
         self.Branch_3 = _named(
-            MaxPool3d_0a_3x3=MaxPool((3, 3, 3), (1, 1, 1)), Conv3d_0b_1x1=ConvolutionNormReLU(inputs, four, 1)
+            MaxPool3d_0a_3x3=MaxPool((3, 3, 3), (1, 1, 1)), Conv3d_0b_1x1=ConvolutionReLU(inputs, four, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,10 +116,10 @@ class I3D(Pretrained):
         super().__init__()
         tree = read_arrays(locate(WEIGHTS))
         self.layers = _named(
-            Conv3d_1a_7x7=ConvolutionNormReLU(3, 64, 7, 2),
+            Conv3d_1a_7x7=ConvolutionReLU(3, 64, 7, 2),
             MaxPool3d_2a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
-            Conv3d_2b_1x1=ConvolutionNormReLU(64, 64, 1),
-            Conv3d_2c_3x3=ConvolutionNormReLU(64, 192, 3),
+            Conv3d_2b_1x1=ConvolutionReLU(64, 64, 1),
+            Conv3d_2c_3x3=ConvolutionReLU(64, 192, 3),
             MaxPool3d_3a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
             Mixed_3b=Inception(192, 64, 96, 128, 16, 32, 32),
             Mixed_3c=Inception(256, 128, 128, 192, 32, 96, 64),
@@ -144,7 +134,7 @@ class I3D(Pretrained):
             Mixed_5c=Inception(832, 384, 192, 384, 48, 128, 128),
         )
         for name, module in self.layers.named_modules():
-            if isinstance(module, ConvolutionNormReLU):
+            if isinstance(module, ConvolutionReLU):
                 layer, _, branch = name.partition(".")
                 arrays = (tree[kind][layer] for kind in ("params", "batch_stats"))
                 module.fold(*(each[branch.replace(".", "/")] if branch else each for each in arrays))
