@@ -14,24 +14,20 @@ RATE_TOLERANCE = 0.01
 """Frame rates that differ by less than this share are one: 29.97 and 30."""
 
 
-def read_checked(name: str, source: VideoSource, id: str, start: int, stop: int) -> Frames:
-    """Frames [start, stop) of a video, after a look at whether they are what a source promises."""
+def read_checked(name: str, source: VideoSource, id: str, start: int, stop: int, truth: Frames | None = None) -> Frames:
+    """Frames [start, stop) of a video, checked: uint8 and as many as was asked for, and as large as the true ones."""
     frames = source.read(id, start, stop)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) != stop - start:
         raise EvaluationError(
             f"video {id!r} of {name}: frames [{start}, {stop}) came as {frames.dtype} {frames.shape}; expected uint8 "
             f"({stop - start}, height, width, 3)"
         )
-    return frames
-
-
-def check_size(run: str, id: str, generated: Frames, truth: Frames) -> None:
-    """Raise EvaluationError unless both have one size."""
-    if generated.shape != truth.shape:
+    if truth is not None and frames.shape != truth.shape:
         raise EvaluationError(
-            f"video {id!r}: {run} is {generated.shape[2]}x{generated.shape[1]}, the reference "
+            f"video {id!r}: {name} is {frames.shape[2]}x{frames.shape[1]}, the reference "
             f"{truth.shape[2]}x{truth.shape[1]}; bring both to one size first"
         )
+    return frames
 
 
 def check_rates(runs: Mapping[str, VideoSource], reference: VideoSource, ids: Sequence[str]) -> None:

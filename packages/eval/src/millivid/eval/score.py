@@ -1,6 +1,7 @@
 """The work of an evaluation: scores of one video at a time, in batches of frames, kept in files."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from .errors import EvaluationError
 from .evaluation import Evaluation
 from .frames import to_unit_range
-from .matching import check_size, read_checked
+from .matching import read_checked
 from .memory import PixelKind, pixel_masks, pixel_scores
 from .metrics import FrameMetric, Metric, SetMetric
 from .protocol import versions
@@ -46,19 +47,17 @@ def score(evaluation: Evaluation, share: tuple[int, int] = (0, 1), *, progress: 
 
 def score_video(evaluation: Evaluation, id: str, advance: Callable[[int], object] = lambda frames: None) -> None:
     """Score one video of all runs, where it has no scores yet. advance: called with how many more frames are done."""
-    wanted: dict[str | None, Sequence[Metric]] = {REFERENCE: evaluation.set_metrics}
-    wanted |= dict.fromkeys(evaluation.runs, evaluation.metrics)
-    missing = {}
-    for run, metrics in wanted.items():
+    missing: dict[str | None, list[Metric]] = {}
+    for run in (REFERENCE, *evaluation.runs):
+        metrics = evaluation.set_metrics if run is REFERENCE else evaluation.metrics
         left = [metric for metric in metrics if evaluation.scores.load(_key(evaluation, run, id, metric)) is None]
         if left:
             missing[run] = left
         elif run is not REFERENCE:
             advance(evaluation.num_frames)
     if missing:
-        for run, by_metric in _measure_video(evaluation, id, missing, advance).items():
-            for metric, arrays in by_metric.items():
-                evaluation.scores.save(_key(evaluation, run, id, metric), arrays)
+        for (run, metric), arrays in _measure_video(evaluation, id, missing, advance).items():
+            evaluation.scores.save(_key(evaluation, run, id, metric), arrays)
 
 
 def load_scores(evaluation: Evaluation, run: str | None, metric: Metric) -> Arrays:
@@ -95,10 +94,8 @@ def _key(evaluation: Evaluation, run: str | None, id: str, metric: Metric) -> Ke
 @torch.no_grad()
 def _measure_video(
     evaluation: Evaluation, id: str, missing: Mapping[str | None, Sequence[Metric]], advance: Callable[[int], object]
-) -> dict[str | None, dict[Metric, Arrays]]:
-    parts: dict[str | None, dict[Metric, list[Arrays]]] = {
-        run: {metric: [] for metric in metrics} for run, metrics in missing.items()
-    }
+) -> dict[tuple[str | None, Metric], Arrays]:
+    parts: dict[tuple[str | None, Metric], list[Arrays]] = defaultdict(list)
     surfaces = evaluation.surfaces if evaluation.mapped_metrics else None
     shown = np.empty(0) if surfaces is None else np.unique(surfaces.surfaces(id, 0, evaluation.start))
     for first, last in _batches(evaluation):
@@ -110,19 +107,15 @@ def _measure_video(
         for run, metrics in missing.items():
             frames = true_frames
             if run is not REFERENCE:
-                generated = read_checked(run, evaluation.runs[run], id, first, last)
-                check_size(run, id, generated, truth)
+                generated = read_checked(run, evaluation.runs[run], id, first, last, truth)
                 frames = to_unit_range(generated, evaluation.device)
                 advance(last - first)
             for metric in metrics:
                 if measured := _measure(metric, frames, true_frames, masks):
                     _check_finite(measured[VALUES], metric, id)
-                    parts[run][metric].append(measured)
+                    parts[run, metric].append(measured)
     size = np.array(truth.shape[2:0:-1])
-    return {
-        run: {metric: {**_join(batches), SIZE: size} for metric, batches in by_metric.items()}
-        for run, by_metric in parts.items()
-    }
+    return {key: {**_join(batches), SIZE: size} for key, batches in parts.items()}
 
 
 def _measure(metric: Metric, frames: Tensor, true_frames: Tensor, masks: Mapping[PixelKind, Tensor]) -> Arrays:
