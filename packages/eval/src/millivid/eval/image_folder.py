@@ -14,11 +14,6 @@ from .videos import Frames, check_range, file_sha256
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def holds_images(folder: Path) -> bool:
-    """Whether a folder is a video of images."""
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
-
-
 class ImageFolder:
     """A folder's images in natural order of their names: frame_2.png before frame_10.png. Its rate is not known."""
 
@@ -29,7 +24,7 @@ class ImageFolder:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The images, frame by frame."""
+        """The images, frame by frame; none where the folder is no video."""
         files = (file for file in self.path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
         return sorted((file for file in files if not file.name.startswith(".")), key=_natural)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clips import ClipFolder
 from .errors import EvaluationError, name_some
-from .image_folder import IMAGE_SUFFIXES, ImageFolder, holds_images
+from .image_folder import IMAGE_SUFFIXES, ImageFolder
 from .videos import Frames, VideoSource
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class FolderOfVideos(VideoSource):
 
 def _open(path: Path) -> "VideoFile | ImageFolder | None":
     if path.is_dir():
-        return ImageFolder(path) if holds_images(path) else None
+        images = ImageFolder(path)
+        return images if images.files else None
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         return None
     try:
