@@ -127,6 +127,7 @@ def _start(parent: Connection) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # the pool sends it again when it sees another process end
     sys.exit(1)  # unlike the signal's default, this lets the job close what it holds
 
 
