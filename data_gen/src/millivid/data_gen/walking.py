@@ -64,8 +64,8 @@ class WalkingWorld:
             RuntimeError: the world was not reset before.
             ChildProcessError: the game failed.
         """
-        yaw = self._yaw
         check_action(action)
+        yaw = self._yaw
         if action in (LEFT, RIGHT):
             self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
         self._frames += 1
