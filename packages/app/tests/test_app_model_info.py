@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from millivid.app import VideoPipeline
 from millivid.app.cli import main
@@ -25,6 +26,9 @@ def test_a_trained_model_knows_how_it_is_used(walk: Path, tmp_path: Path) -> Non
     assert main(["generate", *words.split(), "count=1", "frames=20"]) == 0
     made = ClipDataset(tmp_path / "made").index.source
     assert (made["steps"], made["context"], made["horizons"]) == (6, 84, [16, 20])
+    pipeline = VideoPipeline.from_pretrained(walk / "video" / "model", walk / "tokenizer" / "model")
+    with pytest.raises(ValueError, match="sampling steps is 0"):  # given, so not taken from the model
+        pipeline.generate(torch.zeros(1, 84, 3, 64, 64), torch.zeros(1, 88, dtype=torch.long), steps=0)
 
 
 def test_a_models_world_is_recorded_again(tmp_path: Path) -> None:

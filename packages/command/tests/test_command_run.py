@@ -122,8 +122,8 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_errors_of_files_name_them() -> None:
-    error = PermissionError(13, "Permission denied", "/root/x")
-    assert explain(error) == "/root/x cannot be used (permission denied); choose another path or free this one"
+    error = PermissionError(13, "Permission denied", "folder/x")
+    assert explain(error) == "folder/x cannot be used (permission denied); choose another path or free this one"
 
 
 def test_the_readmes_example_runs(tmp_path: Path) -> None:

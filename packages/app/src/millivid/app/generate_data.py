@@ -86,8 +86,8 @@ def recording(config: DataGenerateConfig) -> RecordConfig:
     return RecordConfig(
         world=world,
         frames=frames,
-        context=context or max(1, frames // PAPERS_SHARE),
-        fps=config.fps or fps,
+        context=max(1, frames // PAPERS_SHARE) if context is None else context,
+        fps=fps if config.fps is None else config.fps,
         **{name: getattr(config, name) for name in same},
     )
 

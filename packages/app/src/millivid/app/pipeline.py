@@ -51,7 +51,8 @@ class VideoPipeline:
 
         Raises ValueError where nobody says.
         """
-        if (steps := steps or self.info.sampling_steps) is None:
+        steps = self.info.sampling_steps if steps is None else steps
+        if steps is None:
             raise ValueError("the model does not say how many sampling steps it was measured with; give steps=50 or so")
         return steps
 

@@ -53,9 +53,8 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
     words = list(_checked_words(overrides, cls, experiments))
     plain = to_plain(defaults)
     for word in words:
-        if conf and word.startswith(
-            "experiment="
-        ):  # what is chosen by name there replaces the default, settings and all
+        if conf and word.startswith("experiment="):
+            # What is chosen by name there replaces the default, settings and all.
             chosen = OmegaConf.load(conf / "experiment" / f"{word.split('=', 1)[1]}.yaml")
             plain.update({key: {} for key, is_open in _known_keys(cls) if is_open and key in chosen})
     node = {**plain, "defaults": ["_self_", {"optional experiment": None}]}

@@ -23,9 +23,7 @@ class Flag:
     """Something to look at before training."""
 
     kind: str  # one word per kind of defect, such as "stuck" or "black"
-    severity: Literal[
-        "problem", "remark"
-    ]  # a problem spoils training or its evaluation; a remark may be meant to be so
+    severity: Literal["problem", "remark"]  # what spoils training or its evaluation; what may be meant to be so
     videos: tuple[str, ...] = ()  # the ids of all such videos; empty where it concerns the dataset
     sentence: str  # what was found, why it matters, what to do
 
