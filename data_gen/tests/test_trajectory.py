@@ -44,5 +44,3 @@ def test_bad_arguments_are_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"context must lie in 1\.\.9"):
         draw_test_actions(rng, 10, 3, 10)
-    with pytest.raises(ValueError, match="keep 11, candidates 10"):
-        draw_test_actions(rng, 10, 3, 5, candidates=10, keep=11)

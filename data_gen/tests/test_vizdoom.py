@@ -17,7 +17,7 @@ pytest.importorskip("vizdoom", reason='needs ViZDoom: pip install "millivid-data
 from millivid.data_gen import World, draw_actions, make_world
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.vizdoom import VizdoomConfig, VizdoomWorld
-from millivid.data_gen.vizdoom.config import SCREENS, choose_screen
+from millivid.data_gen.vizdoom.config import SCREENS, choose_screen, cut_frame
 from millivid.data_gen.vizdoom.engine import Engine
 from millivid.data_gen.vizdoom.maze import BODY_RADIUS, DIRECTIONS, Maze, Region, generate_maze
 from millivid.data_gen.vizdoom.planner import plan_decisions
@@ -168,7 +168,7 @@ def test_the_camera_is_a_pinhole_and_sees_things_where_they_are(heading: int) ->
         heading=0,
     )
     height, width = 96, 128
-    engine = Engine(choose_screen((height, width), 2, 90.0))
+    engine = Engine(VizdoomConfig(size=(height, width), samples=2, field_of_view=90.0))
     engine.load(maze_wad(room))
     back, away = 1.5, 3.5  # of the room's middle, where a wall is 2 blocks away
     dx, dz = DIRECTIONS[heading]
@@ -294,20 +294,19 @@ def test_jumping_goes_up_and_down_and_stays_exact() -> None:
 
 
 def test_a_frame_is_the_mean_of_the_middle_of_the_screen() -> None:
-    screen = choose_screen((20, 30), 3, 60.0)
-    picture = np.random.default_rng(0).integers(0, 256, (screen.height, screen.width, 3)).astype(np.uint8)
-    top, left = (screen.height - 60) // 2, (screen.width - 90) // 2
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    top, left = (120 - 60) // 2, (160 - 90) // 2
     boxes = picture[top : top + 60, left : left + 90].reshape(20, 3, 30, 3, 3).astype(float)
-    np.testing.assert_allclose(screen.frame(picture), boxes.mean((1, 3)), atol=0.5)
+    np.testing.assert_allclose(cut_frame(picture, (20, 30), 3), boxes.mean((1, 3)), atol=0.5)
 
 
 def test_the_smallest_screen_is_taken_that_is_large_enough() -> None:
     for size in ((32, 32), (64, 64), (64, 128), (256, 256), (512, 512)):
-        screen = choose_screen(size, 2, 85.0)
-        smaller = [(w, h) for w, h in SCREENS if w < screen.width]
-        assert size[0] * 2 <= screen.height and size[1] * 2 <= screen.width
+        width, height, view = choose_screen(size, 2, 85.0)
+        smaller = [(w, h) for w, h in SCREENS if w < width]
+        assert size[0] * 2 <= height and size[1] * 2 <= width
         assert all(size[0] * 2 > h or size[1] * 2 > w for w, h in smaller)
-        cut = math.tan(math.radians(screen.field_of_view / 2)) * size[1] * 2 / screen.width
+        cut = math.tan(math.radians(view / 2)) * size[1] * 2 / width
         assert math.degrees(2 * math.atan(cut)) == pytest.approx(85.0)
 
 

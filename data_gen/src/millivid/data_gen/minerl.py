@@ -3,15 +3,15 @@
 Not run against the game here: tested against a stand-in with MineRL's documented keys and shapes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, check_action
+from .agent import FORWARD, LEFT, RIGHT
 from .boxes import average_boxes
+from .walking import WalkingWorld
 from .world import Observation, WorldConfig, check_seed, within
 
 NOON = 6000
@@ -25,34 +25,24 @@ class MinerlConfig(WorldConfig):
     """Settings of Minecraft through MineRL, besides those of every world. The defaults are those of LOOPCRAFT.
 
     Attributes:
-        render_size: (height, width) that the game renders; frames are means over boxes of it.
+        supersampling: the game draws this many times larger, and the frame is the mean.
         settle: frames without an action at the start, while the game loads what is around and the agent lands.
 
     Raises:
-        ValueError: a value is out of range, or ``render_size`` is no multiple of ``size``.
+        ValueError: a value is out of range.
     """
 
     world: ClassVar[str] = "minerl"
+    version: ClassVar[int] = 2
 
     size: tuple[int, int] = (256, 256)
     frames_per_action: int = within(1, 90, default=9)
     jump: bool = True
-    render_size: tuple[int, int] = (512, 512)
+    supersampling: int = within(1, 4, default=2)
     settle: int = within(0, 1000, default=20)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "render_size", tuple(int(side) for side in self.render_size))  # JSON has lists
-        factor = max(1, round(self.render_size[0] / self.size[0]))
-        fitting = (self.size[0] * factor, self.size[1] * factor)
-        if self.render_size != fitting:
-            raise ValueError(
-                f"render_size {self.render_size} is no multiple of size {self.size}, by the same factor along both "
-                f"sides; {fitting} is"
-            )
 
-
-class MinerlWorld:
+class MinerlWorld(WalkingWorld):
     """Minecraft by day, without creatures; see `MinerlConfig`.
 
     Not run against the game here: tested against a stand-in with MineRL's documented keys and shapes.
@@ -64,14 +54,13 @@ class MinerlWorld:
         ImportError: MineRL is not installed.
     """
 
-    Config: ClassVar[type[MinerlConfig]] = MinerlConfig
-    action_names: tuple[str, ...] = ACTION_NAMES
+    Config: ClassVar[type[WorldConfig]] = MinerlConfig
+    config: MinerlConfig
 
     def __init__(self, config: MinerlConfig | None = None) -> None:
         import_minerl()
-        self.config = config or MinerlConfig()
+        super().__init__(config)
         self._environment: Any = None
-        self._started = False
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of the Minecraft world of a seed; the first call starts the game, which takes minutes.
@@ -84,61 +73,52 @@ class MinerlWorld:
             ValueError: ``seed`` is out of range or no integer.
         """
         check_seed(seed, bits=63)
+        super().close()
         if self._environment is None:
-            self._environment = make_environment(self.config.render_size)
-        self._started = False
+            height, width = (side * self.config.supersampling for side in self.config.size)
+            self._environment = make_environment(height, width)
         self._environment.seed(int(seed))
-        observed = self._environment.reset()
-        self._started = True
+        self._observed = self._environment.reset()
+        self._start(yaw=0.0)
         for _ in range(self.config.settle):
-            observed = self._act(forward=False, jump=False, turn=0.0)
-        return self._observe(observed)
-
-    def step(self, action: int) -> Observation:
-        """Press the action's keys for one frame.
-
-        Raises:
-            ValueError: the action is not in 0..2.
-            RuntimeError: the world was not reset before.
-            ChildProcessError: the game ended, as it does when the agent dies.
-        """
-        if not self._started:
-            raise RuntimeError("call reset(seed) before anything else")
-        check_action(action)
-        turn = {FORWARD: 0.0, LEFT: -90.0, RIGHT: 90.0}[int(action)] / self.config.frames_per_action
-        return self._observe(self._act(forward=action == FORWARD, jump=self.config.jump, turn=turn))
+            self._press(forward=False, jump=False, turn=0.0)
+        return self._observe()
 
     def close(self) -> None:
         """End the game; `reset` starts another one."""
-        environment, self._environment, self._started = self._environment, None, False
+        super().close()
+        environment, self._environment = self._environment, None
         if environment is not None:
             environment.close()
 
-    def _act(self, forward: bool, jump: bool, turn: float) -> Mapping[str, Any]:
-        """What is observed after a frame with these keys and a turn to the right by ``turn`` degrees."""
+    def _act(self, action: int) -> None:
+        turn = {FORWARD: 0.0, LEFT: -90.0, RIGHT: 90.0}[action] / self.config.frames_per_action
+        self._press(forward=action == FORWARD, jump=self.config.jump, turn=turn)
+
+    def _press(self, forward: bool, jump: bool, turn: float) -> None:
+        """One frame with these keys and a turn to the right by ``turn`` degrees."""
         camera = np.array([0.0, turn], np.float32)
-        observed, _, done, info = self._environment.step({"forward": int(forward), "jump": int(jump), "camera": camera})
+        pressed = {"forward": int(forward), "jump": int(jump), "camera": camera}
+        self._observed, _, done, info = self._environment.step(pressed)
         if "error" in info:  # MineRL goes on with random observations
-            self._started = False
+            super().close()
             raise ChildProcessError(
                 f"MineRL lost the game: {info['error']} Call close() and reset(seed) to start it again."
             )
         if done:
-            self._started = False
+            super().close()
             raise ChildProcessError(
                 "the game ended, probably with the agent's death; reset the world with another seed"
             )
-        return observed
 
-    def _observe(self, observed: Mapping[str, Any]) -> Observation:
-        stats = observed["location_stats"]
+    def _observe(self) -> Observation:
+        stats = self._observed["location_stats"]
         place = [float(stats[key]) for key in PLACE]
         if not any(place):  # MineRL's default for what is missing
             raise ChildProcessError("MineRL did not say where the agent is; is it version 0.4.4?")
         pose = np.array([*place, float(stats["yaw"]) % 360.0, float(stats["pitch"])], np.float32)
         pose[3] %= 360  # just below 360 may be 360 in float32
-        factor = self.config.render_size[0] // self.config.size[0]
-        return Observation(frame=average_boxes(observed["pov"], factor), pose=pose)
+        return Observation(frame=average_boxes(self._observed["pov"], self.config.supersampling), pose=pose)
 
 
 def import_minerl() -> Any:
@@ -165,8 +145,8 @@ def import_minerl() -> Any:
     return minerl
 
 
-def make_environment(render_size: tuple[int, int]) -> Any:
-    """A MineRL environment that shows frames of ``render_size`` (height, width) and where the agent is.
+def make_environment(height: int, width: int) -> Any:
+    """A MineRL environment that shows frames of this size and where the agent is.
 
     It observes ``pov``, uint8 [height, width, 3], and ``location_stats``, and takes ``forward``, ``jump`` (0 or 1) and
     ``camera`` (pitch and yaw to add, in degrees).
@@ -209,5 +189,4 @@ def make_environment(render_size: tuple[int, int]) -> Any:
         def get_docstring(self) -> str:
             return "Walk in an ordinary Minecraft world."
 
-    height, width = render_size
     return Wander("MillividWander-v0", resolution=(width, height)).make()

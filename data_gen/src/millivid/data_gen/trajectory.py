@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from .agent import FORWARD, LEFT, RIGHT, draw_actions
 
+DRAWN, KEPT = 100, 10
+"""Sequences of which a test video's is one of the best."""
+
 Plan = Callable[[np.random.Generator, int], NDArray[np.int64]]
 """Draws an agent's actions for so many frames."""
 
@@ -57,11 +60,9 @@ def draw_test_actions(
     num_frames: int,
     frames_per_action: int,
     context: int,
-    candidates: int = 100,
-    keep: int = 10,
     plan: Plan | None = None,
 ) -> NDArray[np.int64]:
-    """Actions whose second part stays near the first: one of the ``keep`` best of ``candidates`` drawn sequences.
+    """Actions whose second part stays near the first: one of the 10 best of 100 drawn sequences.
 
     A sequence's score is the Chamfer distance between its flat path in frames [:context] and [context:]; low is good.
     plan: draws a sequence of so many frames; None for the LOOPCRAFT agent.
@@ -70,15 +71,13 @@ def draw_test_actions(
         int64 [num_frames].
 
     Raises:
-        ValueError: ``context`` leaves one of the two parts empty, or not 1 <= keep <= candidates.
+        ValueError: ``context`` leaves one of the two parts empty.
     """
     if not 0 < context < num_frames:
         raise ValueError(f"context must lie in 1..{num_frames - 1} for {num_frames} frames; got {context}")
-    if not 1 <= keep <= candidates:
-        raise ValueError(f"need 1 <= keep <= candidates; got keep {keep}, candidates {candidates}")
     plan = plan or partial(draw_actions, frames_per_action=frames_per_action)
-    drawn = [plan(rng, num_frames) for _ in range(candidates)]
+    drawn = [plan(rng, num_frames) for _ in range(DRAWN)]
     paths = [flat_path(actions, frames_per_action)[:, :2] for actions in drawn]
     scores = [chamfer_distance(path[:context], path[context:]) for path in paths]
-    best = np.argsort(scores, kind="stable")[:keep]
+    best = np.argsort(scores, kind="stable")[:KEPT]
     return drawn[int(rng.choice(best))]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .agent import ACTION_NAMES, FORWARD, LEFT, RIGHT, check_action
+from .agent import ACTION_NAMES, FORWARD, RIGHT, check_action
 from .world import Observation, WorldConfig
 
 TAKE_OFF, GRAVITY, DRAG = 0.42, 0.08, 0.98
@@ -41,9 +41,10 @@ def slide(dx: float, dz: float, move: Callable[[float, float], bool]) -> None:
 
 
 class WalkingWorld:
-    """Base of the worlds in which our own code moves the agent, and a renderer or a game is the camera.
+    """Base of the worlds that LOOPCRAFT's agent walks in.
 
-    A subclass calls `_start` in its ``reset`` and has `_move`, whether and where a step leads, and `_observe`.
+    A subclass calls `_start` in its ``reset`` and has `_observe`. Where our own code moves the agent, and a renderer or a game
+    is the camera, it also has `_move`, whether and where a step leads.
     """
 
     Config: ClassVar[type[WorldConfig]] = WorldConfig
@@ -65,11 +66,8 @@ class WalkingWorld:
             ChildProcessError: the game failed.
         """
         check_action(action)
-        yaw = self._yaw
-        if action in (LEFT, RIGHT):
-            self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
-        self._frames += 1
-        self._walk(*(direction(yaw) if action == FORWARD else (0.0, 0.0)))
+        self.check_started()
+        self._act(int(action))
         return self._observe()
 
     def close(self) -> None:
@@ -79,15 +77,27 @@ class WalkingWorld:
     def _start(self, yaw: float) -> None:
         self._start_yaw, self._turns, self._frames = yaw, 0, 0
 
-    @property
-    def _yaw(self) -> float:
+    def check_started(self) -> None:
+        """Raise RuntimeError unless `reset` was called, and nothing ended the world since."""
         if self._start_yaw is None:
             raise RuntimeError("call reset(seed) before anything else")
+
+    @property
+    def _yaw(self) -> float:
+        assert self._start_yaw is not None
         return (self._start_yaw + self._turns * (90.0 / self.config.frames_per_action)) % 360.0
 
     @property
     def _hop(self) -> float:
         return HOP[self._frames % len(HOP)] if self.config.jump else 0.0
+
+    def _act(self, action: int) -> None:
+        """One frame's turn or walk."""
+        yaw = self._yaw
+        if action != FORWARD:
+            self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
+        self._frames += 1
+        self._walk(*(direction(yaw) if action == FORWARD else (0.0, 0.0)))
 
     def _walk(self, dx: float, dz: float) -> None:
         """One frame's walk, in steps; (0, 0) while the agent turns."""

@@ -32,8 +32,6 @@ class MinetestWorld(WalkingWorld):
         super().__init__(config)
         self._game: Game | None = None
         self._seed: int | None = None
-        self._middle = (0, 0)
-        self._walker: Walker | None = None
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``, on open land; the start's direction depends on the seed.
@@ -65,14 +63,13 @@ class MinetestWorld(WalkingWorld):
         super().close()
         if self._game is not None:
             self._game.close()
-        self._game, self._walker = None, None
+        self._game = None
 
     def _walk(self, dx: float, dz: float) -> None:
-        assert self._walker is not None
         self._walker.frame(dx * self.config.step, dz * self.config.step)
 
     def _observe(self) -> Observation:
-        assert self._walker is not None and self._game is not None
+        assert self._game is not None
         walker, yaw = self._walker, self._yaw
         # The game's x grows to the right where its z grows ahead, and its yaw grows to the left: both are mirrored.
         position = (self._middle[0] - walker.x, walker.eye, self._middle[1] + walker.z)

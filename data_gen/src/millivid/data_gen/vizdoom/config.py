@@ -20,32 +20,10 @@ WIDEST_VIEW = 165.0
 """Greatest angle of view, in degrees, that the engine is asked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Screen:
-    """How a frame is got from the engine.
-
-    Attributes:
-        width, height: the engine's screen in pixels.
-        field_of_view: the engine's horizontal angle of view in degrees.
-        size: (height, width) of the frame.
-        samples: pixels of the screen along each side of a pixel of the frame.
-    """
-
-    width: int
-    height: int
-    field_of_view: float
-    size: tuple[int, int]
-    samples: int
-
-    def frame(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The frame, uint8 [height, width, 3], out of the engine's ``picture``: the middle, averaged over boxes."""
-        height, width = (side * self.samples for side in self.size)
-        top, left = (self.height - height) // 2, (self.width - width) // 2
-        return average_boxes(picture[top : top + height, left : left + width], self.samples)
-
-
-def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> Screen:
+def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> tuple[int, int, float]:
     """The smallest screen that a frame of ``size`` (height, width), rendered ``samples`` times as large, fits into.
+
+    Its width and height in pixels, and its horizontal angle of view in degrees.
 
     Raises:
         ValueError: there is none, or the screen's view would be too wide.
@@ -66,7 +44,14 @@ def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> 
             f"field_of_view {field_of_view} of frames of size {size} needs a view of {view:.0f} degrees on the "
             f"engine's screen, which ends at {WIDEST_VIEW:.0f}: take a smaller field of view, wider frames or more samples"
         )
-    return Screen(width=screen_width, height=screen_height, field_of_view=view, size=size, samples=samples)
+    return screen_width, screen_height, view
+
+
+def cut_frame(picture: NDArray[np.uint8], size: tuple[int, int], samples: int) -> NDArray[np.uint8]:
+    """The frame of ``size`` (height, width) out of a screen's ``picture``: the middle, averaged over boxes of pixels."""
+    height, width = (side * samples for side in size)
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return average_boxes(picture[top : top + height, left : left + width], samples)
 
 
 @dataclass(frozen=True, kw_only=True)

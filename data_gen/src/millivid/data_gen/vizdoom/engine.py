@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..guard import guarded_script
-from .config import Screen
+from .config import VizdoomConfig, choose_screen, cut_frame
 from .wad import CAMERA_SCRIPT, UNITS, UNITS_UP, engine_wad
 
 LAUNCHER = """#!/bin/sh
@@ -49,10 +49,10 @@ def import_vizdoom() -> Any:
 class Engine:
     """A running engine; it ends with `close`, with this object, with the interpreter, or when that is killed."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self, config: VizdoomConfig) -> None:
+        self._config = config
         self._height: int | None = None  # of the camera in the engine's last tic
-        self._game = _start(screen)
+        self._game = _start(config)
         self._end = weakref.finalize(self, self._game.close)
 
     def load(self, wad: bytes) -> None:
@@ -82,7 +82,7 @@ class Engine:
             # The engine takes the camera's height at the beginning of a tic, before the script, all else at its end.
             self._game.advance_action(1 if height == self._height else 2)
             self._height = height
-            return self._screen.frame(self._game.get_state().screen_buffer)
+            return cut_frame(self._game.get_state().screen_buffer, self._config.size, self._config.samples)
 
     def close(self) -> None:
         """End the engine's process; it may be called twice."""
@@ -100,12 +100,13 @@ def _engine_errors() -> Iterator[None]:
         raise
 
 
-def _start(screen: Screen) -> Any:
+def _start(config: VizdoomConfig) -> Any:
     vizdoom = import_vizdoom()
+    width, height, field_of_view = choose_screen(config.size, config.samples, config.field_of_view)
     game = vizdoom.DoomGame()
     game.set_doom_game_path(str(Path(vizdoom.__file__).with_name("freedoom2.wad")))
     game.set_doom_map("MAP01")
-    game.set_screen_resolution(getattr(vizdoom.ScreenResolution, f"RES_{screen.width}X{screen.height}"))
+    game.set_screen_resolution(getattr(vizdoom.ScreenResolution, f"RES_{width}X{height}"))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_mode(vizdoom.Mode.PLAYER)
     game.set_window_visible(False)
@@ -119,7 +120,7 @@ def _start(screen: Screen) -> Any:
     # On Windows, where open files cannot be deleted, the folder stays as long as the engine does.
     with tempfile.TemporaryDirectory(prefix="millivid_vizdoom_", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        (folder / "engine.wad").write_bytes(engine_wad(screen.field_of_view))
+        (folder / "engine.wad").write_bytes(engine_wad(field_of_view))
         game.set_doom_scenario_path(str(folder / "engine.wad"))
         game.set_doom_config_path(str(folder / "engine.ini"))
         if os.name == "posix":

@@ -90,7 +90,8 @@ def maze_wad(maze: Maze) -> bytes:
     x, z = maze.centre(maze.start)
     things: list[Entry] = [{"x": x * UNITS, "y": -z * UNITS, "type": 1}]
     things += [{"x": thing.x * UNITS, "y": -thing.z * UNITS, "type": thing.kind} for thing in maze.things]
-    return _wad(_map(_textmap(lines, sides, sectors, things)))
+    textmap = _textmap(lines, sides, sectors, things)
+    return _wad([("MAP01", b""), ("TEXTMAP", textmap), ("BEHAVIOR", camera_script()), ("ENDMAP", b"")])
 
 
 def camera_script() -> bytes:
@@ -174,10 +175,6 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     return f"{value:.6f}" if isinstance(value, float) else str(value)
-
-
-def _map(textmap: bytes) -> list[tuple[str, bytes]]:
-    return [("MAP01", b""), ("TEXTMAP", textmap), ("BEHAVIOR", camera_script()), ("ENDMAP", b"")]
 
 
 def _wad(lumps: Sequence[tuple[str, bytes]]) -> bytes:

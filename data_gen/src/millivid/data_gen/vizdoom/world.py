@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..agent import hold
 from ..walking import WalkingWorld, level_camera
 from ..world import Observation, check_seed
-from .config import VizdoomConfig, choose_screen
+from .config import VizdoomConfig
 from .engine import Engine, import_vizdoom
 from .maze import Maze, generate_maze
 from .planner import plan_decisions
@@ -25,20 +25,22 @@ class VizdoomWorld(WalkingWorld):
     A frame is a pure function of the config, the seed and the pose: the agent is moved here, and the engine draws
     what it sees. Blocks are 64 map units.
 
+    Attributes:
+        maze: the current maze, once the world was reset.
+
     Raises:
         ImportError: ViZDoom is not installed.
     """
 
     Config: ClassVar[type[VizdoomConfig]] = VizdoomConfig
     config: VizdoomConfig
+    maze: Maze
 
     def __init__(self, config: VizdoomConfig | None = None) -> None:
         import_vizdoom()
         super().__init__(config)
         self._engine: Engine | None = None
-        self._maze: Maze | None = None
         self._seed = -1  # of the maze that the engine is in
-        self._moved_x, self._moved_z = 0.0, 0.0  # in steps from the start, so that the way back ends exactly there
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of maze number ``seed``: the centre of a cell, looking along an open way.
@@ -51,14 +53,13 @@ class VizdoomWorld(WalkingWorld):
             ValueError: ``seed`` is negative or no integer.
         """
         check_seed(seed)
-        config = self.config
         if self._engine is None:
-            self._engine = Engine(choose_screen(config.size, config.samples, config.field_of_view))
+            self._engine = Engine(self.config)
         if seed != self._seed:
-            self._maze = generate_maze(int(seed), config)
-            self._engine.load(maze_wad(self._maze))
+            self.maze = generate_maze(int(seed), self.config)
+            self._engine.load(maze_wad(self.maze))
             self._seed = int(seed)
-        self._moved_x, self._moved_z = 0.0, 0.0
+        self._moved_x, self._moved_z = 0.0, 0.0  # in steps from the start, so that the way back ends exactly there
         self._start(yaw=90.0 * self.maze.heading)
         return self._observe()
 
@@ -77,6 +78,7 @@ class VizdoomWorld(WalkingWorld):
         """
         if num_frames < 1:
             raise ValueError(f"num_frames must be at least 1; got {num_frames}")
+        self.check_started()
         frames_per_action = self.config.frames_per_action
         decisions = plan_decisions(rng, self.maze, self.config.moves_per_cell, -(-num_frames // frames_per_action))
         return hold(decisions, num_frames, frames_per_action)
@@ -88,7 +90,8 @@ class VizdoomWorld(WalkingWorld):
             ValueError: the pitch is not 0; the engine shears the picture instead of tilting the camera.
             RuntimeError: the world was not reset before.
         """
-        assert self.maze and self._engine is not None
+        self.check_started()
+        assert self._engine is not None
         return self._engine.look(*level_camera(pose))
 
     def close(self) -> None:
@@ -96,18 +99,7 @@ class VizdoomWorld(WalkingWorld):
         super().close()
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._maze, self._seed = None, None, -1
-
-    @property
-    def maze(self) -> Maze:
-        """The current maze.
-
-        Raises:
-            RuntimeError: the world was not reset before.
-        """
-        if self._maze is None:
-            raise RuntimeError("call reset(seed) before anything else")
-        return self._maze
+        self._engine, self._seed = None, -1
 
     def _place(self, moved_x: float, moved_z: float) -> tuple[float, float]:
         x, z = self.maze.centre(self.maze.start)

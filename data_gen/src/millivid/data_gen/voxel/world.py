@@ -29,15 +29,14 @@ class VoxelWorld(WalkingWorld):
 
     A frame is a pure function of the seed, the actions given to `reset` and the pose: time stands still, and a hop is
     part of the pose.
+
+    Attributes:
+        scene: the current world's arrays, once it was reset.
     """
 
     Config: ClassVar[type[WorldConfig]] = VoxelConfig
     config: VoxelConfig
-
-    def __init__(self, config: VoxelConfig | None = None) -> None:
-        super().__init__(config)
-        self._scene: Scene | None = None
-        self._x, self._z = 0.0, 0.0
+    scene: Scene
 
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``, near its middle; the start's direction depends on the seed.
@@ -55,7 +54,7 @@ class VoxelWorld(WalkingWorld):
         middle = self.config.world_size / 2
         self._x, self._z = (float(value) for value in middle + rng.uniform(-4, 4, 2))
         self._start(yaw=float(rng.integers(360)))
-        self._scene = build_scene(int(seed), self.config, self._path(actions))
+        self.scene = build_scene(int(seed), self.config, self._path(actions))
         return self._observe()
 
     def render(self, pose: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -77,17 +76,6 @@ class VoxelWorld(WalkingWorld):
         ids, depth = np.empty(self.config.size, np.int64), np.empty(self.config.size, np.float32)
         trace_surfaces(self._camera(pose), self.scene, ids, depth)
         return Surfaces(ids=ids, depth=depth)
-
-    @property
-    def scene(self) -> Scene:
-        """The current world's arrays.
-
-        Raises:
-            RuntimeError: the world was not reset before.
-        """
-        if self._scene is None:
-            raise RuntimeError("call reset(seed) before anything else")
-        return self._scene
 
     def is_free(self, x: float, z: float) -> bool:
         """Whether the agent can stand at (x, z): inside the world, with nothing solid within its body."""
@@ -126,6 +114,7 @@ class VoxelWorld(WalkingWorld):
         return np.concatenate([start, np.unique(points.round(3), axis=0)])
 
     def _camera(self, pose: NDArray[np.float32]) -> Camera:
+        self.check_started()
         x, y, z, yaw = level_camera(pose)
         angle, (height, width) = math.radians(yaw), self.config.size
         scale = math.tan(math.radians(self.config.field_of_view) / 2) / (width / 2)
