@@ -72,9 +72,8 @@ class Positions(Dataset[Any]):
                 index = random_bits("instead", self.config.seed, position, attempt) % size
         return None, tuple(errors)
 
-    def __getitems__(self, positions: Sequence[int]) -> tuple[Any, tuple[str, ...]]:
+    def collate(self, found: Sequence[tuple[Any, tuple[str, ...]]]) -> tuple[Any, tuple[str, ...]]:
         """A batch, or None, and what could not be read on the way."""
-        found = [self[position] for position in positions]
         errors = tuple(error for _, errors in found for error in errors)
         examples = [example for example, _ in found]
         return (None if any(example is None for example in examples) else self.examples.collate(examples)), errors
@@ -103,10 +102,11 @@ def load_shares(examples: Examples, config: TrainingConfig, processes: Processes
 
     The examples of step s are those at positions s x batch_size onwards, so the step is all there is to remember.
     """
+    positions = Positions(examples, config)
     loader = DataLoader(
-        Positions(examples, config),
+        positions,
         batch_sampler=_positions(config, processes, start),  # type: ignore[arg-type]
-        collate_fn=_unchanged,
+        collate_fn=positions.collate,
         num_workers=config.workers,
         pin_memory=processes.device.type == "cuda",
         prefetch_factor=4 if config.workers else None,
@@ -136,7 +136,3 @@ def _ignore_signals(_: int) -> None:
     """A signal to the whole process group must not end the workers before the current step is done and saved."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

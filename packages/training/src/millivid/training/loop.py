@@ -1,7 +1,6 @@
 """The training loop: batches by step number, so that a run resumes exactly where it was."""
 
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from millivid.command import to_plain
 from millivid.training.checkpoint import (
     RunError,
     newest_checkpoint,
@@ -56,7 +56,8 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     whole = copy.deepcopy(task.model).cpu()  # to look at weights while the model itself belongs to the engine
-    state = _read_newest(out, processes)
+    newest = processes.once(lambda: newest_checkpoint(out))
+    state: Mapping[str, Any] = read_checkpoint(newest) if newest else {}
     with _refuse_another_config(out):
         if state and bool(config.ema) != ("average" in state["optimizer"]):
             raise KeyError("average")
@@ -119,12 +120,6 @@ def train(
     return whole.eval()
 
 
-def _read_newest(out: Path, processes: Processes) -> Mapping[str, Any]:
-    """The state in the newest checkpoint that is whole; empty where there is none."""
-    file = processes.once(lambda: newest_checkpoint(out))
-    return {} if file is None else read_checkpoint(file)
-
-
 @contextmanager
 def _refuse_another_config(out: Path) -> Iterator[None]:
     """Turn what goes wrong while a checkpoint is loaded into one sentence."""
@@ -135,15 +130,11 @@ def _refuse_another_config(out: Path) -> Iterator[None]:
 
 
 def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put trained parameters by name, all or none, into a model; frozen ones and buffers stay."""
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if weights and weights.keys() != trained.keys():
-        raise KeyError(f"{sorted(weights.keys() ^ trained.keys())}")
-    with torch.no_grad():
-        for name, value in weights.items():
-            if trained[name].shape != value.shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}, not {tuple(trained[name].shape)}")
-            trained[name].copy_(value)
+    """Put all trained parameters, or none, into a model by name; frozen ones and buffers stay."""
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    if weights and weights.keys() != trained:
+        raise KeyError(f"{sorted(weights.keys() ^ trained)}")
+    model.load_state_dict(weights, strict=False)
 
 
 def _draw(task: Any, model: nn.Module, log: Log, processes: Processes) -> None:
@@ -157,17 +148,8 @@ def _draw(task: Any, model: nn.Module, log: Log, processes: Processes) -> None:
 
 def _too_many_skipped(skipped: int, step: int, batches: Sequence[Any], out: Path, processes: Processes) -> RunError:
     file = out / ("skipped_batch.pt" if processes.first else f"skipped_batch_{processes.rank}.pt")
-    write_whole(file, lambda partial: torch.save([_plain(batch) for batch in batches], partial))
+    write_whole(file, lambda partial: torch.save(to_plain(batches), partial))
     return RunError(
         f"the loss or gradient was not finite in {skipped} steps, the last of them step {step}, whose batch is in {file}; "
         "look at it, or try a lower training.lr in another out="
     )
-
-
-def _plain(value: Any) -> Any:
-    """A batch as tensors in dicts and lists, which torch.load reads without executing anything."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
