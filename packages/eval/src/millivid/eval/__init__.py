@@ -17,7 +17,6 @@ from .metrics import (
     SetMetric,
     SSIMMetric,
     SuperPointMatchesMetric,
-    XFeatMatchesMetric,
 )
 from .networks.lpips import LPIPS
 from .pixels import psnr, ssim
@@ -32,7 +31,7 @@ __all__ = [
     "LPIPS", "METRICS", "PAPER_HORIZONS", "PAPER_METRICS", "AfterContext", "DINOv2Metric", "Evaluation",
     "EvaluationError", "FIDMetric", "FVDMetric", "FrameMetric", "Horizon", "LPIPSMetric", "MissingWeights",
     "OtherVideos", "PSNRMetric", "Results", "Revisits", "SSIMMetric", "SetMetric", "ShuffledFrames",
-    "SuperPointMatchesMetric", "Transformed", "VideoSource", "VideosInMemory", "XFeatMatchesMetric",
-    "check_report_folder", "evaluate", "horizons_from", "last_seen", "loop_closure", "open_videos", "psnr",
-    "read_results", "score", "score_video", "ssim", "summarise", "write_report",
+    "SuperPointMatchesMetric", "Transformed", "VideoSource", "VideosInMemory", "check_report_folder",
+    "evaluate", "horizons_from", "last_seen", "loop_closure", "open_videos", "psnr", "read_results", "score",
+    "score_video", "ssim", "summarise", "write_report",
 ]  # fmt: skip

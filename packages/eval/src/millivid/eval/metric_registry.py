@@ -15,14 +15,13 @@ from .metrics import (
     SSIMMetric,
     SuperPointMatchesMetric,
     VGGLPIPSMetric,
-    XFeatMatchesMetric,
 )
 
 METRICS: dict[str, type[Metric]] = {
     metric.name: metric
     for metric in (
-        PSNRMetric, SSIMMetric, LPIPSMetric, VGGLPIPSMetric, DINOv2Metric, SuperPointMatchesMetric, XFeatMatchesMetric,
-        SIFTMatchesMetric, FVDMetric, FIDMetric,
+        PSNRMetric, SSIMMetric, LPIPSMetric, VGGLPIPSMetric, DINOv2Metric, SuperPointMatchesMetric, SIFTMatchesMetric,
+        FVDMetric, FIDMetric,
     )
 }  # fmt: skip
 DEFAULT_METRICS = ("psnr", "ssim", "lpips")

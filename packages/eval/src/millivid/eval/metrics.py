@@ -18,7 +18,7 @@ from .networks.dinov2 import DINOv2
 from .networks.i3d import I3D
 from .networks.inception import InceptionFeatures
 from .networks.lpips import LPIPS
-from .networks.matchers import SIFTMatcher, SuperPointMatcher, XFeatMatcher
+from .networks.matchers import SIFTMatcher, SuperPointMatcher
 from .pixels import mean_squared_error, ssim
 
 CLIPS_AT_ONCE = 2  # I3D takes some 0.4 GB a clip
@@ -213,17 +213,6 @@ class SuperPointMatchesMetric(MatchesMetric):
         "Number of LightGlue matches with confidence above 0.5 between SuperPoint points of both frames, at their own "
         "size (at most 2048 points above 0.0005, no early stopping, no pruning); 0 for a frame of one colour. All "
         "averages are means of per-frame values."
-    )
-
-
-class XFeatMatchesMetric(MatchesMetric):
-    """Matches of XFeat and its smaller LightGlue: a stand-in whose weights come in a package, never the paper's number."""
-
-    name, label, network_class = "matches_xfeat", "Matches (XFeat)", XFeatMatcher
-    definition = (
-        "Number of LighterGlue matches with confidence above 0.5 between XFeat points of both frames (Potje et al. 2024), "
-        "at their own size rounded down to a multiple of 32 (at most 4096 points above 0.05, no early stopping, no "
-        "pruning); 0 for a frame of one colour. All averages are means of per-frame values."
     )
 
 

