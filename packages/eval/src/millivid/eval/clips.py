@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from .errors import EvaluationError
-from .videos import Frames, VideoSource, check_range, file_sha256
+from .videos import Frames, VideoSource, file_sha256
 
 POSE = ("x", "y", "z", "yaw", "pitch")
 
 
 class ClipFolder(VideoSource):
-    """The videos of a clip dataset, or of one of its splits. Raises EvaluationError for a split it does not have."""
+    """The videos of a clip dataset, or of one of its splits. Raises millivid-data's errors."""
 
     def __init__(self, path: str | os.PathLike[str], split: str | None = None) -> None:
         try:
@@ -22,11 +21,8 @@ class ClipFolder(VideoSource):
             raise ImportError(
                 f"reading a clip dataset needs millivid-data, ./packages/data of its repository ({error})"
             ) from error
-        self.dataset = ClipDataset(Path(path))
-        splits = list(self.dataset.index.splits)
-        if split is not None and split not in splits:
-            raise EvaluationError(f"no split {split!r} in {Path(path).name}; it has: {', '.join(splits)}")
-        self.split = split
+        self.dataset, self.split = ClipDataset(Path(path)), split
+        self._ids = self.dataset.ids(split)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -34,25 +30,22 @@ class ClipFolder(VideoSource):
         return tuple(name for name, ids in self.dataset.index.splits.items() if ids)
 
     def ids(self) -> list[str]:
-        return list(self.dataset.ids(self.split))
+        return self._ids
 
     def num_frames(self, id: str) -> int:
-        return int(self.dataset.num_frames(id))
+        return self.dataset.num_frames(id)
 
     def read(self, id: str, start: int, stop: int) -> Frames:
-        check_range(id, start, stop, self.num_frames(id))
-        frames: Frames = self.dataset.read(id, start, stop).frames
-        return frames
+        return self.dataset.read(id, start, stop).frames
 
     def rate(self, id: str) -> float:
-        return float(self.dataset.index.fps)
+        return self.dataset.index.fps
 
     def poses(self, id: str) -> np.ndarray | None:
-        names = list(self.dataset.index.pose_names)
+        names = self.dataset.index.pose_names
         if not set(POSE) <= set(names):
             return None
-        poses: np.ndarray = self.dataset.poses(id)
-        return poses[:, [names.index(name) for name in POSE]]
+        return self.dataset.poses(id)[:, [names.index(name) for name in POSE]]
 
     def fingerprint(self, id: str) -> str:
         return file_sha256(self.dataset.folder / "videos" / f"{id}.mp4")
@@ -62,7 +55,7 @@ class ClipFolder(VideoSource):
         return {
             "kind": "clip dataset",
             "codec": "h264",
-            "lossless": bool(index.lossless),
+            "lossless": index.lossless,
             "split": self.split,
-            "source": dict(index.source or {}),
+            "source": dict(index.source),
         }

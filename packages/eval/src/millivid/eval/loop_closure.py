@@ -4,15 +4,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int, UInt8
 
 from .errors import EvaluationError
 from .frames import to_unit_range
-from .metrics import FrameMetric, PSNRMetric
+from .pixels import mean_squared_error
 
 STILL = 1e-12
 """A mean distance up to here is that of equal frames: one grey level of one pixel of a 512x512 frame makes more."""
+AWAY_FRAMES = 16
+SAME_DISTANCE, SAME_ANGLE = 1e-3, 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,7 +21,7 @@ class LoopClosure:
     """Pairs of frames (first, second) that show one view; of each the distance, and the closure.
 
     Closure is the distance over the mean one to frames on the way: 0 came back exactly, 1 is as far as anything seen on the
-    way, nan where nothing changed on the way. Distances are averageable values: squared errors for PSNR.
+    way, nan where nothing changed on the way. Distances are mean squared errors.
     """
 
     pairs: Int[np.ndarray, "pair 2"]
@@ -34,72 +35,52 @@ class LoopClosure:
         return float(defined.mean()) if len(defined) else math.nan
 
 
-@torch.no_grad()
 def loop_closure(
     frames: UInt8[np.ndarray, "frame height width 3"],
     poses: Float[np.ndarray, "frame 5"],
     context: int = 1,
     *,
-    metric: FrameMetric | None = None,
-    distance: float = 1e-3,
-    angle: float = 0.1,
     away_distance: float = 1.5,
     away_angle: float = 45.0,
-    away_frames: int = 16,
-    device: torch.device | str = "cpu",
 ) -> LoopClosure:
     """Compare every frame of a video that comes back, from the last context frame on, with the view's earlier frame.
 
-    No true frame is needed. poses and tolerances: see `find_returns`. metric: by default the squared error (PSNR); another
-    one must be a distance. At most `away_frames` frames of a way, evenly spread, say how far it led. Raises EvaluationError
-    where these do not go together.
+    No true frame is needed. poses, away_distance, away_angle: see `find_returns`. At most 16 frames of a way, evenly spread,
+    say how far it led. Raises EvaluationError where these do not go together.
     """
-    metric = (metric or PSNRMetric()).to(device)
-    if context < 1 or away_frames < 1:
-        raise EvaluationError(f"context is {context} and away_frames {away_frames}; both must be at least 1")
-    if not metric.is_distance:
-        raise EvaluationError(
-            f"{metric.label} is no distance that is 0 for equal frames; loops take psnr, lpips or lpips_vgg"
-        )
+    if context < 1:
+        raise EvaluationError(f"context is {context}; it must be at least 1")
     if poses.shape != (len(frames), 5):
         raise EvaluationError(
             f"{len(frames)} frames came with poses {poses.shape}; each frame needs one of x, y, z, yaw, pitch"
         )
-    pairs = find_returns(
-        poses, context - 1, distance=distance, angle=angle, away_distance=away_distance, away_angle=away_angle
-    )
+    pairs = find_returns(poses, context - 1, away_distance, away_angle)
     distances, closures = [], []
     for s, t in pairs:
         moved, turned = _apart(poses[s], poses[s + 1 : t])
         away = s + 1 + np.flatnonzero((moved >= away_distance) | (turned >= away_angle))
-        some = away[np.unique(np.linspace(0, len(away) - 1, min(away_frames, len(away))).round().astype(int))]
-        images = to_unit_range(frames[np.array([t, *some])], device)
-        earlier = to_unit_range(frames[s][None], device).expand_as(images)
-        back, *led = metric.measure(images, earlier).cpu().double().tolist()
+        some = away[np.unique(np.linspace(0, len(away) - 1, min(AWAY_FRAMES, len(away))).round().astype(int))]
+        images = to_unit_range(frames[np.array([t, *some])])
+        earlier = to_unit_range(frames[s][None]).expand_as(images)
+        back, *led = mean_squared_error(images, earlier).double().tolist()
         distances.append(back)
         closures.append(back / np.mean(led) if np.mean(led) > STILL else math.nan)
     return LoopClosure(pairs=pairs, distances=np.array(distances, float), closures=np.array(closures, float))
 
 
 def find_returns(
-    poses: Float[np.ndarray, "frame 5"],
-    first: int,
-    *,
-    distance: float = 1e-3,
-    angle: float = 0.1,
-    away_distance: float = 1.5,
-    away_angle: float = 45.0,
+    poses: Float[np.ndarray, "frame 5"], first: int, away_distance: float = 1.5, away_angle: float = 45.0
 ) -> Int[np.ndarray, "pair 2"]:
     """Pairs (s, t), first <= s < t, of equal poses between which the camera was away; for each t the latest such s.
 
-    poses: x, y, z, yaw, pitch. Equal: within `distance`, in the poses' unit, and `angle` (degrees, of yaw and of pitch).
-    Away: some frame in between is at least `away_distance` or `away_angle` from s.
+    poses: x, y, z, yaw, pitch. Equal: within a thousandth of the poses' unit and a tenth of a degree, of yaw and of pitch.
+    Away: some frame in between is at least `away_distance` or `away_angle` degrees from s.
     """
     latest = np.full(len(poses), -1)
     for s in range(first, len(poses) - 2):
         moved, turned = _apart(poses[s], poses[s + 1 :])
         been_away = np.logical_or.accumulate((moved >= away_distance) | (turned >= away_angle))
-        same = (moved <= distance) & (turned <= angle)
+        same = (moved <= SAME_DISTANCE) & (turned <= SAME_ANGLE)
         latest[s + 2 :][same[1:] & been_away[:-1]] = s
     seconds = np.flatnonzero(latest >= 0)
     return np.stack([latest[seconds], seconds], axis=1)

@@ -67,8 +67,6 @@ class FrameMetric(Metric):
     """
 
     has_map = False
-    is_distance = False
-    """Whether the averageable value is 0 for equal frames and grows as they differ."""
 
     def measure(
         self, generated: Float[Tensor, "frame 3 height width"], reference: Float[Tensor, "frame 3 height width"]
@@ -114,7 +112,7 @@ class PSNRMetric(FrameMetric):
     """Peak signal-to-noise ratio; every average is taken over squared errors, before the logarithm."""
 
     name, label, better, unit, decimals = "psnr", "PSNR", "higher", "dB", 2
-    has_map = is_distance = True
+    has_map = True
     definition = (
         "-10 log10 of the mean squared error, frames in [0, 1]. Curve: error averaged over videos, per frame. Horizon: "
         "error averaged over its frames and all videos. Per-video figures: error averaged over the horizon's frames of "
@@ -155,7 +153,7 @@ class LPIPSMetric(FrameMetric):
 
     name, label, better = "lpips", "LPIPS", "lower"
     network_class: ClassVar[Callable[[], LPIPS]] = LPIPS
-    has_map = is_distance = True
+    has_map = True
 
     def __init__(self, network: LPIPS | None = None) -> None:
         super().__init__(network)

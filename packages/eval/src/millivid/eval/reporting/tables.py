@@ -32,58 +32,38 @@ MEMORY_TEXT = (
 DASH = "\N{EN DASH}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cell:
-    """One figure as text, its 95 % interval as text (empty if undefined), and whether no other run's is better.
+    """A figure as text, with its 95 % interval (empty if undefined); or the name of a row or a column.
 
-    few: of a set with fewer items than feature dimensions.
+    best: no other run's is better. few: of a set with fewer items than feature dimensions. role: of the run that is named.
     """
 
     text: str
     interval: str = ""
     best: bool = False
     few: bool = False
-
-    @property
-    def markdown(self) -> str:
-        """`**18.74** (18.48-19.01)`, with an en dash."""
-        text = f"**{self.text}**" if self.best else self.text
-        return text + ("†" if self.few else "") + (f" ({self.interval})" if self.interval else "")
-
-
-@dataclass(frozen=True)
-class Name:
-    """What a row or a column is called, and the role of the run if it is one's."""
-
-    text: str
     role: Role | None = None
 
     @property
     def markdown(self) -> str:
+        """`**18.74** (18.48-19.01)`, with an en dash."""
         text = self.text.replace("|", "\\|")
-        return f"*{text}* (bound)" if self.role == "bound" else text
+        text = f"*{text}* (bound)" if self.role == "bound" else f"**{text}**" if self.best else text
+        return text + ("†" if self.few else "") + (f" ({self.interval})" if self.interval else "")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row: its name and its cells."""
-
-    name: Name
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Table:
-    """Heads and rows of equal length."""
+    """Heads and rows of equal length, names first."""
 
-    corner: str
-    heads: tuple[Name, ...]
-    rows: tuple[Row, ...]
+    heads: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
 
     @property
     def markdown(self) -> str:
-        lines = [[self.corner, *(head.markdown for head in self.heads)], ["---", *["---:"] * len(self.heads)]]
-        lines += [[row.name.markdown, *(cell.markdown for cell in row.cells)] for row in self.rows]
+        heads, *rows = ([cell.markdown for cell in row] for row in (self.heads, *self.rows))
+        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -92,7 +72,7 @@ def cell_of(figure: Figure, decimals: int) -> Cell:
     low, high = (format_figure(end, decimals) for end in (figure.low, figure.high))
     known = not math.isnan(figure.low) and not math.isnan(figure.high)
     few = isinstance(figure, SetFigure) and not figure.enough
-    return Cell(text=format_figure(figure.value, decimals), interval=f"{low}{DASH}{high}" if known else "", few=few)
+    return Cell(format_figure(figure.value, decimals), f"{low}{DASH}{high}" if known else "", few=few)
 
 
 def format_figure(value: float, decimals: int) -> str:
@@ -106,11 +86,12 @@ def run_table(
     results: Results, corner: str, cell: Callable[[str, Horizon], Cell], runs: Sequence[str] | None = None
 ) -> Table:
     """A row per run, models and then bounds, and a column per horizon. cell: made of both."""
+    heads = (Cell(corner), *(Cell(horizon.label) for horizon in results.horizons))
     rows = (
-        Row(name=Name(run, results.roles[run]), cells=tuple(cell(run, horizon) for horizon in results.horizons))
+        (Cell(run, role=results.roles[run]), *(cell(run, horizon) for horizon in results.horizons))
         for run in (results.runs if runs is None else runs)
     )
-    return Table(corner=corner, heads=tuple(Name(horizon.label) for horizon in results.horizons), rows=tuple(rows))
+    return Table(heads, tuple(rows))
 
 
 def horizon_tables(results: Results, runs: Sequence[str] | None = None) -> list[Table]:
@@ -133,7 +114,7 @@ def frame_mean_table(results: Results) -> Table:
     """The mean of each frame's own PSNR."""
     means = {run: scores["psnr"].frame_mean for run, scores in results.scores.items()}
     return run_table(
-        results, "PSNR, mean over frames", lambda run, horizon: Cell(text=format_figure(means[run][horizon.name], 2))
+        results, "PSNR, mean over frames", lambda run, horizon: Cell(format_figure(means[run][horizon.name], 2))
     )
 
 
@@ -148,15 +129,15 @@ def set_tables(results: Results) -> list[Table]:
     def cell(metric: MetricInfo, run: str, horizon: Horizon) -> Cell:
         mmd = figure(metric, run, horizon).mmd
         interval = "" if math.isnan(mmd.low) else f"{mmd.low:.3g} to {mmd.high:.3g}"
-        return Cell(text=DASH if math.isnan(mmd.value) else f"{mmd.value:.3g}", interval=interval)
+        return Cell(DASH if math.isnan(mmd.value) else f"{mmd.value:.3g}", interval)
 
     tables = []
     for metric in results.set_metrics:
         table = run_table(results, f"{metric.label}: MMD ↓", partial(cell, metric))
         figures = [figure(metric, results.runs[0], horizon) for horizon in results.horizons]
-        items = tuple(Cell(text=f"{found.items}", few=not found.enough) for found in figures)
-        counts = Row(name=Name(f"items of {figures[0].dim} dimensions"), cells=items)
-        tables.append(replace(table, rows=(*table.rows, counts)))
+        items = (Cell(f"{found.items}", few=not found.enough) for found in figures)
+        counts = (Cell(f"items of {figures[0].dim} dimensions"), *items)
+        tables.append(Table(table.heads, (*table.rows, counts)))
     return tables
 
 
@@ -178,10 +159,10 @@ def memory_table(results: Results, metric: MetricInfo) -> Table:
         group = results.memory.find(kind, horizon, gap)
         if group is not None and all(metric.name in group.figures[run] for run in results.runs):
             figures = [group.figures[run][metric.name] for run in results.runs]
-            cells = (Cell(text=f"{figures[0].items:,}"), *(cell_of(figure, metric.decimals) for figure in figures))
-            rows.append(Row(name=Name(text), cells=cells))
-    heads = (Name("n"), *(Name(run, results.roles[run]) for run in results.runs))
-    return Table(corner=metric.title, heads=heads, rows=tuple(rows))
+            cells = (cell_of(figure, metric.decimals) for figure in figures)
+            rows.append((Cell(text), Cell(f"{figures[0].items:,}"), *cells))
+    heads = (Cell(metric.title), Cell("n"), *(Cell(run, role=results.roles[run]) for run in results.runs))
+    return Table(heads, tuple(rows))
 
 
 def memory_tables(results: Results) -> list[Table]:
@@ -209,7 +190,7 @@ def tables_as_markdown(results: Results, title: str) -> str:
         f"context; {sizes_text(results)} pixels. {INTERVALS_TEXT}",
         *(table.markdown for table in tables),
     ]
-    if any(cell.few for table in tables for row in table.rows for cell in row.cells):
+    if any(cell.few for table in tables for row in table.rows for cell in row):
         parts.append(f"† {FEW_TEXT}.")
     if results.metric("psnr"):
         parts += [PSNR_TEXT, frame_mean_table(results).markdown]
