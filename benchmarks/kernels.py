@@ -71,9 +71,6 @@ def block_cases(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torch
     row = tokens.expand(batch).cell_row.to(device)
     x, y = (torch.randn(batch, length, d, device=device, dtype=dtype) for _ in range(2))
     shift, scale, gate = torch.randn(batch, cells, 3 * d, device=device, dtype=dtype).chunk(3, dim=-1)
-    qkv = torch.randn(batch, length, 3, sizes.heads, d // sizes.heads, device=device, dtype=dtype)
-    q, k = qkv[:, :, 0].flatten(0, 1), qkv[:, :, 1].flatten(0, 1)
-    weight = torch.ones(d // sizes.heads, device=device)
     table = size(scale)
     arguments: dict[str, tuple[tuple[Any, ...], int]] = {
         "modulated_layer_norm": ((x, shift, scale, row, 1e-6), 2 * size(x) + 2 * table + size(row)),
@@ -83,8 +80,6 @@ def block_cases(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torch
         ),
         "gated_residual": ((x, y, gate, row), 3 * size(x) + table + size(row)),
         "gated_residual_backward": ((x, y, gate, row), 3 * size(x) + 2 * table + size(row)),
-        "rms_norm": ((q, weight, 1e-6), 2 * size(x)),
-        "rms_norm_backward": ((k, q, weight, 1e-6), 3 * size(x)),
     }
     for name, (inputs, moved) in arguments.items():
         op, plain = getattr(torch.ops.millivid, name), TORCH[name]
@@ -159,7 +154,7 @@ def torch_versions() -> Iterator[None]:
 
         return call
 
-    names = ("modulated_layer_norm", "gated_residual", "rms_norm")
+    names = ("modulated_layer_norm", "gated_residual")
     with patch.multiple(transformer, **{name: first(name) for name in names}):
         yield
 

@@ -53,7 +53,7 @@ def test_the_kernels_benchmark(load: Callable[[str], ModuleType], monkeypatch: p
     monkeypatch.setattr(kernels, "repeats", lambda call, device: 1)
     sizes = kernels.Sizes(windows=(1, 1, 2, 2), history=0, width=48, heads=2)
     results = kernels.run([1, 2], "cpu", torch.float32, rounds=1, sizes=sizes)
-    assert len(results) == 2 * 9 + 2
+    assert len(results) == 2 * 7 + 2
     assert all(row["seconds"] > 0 for result in results for row in result["variants"].values())
     assert all(result["variants"]["op"]["ratio"] == 1 for result in results)
     pack = results[0]

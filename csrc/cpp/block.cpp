@@ -1,6 +1,6 @@
 // A diffusion transformer block's norms and gate on the CPU. What they compute: reference.py.
 //
-// Gradients of tables and weights are summed in an order that does not depend on the number of threads.
+// Gradients of tables are summed in an order that does not depend on the number of threads.
 
 #include <algorithm>
 #include <vector>
@@ -111,37 +111,6 @@ void add_gated_backward(
       for (int64_t n = 0; n < tokens; ++n) {
         A* sum = sums + r[n] * d + begin;
         add_product<A>(sum, g_in[n], y_in[n], sum, size);
-      }
-    });
-  });
-}
-
-// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
-
-void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  const int64_t d = x.size(2);
-  const Tensor weights = torch::stable::view(weight, {1, 1, d});
-  with_wide_type(x.scalar_type(), [&]<typename A>() {
-    write_rows<A>(out, {x, weights}, [&](int64_t n, auto& in, A* to) {
-      const A* from = in[0][n];
-      rms_normalize_row<A>(from, rms_rstd<A>(from, d, static_cast<A>(eps)), in[1][0], to, d);
-    });
-  });
-}
-
-void rms_normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
-  const int64_t rows = x.size(0) * x.size(1), d = x.size(2);
-  with_wide_type(x.scalar_type(), [&]<typename A>() {
-    A* parts = mutable_data<A>(sums);
-    torch::stable::parallel_for(0, sums.size(0), 1, [&](int64_t first, int64_t last) {
-      RowsIn<A> g_in(g), x_in(x), weight_in(torch::stable::view(weight, {1, 1, d}));
-      RowsOut<A> out{Rows(g_x)};
-      for (int64_t n = first * kRowsPerSum; n < std::min(last * kRowsPerSum, rows); ++n) {
-        const A *from = x_in[n], rstd = rms_rstd<A>(from, d, static_cast<A>(eps));
-        rms_normalize_row_backward<A>(
-            g_in[n], from, rstd, weight_in[0], out[n], parts + n / kRowsPerSum * d, d);
-        out.store(n);
       }
     });
   });

@@ -104,12 +104,6 @@ void check_table(const Tensor& table, const Tensor& x, const Tensor& row) {
       "row must be int64, contiguous, one number per token of the batch");
 }
 
-void check_weight(const Tensor& weight, const Tensor& x) {
-  STD_TORCH_CHECK(
-      same_device(weight, x) && has_shape(weight, {x.size(2)}) && weight.is_contiguous() && is_floating(weight),
-      "weight must be (d), contiguous, in a floating-point type");
-}
-
 Tensor like(const Tensor& x) { return new_empty(x, {x.size(0), x.size(1), x.size(2)}, x.scalar_type()); }
 
 Tensor table_gradient(const Tensor& table, const Tensor& x) {
@@ -153,23 +147,6 @@ std::tuple<Tensor, Tensor> gated_residual_backward(
   return {g_y, g_gate};
 }
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  check_rows(x, x);
-  check_weight(weight, x);
-  Tensor out = like(x);
-  rms_normalize(x, weight, eps, out);
-  return out;
-}
-
-std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& g, const Tensor& x, const Tensor& weight, double eps) {
-  check_tokens(x, g);
-  check_weight(weight, x);
-  const int64_t parts = (x.size(0) * x.size(1) + kRowsPerSum - 1) / kRowsPerSum;
-  Tensor g_x = like(x), sums = new_zeros(x, {parts, x.size(2)}, wide(x.scalar_type()));
-  rms_normalize_backward(g, x, weight, eps, g_x, sums);
-  return {g_x, torch::stable::sum(sums, std::vector<int64_t>{0})};
-}
-
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(millivid, MILLIVID_DEVICE, m) {
@@ -179,8 +156,6 @@ STABLE_TORCH_LIBRARY_IMPL(millivid, MILLIVID_DEVICE, m) {
   m.impl("modulated_layer_norm_backward", TORCH_BOX(&modulated_layer_norm_backward));
   m.impl("gated_residual", TORCH_BOX(&gated_residual));
   m.impl("gated_residual_backward", TORCH_BOX(&gated_residual_backward));
-  m.impl("rms_norm", TORCH_BOX(&rms_norm));
-  m.impl("rms_norm_backward", TORCH_BOX(&rms_norm_backward));
 }
 
 }  // namespace millivid

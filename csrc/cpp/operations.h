@@ -65,8 +65,14 @@ struct Rows {
   int64_t d, count, stride, video_stride, per_video;  // strides are in bytes
 };
 
+// Of a row.
+template <typename A>
+struct Statistics {
+  A mean, rstd;
+};
+
 // Each device implements the following. Arguments are checked, but for the numbers in index columns and rows. Outputs
-// come last, and are there to be filled; `g_shift`, `g_scale`, `g_gate` and `sums` hold zeros.
+// come last, and are there to be filled; `g_shift`, `g_scale` and `g_gate` hold zeros.
 
 // Between stores and a sequence (batch, token, c). Out of the sequence, every marked token needs a place of its own.
 void copy_tokens(const Stores& stores, const Columns& columns, const Tensor& sequence, bool into_sequence);
@@ -80,13 +86,5 @@ void normalize_backward(
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& out);
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate);
-
-constexpr int64_t kRowsPerSum = 64;  // short sums round less
-
-void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out);
-
-// `sums` (part, d) add up to the weight's gradient, each over kRowsPerSum rows.
-void rms_normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums);
 
 }  // namespace millivid

@@ -89,11 +89,6 @@ class RowsOut {
 };
 
 template <typename A>
-struct Statistics {
-  A mean, rstd;
-};
-
-template <typename A>
 MILLIVID_CLONES Statistics<A> statistics_of(const A* x, int64_t d, A eps) {
   A sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -148,34 +143,6 @@ template <typename A>
 MILLIVID_CLONES void multiply_row(const A* x, const A* y, A* out, int64_t d) {
 #pragma omp simd
   for (int64_t i = 0; i < d; ++i) out[i] = x[i] * y[i];
-}
-
-template <typename A>
-MILLIVID_CLONES A rms_rstd(const A* x, int64_t d, A eps) {
-  A squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < d; ++i) squares += x[i] * x[i];
-  return 1 / std::sqrt(squares / d + eps);
-}
-
-template <typename A>
-MILLIVID_CLONES void rms_normalize_row(const A* x, A rstd, const A* weight, A* out, int64_t d) {
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) out[i] = x[i] * rstd * weight[i];
-}
-
-template <typename A>
-MILLIVID_CLONES void rms_normalize_row_backward(
-    const A* g, const A* x, A rstd, const A* weight, A* g_x, A* g_weight, int64_t d) {
-  A dot = 0;
-#pragma omp simd reduction(+ : dot)
-  for (int64_t i = 0; i < d; ++i) dot += g[i] * weight[i] * x[i];
-  const A slope = dot * rstd * rstd / d;
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) {
-    g_weight[i] += g[i] * x[i] * rstd;
-    g_x[i] = rstd * (g[i] * weight[i] - x[i] * slope);
-  }
 }
 
 }  // namespace millivid

@@ -1,9 +1,8 @@
 // A diffusion transformer block's norms and gate on CUDA. What they compute: reference.py.
 //
-// A warp takes a token, and sixteen lanes a row of queries or keys, which is short. They read it from the cache again
-// rather than hold it in registers, so that any width goes. The gradients of tables are added up by atomic operations,
-// in any order; for fixed sums, the torch versions run when deterministic algorithms are asked for (library.py). The
-// gradient of a weight is summed in a fixed order.
+// A warp takes a token, and reads it from the cache again rather than hold it in registers, so that any width goes. The
+// gradients of tables are added up by atomic operations, in any order; for fixed sums, the torch versions run when
+// deterministic algorithms are asked for (library.py).
 
 #include "device.cuh"
 #include "operations.h"
@@ -11,16 +10,14 @@
 namespace millivid {
 namespace {
 
-constexpr int kTokensPerBlock = kThreads / 32;
+constexpr int kTokensPerBlock = kThreads / kWarp;
 constexpr int kTokensPerSum = 32;
-constexpr int kLanes = 16;
-constexpr int kRowsPerBlock = kThreads / kLanes;
 
 dim3 blocks_for_tokens(int64_t tokens) { return dim3(blocks_for(tokens, kTokensPerBlock)); }
 dim3 blocks_for_sums(int64_t tokens, int64_t d) { return dim3(blocks_for(tokens, kTokensPerSum), blocks_for(d)); }
 
 // The token that this thread's warp takes.
-__device__ int64_t token_index() { return static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / 32; }
+__device__ int64_t token_index() { return static_cast<int64_t>(blockIdx.x) * kTokensPerBlock + threadIdx.x / kWarp; }
 
 __device__ void check_row(int64_t row, int64_t rows) {
   if (row >= 0 && row < rows) return;
@@ -50,34 +47,28 @@ __device__ void sum_runs(const int64_t* row, int64_t tokens, int64_t rows, const
   flush(last);
 }
 
-template <typename A>
-struct Statistics {
-  A mean, rstd;
-};
-
 template <typename N, typename A>
-__device__ Statistics<A> statistics_of(const Memory& x, int64_t d, int lane, A eps) {
+__device__ Statistics<A> statistics_of(const Memory& x, int64_t d, A eps) {
   A sum = 0;
-  by_lanes<N, 32>(d, lane, [&](int64_t i) { sum += x.load<N>(i).sum(); });
-  const A mean = sum_over_lanes<32>(sum) / d;
+  by_lanes<N>(d, [&](int64_t i) { sum += x.load<N>(i).sum(); });
+  const A mean = sum_over_lanes(sum) / d;
   A squares = 0;
-  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+  by_lanes<N>(d, [&](int64_t i) {
     const N centred = x.load<N>(i) - mean;
     squares += (centred * centred).sum();
   });
-  return {mean, 1 / sqrt(sum_over_lanes<32>(squares) / d + eps)};
+  return {mean, 1 / sqrt(sum_over_lanes(squares) / d + eps)};
 }
 
 // (1) Adaptive layer norm ---------------------------------------------------------------------------------------------
 
 template <typename N, typename A>
 __global__ void normalize_tokens(Rows x, Rows shift, Rows scale, const int64_t* row, Rows out, A eps) {
-  const int lane = threadIdx.x % 32;
   const int64_t n = token_index();
   if (n >= x.count) return;
   const Memory from = at(x, n), to = at(out, n), shifts = row_of(shift, row[n]), scales = row_of(scale, row[n]);
-  const auto [mean, rstd] = statistics_of<N, A>(from, x.d, lane, eps);
-  by_lanes<N, 32>(x.d, lane, [&](int64_t i) {
+  const auto [mean, rstd] = statistics_of<N, A>(from, x.d, eps);
+  by_lanes<N>(x.d, [&](int64_t i) {
     to.store(i, (from.load<N>(i) - mean) * rstd * (A(1) + scales.load<N>(i)) + shifts.load<N>(i));
   });
 }
@@ -85,23 +76,22 @@ __global__ void normalize_tokens(Rows x, Rows shift, Rows scale, const int64_t* 
 template <typename N, typename A>
 __global__ void normalize_tokens_backward(
     Rows g, Rows x, Rows scale, const int64_t* row, Rows g_x, Statistics<A>* statistics, A eps) {
-  const int lane = threadIdx.x % 32;
   const int64_t n = token_index(), d = x.d;
   if (n >= x.count) return;
   const Memory gs = at(g, n), xs = at(x, n), to = at(g_x, n), scales = row_of(scale, row[n]);
-  const auto [mean, rstd] = statistics_of<N, A>(xs, d, lane, eps);
+  const auto [mean, rstd] = statistics_of<N, A>(xs, d, eps);
   A sum = 0, dot = 0;
-  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+  by_lanes<N>(d, [&](int64_t i) {
     const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
     sum += h.sum();
     dot += (h * (xs.load<N>(i) - mean)).sum();
   });
-  const A offset = sum_over_lanes<32>(sum) / d, slope = sum_over_lanes<32>(dot) * rstd * rstd / d;
-  by_lanes<N, 32>(d, lane, [&](int64_t i) {
+  const A offset = sum_over_lanes(sum) / d, slope = sum_over_lanes(dot) * rstd * rstd / d;
+  by_lanes<N>(d, [&](int64_t i) {
     const N h = gs.load<N>(i) * (A(1) + scales.load<N>(i));
     to.store(i, rstd * (h - offset - (xs.load<N>(i) - mean) * slope));
   });
-  if (lane == 0) statistics[n] = {mean, rstd};
+  if (lane_index() == 0) statistics[n] = {mean, rstd};
 }
 
 template <typename A>
@@ -131,7 +121,7 @@ __global__ void add_gated_tokens(Rows x, Rows y, Rows gate, const int64_t* row, 
   const int64_t n = token_index();
   if (n >= x.count) return;
   const Memory xs = at(x, n), ys = at(y, n), to = at(out, n), gates = row_of(gate, row[n]);
-  by_lanes<N, 32>(x.d, threadIdx.x % 32, [&](int64_t i) {
+  by_lanes<N>(x.d, [&](int64_t i) {
     to.store(i, xs.load<N>(i) + gates.load<N>(i) * ys.load<N>(i));
   });
 }
@@ -141,7 +131,7 @@ __global__ void multiply_by_gate(Rows g, Rows gate, const int64_t* row, Rows g_y
   const int64_t n = token_index();
   if (n >= g.count) return;
   const Memory gs = at(g, n), to = at(g_y, n), gates = row_of(gate, row[n]);
-  by_lanes<N, 32>(g.d, threadIdx.x % 32, [&](int64_t i) { to.store(i, gs.load<N>(i) * gates.load<N>(i)); });
+  by_lanes<N>(g.d, [&](int64_t i) { to.store(i, gs.load<N>(i) * gates.load<N>(i)); });
 }
 
 template <typename A>
@@ -155,59 +145,6 @@ __global__ void sum_gate_gradient(Rows g, Rows y, const int64_t* row, A* g_gate,
         atomicAdd(g_gate + r * g.d + i, sum);
         sum = 0;
       });
-}
-
-// (3) Norm of queries and keys ----------------------------------------------------------------------------------------
-
-template <typename N, typename A>
-__device__ A rms_rstd(const Memory& x, int64_t d, int lane, A eps) {
-  A squares = 0;
-  by_lanes<N, kLanes>(d, lane, [&](int64_t i) {
-    const N value = x.load<N>(i);
-    squares += (value * value).sum();
-  });
-  return 1 / sqrt(sum_over_lanes<kLanes>(squares) / d + eps);
-}
-
-template <typename N, typename A>
-__global__ void rms_normalize_rows(Rows x, Memory weight, Rows out, A eps) {
-  const int lane = threadIdx.x % kLanes;
-  const int64_t own = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;
-  const int64_t n = own < x.count ? own : x.count - 1;  // all lanes of a warp take part in its sums
-  const Memory from = at(x, n), to = at(out, n);
-  const A rstd = rms_rstd<N, A>(from, x.d, lane, eps);
-  if (own >= x.count) return;
-  by_lanes<N, kLanes>(x.d, lane, [&](int64_t i) { to.store(i, from.load<N>(i) * rstd * weight.load<N>(i)); });
-}
-
-template <typename N, typename A>
-__global__ void rms_normalize_rows_backward(Rows g, Rows x, Memory weight, Rows g_x, A* rstds, A eps) {
-  const int lane = threadIdx.x % kLanes;
-  const int64_t own = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;
-  const int64_t n = own < x.count ? own : x.count - 1, d = x.d;
-  const Memory gs = at(g, n), xs = at(x, n), to = at(g_x, n);
-  const A rstd = rms_rstd<N, A>(xs, d, lane, eps);
-  A dot = 0;
-  by_lanes<N, kLanes>(
-      d, lane, [&](int64_t i) { dot += (gs.load<N>(i) * weight.load<N>(i) * xs.load<N>(i)).sum(); });
-  const A slope = sum_over_lanes<kLanes>(dot) * rstd * rstd / d;
-  if (own >= x.count) return;
-  by_lanes<N, kLanes>(d, lane, [&](int64_t i) {
-    to.store(i, rstd * (gs.load<N>(i) * weight.load<N>(i) - xs.load<N>(i) * slope));
-  });
-  if (lane == 0) rstds[n] = rstd;
-}
-
-// The sum of g x rstd over kRowsPerSum rows, one channel a thread.
-template <typename A>
-__global__ void sum_weight_gradient(Rows g, Rows x, const A* rstds, A* sums) {
-  const int64_t i = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
-  if (i >= x.d) return;
-  const int64_t begin = static_cast<int64_t>(blockIdx.x) * kRowsPerSum;
-  const int64_t end = begin + kRowsPerSum < x.count ? begin + kRowsPerSum : x.count;
-  A sum = 0;
-  for (int64_t n = begin; n < end; ++n) sum += at(g, n).one<A>(i) * at(x, n).one<A>(i) * rstds[n];
-  sums[static_cast<int64_t>(blockIdx.x) * x.d + i] = sum;
 }
 
 }  // namespace
@@ -250,27 +187,6 @@ void add_gated_backward(
     launch(
         sum_gate_gradient<A>, blocks_for_sums(tokens, g.size(2)), g, g, y, data<int64_t>(row), mutable_data<A>(g_gate),
         gate.size(0) * gate.size(1));
-  });
-}
-
-void rms_normalize(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  const dim3 blocks(blocks_for(x.size(0) * x.size(1), kRowsPerBlock));
-  specialize({x, out, weight}, x, [&]<typename N, typename A>() {
-    launch(rms_normalize_rows<N, A>, blocks, x, x, memory(weight), out, eps);
-  });
-}
-
-void rms_normalize_backward(
-    const Tensor& g, const Tensor& x, const Tensor& weight, double eps, const Tensor& g_x, const Tensor& sums) {
-  const int64_t rows = x.size(0) * x.size(1);
-  const Tensor rstds = new_empty(x, {rows}, wide(x.scalar_type()));
-  specialize({x, g, g_x, weight}, x, [&]<typename N, typename A>() {
-    launch(
-        rms_normalize_rows_backward<N, A>, dim3(blocks_for(rows, kRowsPerBlock)), x, g, x, memory(weight), g_x,
-        mutable_data<A>(rstds), eps);
-    launch(
-        sum_weight_gradient<A>, dim3(static_cast<unsigned int>(sums.size(0)), blocks_for(x.size(2))), x, g, x,
-        data<A>(rstds), mutable_data<A>(sums));
   });
 }
 

@@ -19,7 +19,7 @@
 
 namespace millivid {
 
-constexpr int kThreads = 128;
+constexpr int kThreads = 128, kWarp = 32;
 
 // Numbers that a thread reads, computes and writes together: four in one transaction, or one.
 template <typename T, int kSize>
@@ -84,10 +84,6 @@ struct Memory {
 
 __device__ inline Memory at(const Rows& rows, int64_t n) { return {rows[n], rows.type, rows.element}; }
 
-inline Memory memory(const Tensor& tensor) {
-  return {mutable_data<char>(tensor), tensor.scalar_type(), static_cast<int>(tensor.element_size())};
-}
-
 __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; }
 
 // Whether a tensor's rows can be read four numbers at a time.
@@ -98,17 +94,19 @@ inline bool wide_access(const Tensor& tensor) {
   return aligned;
 }
 
-// Calls body(i) to visit numbers [0, d) by a group of lanes, some at once from i on.
-template <typename N, int kLanes, typename Body>
-__device__ void by_lanes(int64_t d, int lane, const Body& body) {
-  for (int64_t i = lane * N::kCount; i < d; i += kLanes * N::kCount) body(i);
+__device__ inline int lane_index() { return threadIdx.x % kWarp; }
+
+// Calls body(i) to visit numbers [0, d) by the lanes of a warp, some at once from i on.
+template <typename N, typename Body>
+__device__ void by_lanes(int64_t d, const Body& body) {
+  for (int64_t i = lane_index() * N::kCount; i < d; i += kWarp * N::kCount) body(i);
 }
 
-// The sum over a group of lanes that lie side by side in a warp; every lane of the warp must call it.
-template <int kLanes, typename A>
+// The sum over a warp, every lane of which must call it.
+template <typename A>
 __device__ A sum_over_lanes(A value) {
 #pragma unroll
-  for (int step = kLanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+  for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
   return value;
 }
 

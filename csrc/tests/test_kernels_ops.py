@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from millivid.kernels import gated_residual, modulated_layer_norm, pack_tokens, rms_norm, unpack_tokens_
+from millivid.kernels import gated_residual, modulated_layer_norm, pack_tokens, unpack_tokens_
 from millivid.kernels.library import TORCH
 from millivid.kernels.schemas import SCHEMAS
 
@@ -41,16 +41,12 @@ def block_arguments(name: str, draw: Draw, shape: tuple[int, int, int, int], tab
     tables = draw.normal(batch, cell, 3 * d, dtype=table)
     shift, scale, gate = tables.chunk(3, dim=-1)
     row = draw.integers(batch * cell, batch * token)
-    q, k, _ = draw.normal(batch * token, 3, 2, d).unbind(1)
-    weight = draw.normal(d, dtype=table)
     eps = 1e-2  # for gradients: a single channel has no spread, and what is rounded there is divided by the root of eps
     return {
         "modulated_layer_norm": (x, shift, scale, row, 1e-6),
         "modulated_layer_norm_backward": (y, x, scale, row, eps),
         "gated_residual": (x, y, gate, row),
         "gated_residual_backward": (x, y, gate, row),
-        "rms_norm": (q, weight, 1e-6),
-        "rms_norm_backward": (k, q, weight, eps),
     }[name]
 
 
@@ -231,14 +227,12 @@ def test_packing_what_requires_a_gradient_is_refused(device: str) -> None:
         assert torch.equal(pack_tokens(stores, *rest[:4]), pack_tokens(before, *rest[:4]))
 
 
-@pytest.mark.parametrize("name", ["modulated_layer_norm", "gated_residual", "rms_norm"])
+@pytest.mark.parametrize("name", ["modulated_layer_norm", "gated_residual"])
 def test_second_derivatives_are_refused_rather_than_wrong(name: str, device: str) -> None:
     arguments = block_arguments(name, Draw(torch.float64, device), (1, 3, 2, 4))
     x = arguments[0].clone().requires_grad_()
     tables = [a.requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a for a in arguments[1:]]
-    function = {"modulated_layer_norm": modulated_layer_norm, "gated_residual": gated_residual, "rms_norm": rms_norm}[
-        name
-    ]
+    function = {"modulated_layer_norm": modulated_layer_norm, "gated_residual": gated_residual}[name]
     wanted = tables[0]
     (first,) = torch.autograd.grad(function(x, *tables).square().sum(), wanted, create_graph=True)
     with pytest.raises(RuntimeError, match="no second derivative"):
@@ -246,21 +240,21 @@ def test_second_derivatives_are_refused_rather_than_wrong(name: str, device: str
 
 
 def test_rows_that_share_memory(device: str) -> None:
-    x = torch.arange(6.0, device=device).unfold(0, 4, 1)
-    weight = torch.ones(4, device=device)
-    assert torch.equal(rms_norm(x, weight), rms_norm(x.contiguous(), weight))
+    x = torch.arange(6.0, device=device).unfold(0, 4, 1)[None]
+    table, row = torch.ones(1, 1, 4, device=device), torch.zeros(3, dtype=torch.int64, device=device)
+    assert torch.equal(
+        modulated_layer_norm(x, table, table, row), modulated_layer_norm(x.contiguous(), table, table, row)
+    )
 
 
 def test_a_gradient_that_is_expanded(device: str) -> None:
     """What `out.sum().backward()` hands down has no strides of its own."""
-    draw = Draw(torch.float64, device)
-    for name, function in (("modulated_layer_norm", modulated_layer_norm), ("rms_norm", rms_norm)):
-        arguments = block_arguments(name, draw, (2, 5, 3, 8))
-        x = arguments[0].clone().requires_grad_()
-        out = function(x, *arguments[1:])
-        (expanded,) = torch.autograd.grad(out.sum(), x, retain_graph=True)
-        (dense,) = torch.autograd.grad(out, x, torch.ones_like(out))
-        assert torch.equal(expanded, dense)
+    x, *others = block_arguments("modulated_layer_norm", Draw(torch.float64, device), (2, 5, 3, 8))
+    x = x.clone().requires_grad_()
+    out = modulated_layer_norm(x, *others)
+    (expanded,) = torch.autograd.grad(out.sum(), x, retain_graph=True)
+    (dense,) = torch.autograd.grad(out, x, torch.ones_like(out))
+    assert torch.equal(expanded, dense)
 
 
 def test_inputs_of_any_strides(device: str) -> None:
@@ -272,8 +266,6 @@ def test_inputs_of_any_strides(device: str) -> None:
     )
     tables = shift.expand(2, 3, 8).permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert torch.equal(gated_residual(turned, turned, tables, row), gated_residual(x, x, shift, row))
-    weight = draw.normal(16)[::2]
-    assert torch.equal(rms_norm(turned, weight), rms_norm(x, weight.contiguous()))
 
 
 def test_the_same_numbers_whatever_the_threads() -> None:
@@ -318,7 +310,7 @@ def one_of_each(stores: list[Tensor], columns: list[Tensor], x: Tensor, tables: 
     normed = ops.modulated_layer_norm(x, shift, scale, row, 1e-6)
     gated = ops.gated_residual(normed, x, gate, row)
     unpack_tokens_(stores, 2 * packed, *columns, columns[0] == 0)
-    return [packed, ops.rms_norm(gated, tables[0, 0, : x.shape[-1]].contiguous(), 1e-6), *stores]
+    return [packed, gated, *stores]
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])

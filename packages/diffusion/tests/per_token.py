@@ -1,13 +1,13 @@
 """The network in ordinary torch operations, with a condition per token: `VideoDiT` is tested and measured against it."""
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from millivid.diffusion.embedding import sincos_3d
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.tokens import TokenBatch
-from millivid.diffusion.transformer import MLP, Attention, Block, RMSNorm
+from millivid.diffusion.transformer import MLP, Attention, Block
 
 
 def forward_per_token(
@@ -50,7 +50,7 @@ def _attend(attn: Attention, h: Tensor) -> Tensor:
     return attn.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-def _norm(norm: RMSNorm, x: Tensor) -> Tensor:
+def _norm(norm: nn.RMSNorm, x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], norm.weight, 1e-6)
 
 

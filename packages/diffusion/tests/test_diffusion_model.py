@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.profiler import profile
 
 from millivid.diffusion import TokenBatch, VideoDiT, VideoDiTConfig, alpha_sigma, diffusion_loss, draw, stack_tokens
 from millivid.diffusion.noise import add_noise, data_and_noise, logsnr, velocity
 from millivid.diffusion.odometry import dead_reckon
+from millivid.diffusion.transformer import Attention
 from millivid.rollout import StepTokens, make_schedule, plan
 
 from .per_token import forward_per_token
@@ -81,6 +83,31 @@ def test_training_keeps_under_half_of_what_conditioning_per_token_keeps() -> Non
     by_token = kept(lambda: forward_per_token(model, x, t.gather(1, cell), tokens, action.gather(1, cell)))
     by_cell = kept(lambda: model(x, t, tokens, action))
     assert 0 < by_cell < by_token / 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_queries_and_keys_are_normed_in_float32_or_more(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16: under autocast, which gives queries in bfloat16 to norms whose weights are float32."""
+    torch.manual_seed(0)
+    attention, attend = Attention(16, 2).to(torch.promote_types(dtype, torch.float32)), F.scaled_dot_product_attention
+    torch.nn.init.normal_(attention.q_norm.weight)
+    torch.nn.init.normal_(attention.k_norm.weight)
+    seen: dict[str, Tensor] = {}
+
+    def look(q: Tensor, k: Tensor, v: Tensor, **settings: object) -> Tensor:
+        seen.update(q=q, k=k)
+        return attend(q, k, v, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", look)
+    attention.qkv.register_forward_hook(lambda module, inputs, out: seen.update(qkv=out))
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        attention(torch.randn(1, 5, 16, dtype=attention.qkv.weight.dtype))
+    rounding = 0.51 if dtype == torch.bfloat16 else 4  # half a step is the last rounding alone
+    qkv = seen["qkv"].double().view(1, 5, 3, 2, 8).transpose(1, 3)
+    for x, norm, found in ((qkv[:, :, 0], attention.q_norm, seen["q"]), (qkv[:, :, 1], attention.k_norm, seen["k"])):
+        expected = x / (x.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt() * norm.weight.double()
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), expected, atol=0, rtol=rounding * torch.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("start", [16, 20, 40])

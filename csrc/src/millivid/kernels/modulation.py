@@ -1,4 +1,4 @@
-"""The memory-bound half of a diffusion transformer's block: adaptive layer norm, gate, and the norm of queries and keys.
+"""The memory-bound half of a diffusion transformer's block: adaptive layer norm and gate.
 
 Shift, scale and gate are tables with one row per cell, (batch, cell, d). `row` gives each token's row, counted over the
 cells of the whole batch. Only inputs are kept for the backward pass, which computes means and deviations again.
@@ -12,11 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from millivid.kernels.library import LIBRARY, define, run_in_fixed_order
-from millivid.kernels.reference import (
-    gated_residual_reference,
-    modulated_layer_norm_reference,
-    rms_norm_reference,
-)
+from millivid.kernels.reference import gated_residual_reference, modulated_layer_norm_reference
 
 
 def modulated_layer_norm(
@@ -41,23 +37,6 @@ def gated_residual(
 ) -> Float[Tensor, "batch token d"]:
     """x + gate y with the row of each token's cell; has the dtype of x. Raises as `modulated_layer_norm` does."""
     return _run("gated_residual", gated_residual_reference, x, row, y=y, gate=gate)
-
-
-def rms_norm(x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6) -> Float[Tensor, "*b d"]:
-    """x / sqrt(mean(x^2) + eps) times weight, computed in float32 or more; has the dtype of x.
-
-    Raises ValueError for a weight that does not fit.
-    """
-    if torch.compiler.is_compiling():
-        wide = _wide(x)
-        return rms_norm_reference(wide, weight.to(torch.promote_types(wide.dtype, weight.dtype)), eps).to(x.dtype)
-    if weight.shape != x.shape[-1:] or not x.is_floating_point() or weight.device != x.device:
-        raise ValueError(
-            f"weight is {tuple(weight.shape)} on {weight.device} and x {tuple(x.shape)} {x.dtype} on {x.device}; expected "
-            f"floating-point x (..., d) and weight {tuple(x.shape[-1:])} on one device"
-        )
-    rows = x.flatten(0, -3) if x.ndim > 2 else x.view((1,) * (3 - x.ndim) + x.shape)
-    return torch.ops.millivid.rms_norm(_with_dense_rows(rows), weight.contiguous(), eps).view(x.shape)
 
 
 def _run(name: str, reference: Callable[..., Tensor], x: Tensor, row: Tensor, *eps: float, **others: Tensor) -> Tensor:
@@ -181,31 +160,6 @@ def _gate_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     return g, *run_in_fixed_order("gated_residual_backward", _with_dense_rows(g), *ctx.saved_tensors), None
 
 
-# Norm of queries and keys
-
-
-@define("rms_norm")
-def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    wide = _wide(x)
-    rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
-    return (wide * rstd).mul_(weight).to(x.dtype)
-
-
-@define("rms_norm_backward")
-def _rms_norm_backward(g: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    wide, g = _wide(x), _wide(g)
-    rstd = wide.square().mean(dim=-1, keepdim=True).add_(eps).rsqrt_()
-    normed = wide * rstd
-    product = g * normed
-    g_weight = product.reshape(-1, x.shape[-1]).sum(dim=0)
-    g_x = (g * weight).sub_(normed.mul_(product.mul_(weight).mean(dim=-1, keepdim=True))).mul_(rstd)
-    return g_x.to(x.dtype), g_weight
-
-
-def _rms_norm_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    return *torch.ops.millivid.rms_norm_backward(_with_dense_rows(g), *ctx.saved_tensors, ctx.eps), None
-
-
 def _differentiate(name: str, gradient: Callable[..., Any], kept: tuple[int, ...]) -> None:
     """Give an operation its gradient, which itself has none, and keep the inputs with these numbers for it."""
 
@@ -224,4 +178,3 @@ def _differentiate(name: str, gradient: Callable[..., Any], kept: tuple[int, ...
 
 _differentiate("modulated_layer_norm", _layer_norm_gradient, kept=(0, 2, 3))
 _differentiate("gated_residual", _gate_gradient, kept=(1, 2, 3))
-_differentiate("rms_norm", _rms_norm_gradient, kept=(0, 1))

@@ -30,10 +30,3 @@ def gated_residual_reference(
 ) -> Float[Tensor, "batch token d"]:
     """x + gate y with the row of each token's cell."""
     return x + rows_of(gate, row) * y
-
-
-def rms_norm_reference(
-    x: Float[Tensor, "*b d"], weight: Float[Tensor, " d"], eps: float = 1e-6
-) -> Float[Tensor, "*b d"]:
-    """x / sqrt(mean(x^2) + eps) times weight, computed in the dtype of weight."""
-    return F.rms_norm(x.to(weight.dtype), weight.shape, weight, eps).to(x.dtype)

@@ -11,8 +11,6 @@ SCHEMAS = {
     "-> (Tensor, Tensor, Tensor)",
     "gated_residual": "(Tensor x, Tensor y, Tensor gate, Tensor row) -> Tensor",
     "gated_residual_backward": "(Tensor g, Tensor y, Tensor gate, Tensor row) -> (Tensor, Tensor)",
-    "rms_norm": "(Tensor x, Tensor weight, float eps) -> Tensor",
-    "rms_norm_backward": "(Tensor g, Tensor x, Tensor weight, float eps) -> (Tensor, Tensor)",
 }
 
 DIGEST = hashlib.sha256(repr(sorted(SCHEMAS.items())).encode()).hexdigest()[:16]

@@ -5,24 +5,12 @@ computed once per cell and each token reads the row of its cell: the numbers of 
 of the arithmetic.
 """
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from millivid.kernels import gated_residual, modulated_layer_norm, rms_norm
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square normalisation over the last axis, with a learned weight."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Float[Tensor, "*b width"]) -> Float[Tensor, "*b width"]:
-        return rms_norm(x, self.weight)
+from millivid.kernels import gated_residual, modulated_layer_norm
 
 
 class Attention(nn.Module):
@@ -32,8 +20,8 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.q_norm = RMSNorm(width // num_heads)
-        self.k_norm = RMSNorm(width // num_heads)
+        self.q_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
+        self.k_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
         self.proj = nn.Linear(width, width)
 
     def forward(
@@ -42,10 +30,16 @@ class Attention(nn.Module):
         batch, token, width = x.shape
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.unbind(2)
-        q, k, v = (part.transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
+        # What the norms keep is as large as q and k, and cheap to compute: the checkpoint makes it again for the backward pass.
+        q, k = checkpoint(self._normalize, q, k, use_reentrant=False, preserve_rng_state=False)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         mask = None if key_mask is None else key_mask[:, None, None, :]  # where False, a key is padding
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(out.transpose(1, 2).reshape(batch, token, width))
+
+    def _normalize(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        wide = self.q_norm.weight.dtype  # under autocast float32, in which the norms then compute
+        return self.q_norm(q.to(wide)).to(q.dtype), self.k_norm(k.to(wide)).to(k.dtype)
 
 
 class MLP(nn.Module):
