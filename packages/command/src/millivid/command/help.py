@@ -24,6 +24,7 @@ def describe_settings(config_class: type, conf: Path | None = None) -> str:
     if experiments := experiments_in(conf):
         lines += ["", f"experiment={'|'.join(experiments)}", "    settings by name; what is given besides comes on top"]
     defaults = {field.name: field_default(config_class, field) for field in dataclasses.fields(config_class)}
+    defaults = dict(sorted(defaults.items(), key=lambda item: item[1] is not REQUIRED))
     lines += _settings(config_class, "", defaults)
     lines += getattr(config_class, "more_help", list)()
     return "\n".join(lines)
@@ -33,7 +34,7 @@ def explanations(config_class: type) -> dict[str, str]:
     """What a config's docstring, or else that of a config it extends, says of each setting, by its name."""
     found: dict[str, str] = {}
     for described in filter(dataclasses.is_dataclass, reversed(config_class.__mro__)):
-        text = " ".join((described.__doc__ or "").split()).partition(" Raises ")[0]
+        text = " ".join((described.__doc__ or "").split()).partition(" Raises")[0]
         marks = list(_marks(config_class, text))
         ends = [*(mark.start() for mark in marks), len(text)][1:]
         for mark, end in zip(marks, ends, strict=True):

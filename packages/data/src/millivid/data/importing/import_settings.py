@@ -1,6 +1,5 @@
 """What an import of videos may be asked for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,21 +16,21 @@ class ImportSettings:
     """How `import_videos` makes a dataset of a folder.
 
     Args:
-        size: (height, width) to make all frames; None if all have one size already.
+        size: (height, width) to make all frames; may be left out if all have one size already.
         fit: "crop" covers the size and cuts off what is beyond it, "pad" puts the whole picture on black, "stretch"
             distorts it.
-        fps: frames per second; None for the rate of the first video (1 for images). Videos of another rate, or of an uneven
-            one, are shown at this one: at each tick the last frame that has come.
+        fps: frames per second; by default the rate of the first video (1 for images). Videos of another rate, or of an
+            uneven one, are shown at this one: at each tick the last frame that has come.
         frames: cut videos into pieces of so many frames. 0 for whole videos; then the longest of them, resized, has to fit
-            into memory: 3 x height x width bytes per frame.
-        action_columns, pose_columns: which columns of the tables to take, in this order; empty for none; None for
-            ``action``, ``action_*`` or ``action.*``, and for x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``.
+            into memory, 3 x height x width bytes per frame.
+        action_columns, pose_columns: which columns of the tables to take, in this order, or none; by default ``action``,
+            ``action_*`` or ``action.*``, and x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``.
         columns: names of the columns of tables without names (plain NPY, CSV without a header).
         action_names: names of actions that are whole numbers; or which words there are, in this order.
-        test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of two
-            or more videos is empty.
-        errors: whether a video that cannot be imported ends the import or is left out.
-        lossless: as for `ClipWriter`.
+        test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of
+            two or more videos is empty.
+        errors: whether a video that cannot be imported ends the import ("raise") or is left out and listed ("skip").
+        lossless: store frames without loss (about five times the size).
 
     Raises:
         DatasetError: a setting is out of range.
@@ -41,10 +40,10 @@ class ImportSettings:
     fit: Fit = "crop"
     fps: float | None = None
     frames: int = 0
-    action_columns: Sequence[str] | None = None
-    pose_columns: Sequence[str] | None = None
-    columns: Sequence[str] | None = None
-    action_names: Sequence[str] | None = None
+    action_columns: tuple[str, ...] | None = None
+    pose_columns: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    action_names: tuple[str, ...] | None = None
     test_fraction: float = 0.01
     errors: Errors = "skip"
     lossless: bool = False
