@@ -1,6 +1,7 @@
 """MP4 files as arrays: atomic writing, frame-exact reading of any span."""
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -93,18 +94,13 @@ def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDA
         DatasetError: the file is missing, damaged, not a video, or has fewer than ``stop`` frames.
         ValueError: not 0 <= start <= stop.
     """
-    path = Path(path)
     if start < 0 or (stop is not None and stop < start):
         raise ValueError(f"need 0 <= start <= stop; got start {start}, stop {stop}")
-    with _open_video(path) as (container, stream):
-        decoded = _decode_from(container, stream, start, path)
-        pixels = _to_rgb()
-        frames = [pixels(frame) for frame in islice(decoded, None if stop is None else stop - start)]
-        size = (stream.height, stream.width)
+    frames = _read(Path(path), range(start, sys.maxsize if stop is None else stop))
     if stop is not None and len(frames) < stop - start:
         asked = f"frames {start} to {stop - 1} were asked for"
-        raise _damaged(path, f"ends after {start + len(frames)} frames, but {asked}")
-    return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
+        raise _damaged(Path(path), f"ends after {start + len(frames)} frames, but {asked}")
+    return frames
 
 
 def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
@@ -116,23 +112,13 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
         DatasetError: the file is missing, damaged, not a video, or has fewer frames.
         ValueError: an index is negative.
     """
-    path = Path(path)
     if min(indices, default=0) < 0:
         raise ValueError(f"indices of frames must be at least 0; got {min(indices)}")
-    found: dict[int, NDArray[np.uint8]] = {}
-    with _open_video(path) as (container, stream):
-        decoded: Iterator[av.VideoFrame] = iter(())
-        pixels = _to_rgb()
-        upcoming = -GROUP_OF_PICTURES
-        for index in sorted(set(indices)):
-            if index - upcoming >= GROUP_OF_PICTURES:  # farther than from the key frame before it
-                decoded, upcoming = _decode_from(container, stream, index, path), index
-            frame = next(islice(decoded, index - upcoming, None), None)
-            if frame is None:
-                raise _damaged(path, f"ends before frame {index}")
-            found[index], upcoming = pixels(frame), index + 1
-        size = (stream.height, stream.width)
-    return np.stack([found[index] for index in indices]) if found else np.zeros((0, *size, 3), np.uint8)
+    places = {index: place for place, index in enumerate(sorted(set(indices)))}
+    frames = _read(Path(path), list(places))
+    if len(frames) < len(places):
+        raise _damaged(Path(path), f"ends before frame {list(places)[len(frames)]}")
+    return frames[[places[index] for index in indices]]
 
 
 def probe_video(path: str | Path) -> VideoInfo:
@@ -146,6 +132,25 @@ def probe_video(path: str | Path) -> VideoInfo:
         rate = stream.average_rate or stream.base_rate
         frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
         return VideoInfo(frames=frames, fps=float(rate) if rate else 0.0, size=(stream.height, stream.width))
+
+
+def _read(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Frames in ascending order, [index, height, width, 3]; fewer where the video ends before the last."""
+    frames: list[NDArray[np.uint8]] = []
+    with _open_video(path) as (container, stream):
+        decoded: Iterator[av.VideoFrame] = iter(())
+        reformatter = VideoReformatter()  # `to_ndarray(format=...)` sets one up for each frame: 4 times the decoding
+        upcoming = -GROUP_OF_PICTURES
+        for index in indices:
+            if index - upcoming >= GROUP_OF_PICTURES:  # farther than from the key frame before it
+                decoded, upcoming = _decode_from(container, stream, index, path), index
+            frame = next(islice(decoded, index - upcoming, None), None)
+            if frame is None:
+                break
+            frames.append(reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False))
+            upcoming = index + 1
+        size = (stream.height, stream.width)
+    return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
 
 
 @contextmanager
@@ -205,12 +210,6 @@ def _numbered(
         if frame.pts is None:
             raise DatasetError(f"{path}: has frames without a time. Re-encode it as an MP4 with a constant frame rate.")
         yield round((frame.pts - origin) * time_base * rate), frame
-
-
-def _to_rgb() -> Callable[[av.VideoFrame], NDArray[np.uint8]]:
-    """Frames of one video to RGB; `to_ndarray(format=...)` sets the conversion up anew for each, in 4 times the decoding."""
-    reformatter = VideoReformatter()
-    return lambda frame: reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
 
 
 def _damaged(path: Path, found: str) -> DatasetError:

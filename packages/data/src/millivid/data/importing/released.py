@@ -19,12 +19,13 @@ from ..clip import Clip
 from ..clip_writer import ClipWriter
 from ..errors import DatasetError
 from ..latent_writer import LatentWriter
-from ..video import probe_video, read_video
+from ..video import read_video
 from .import_settings import Errors
 from .released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .side_tables import read_table
 
 ACTIONS = ("forward", "left", "right")
+FPS = 20
 
 
 def released_splits(keys: Sequence[str], test_fraction: float) -> dict[str, list[str]]:
@@ -46,7 +47,6 @@ def import_released_clips(
     *,
     test_fraction: float = 0.01,
     errors: Errors = "raise",
-    fps: int = 20,
     lossless: bool = False,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, str]:
@@ -57,7 +57,7 @@ def import_released_clips(
         out: the clip dataset.
         test_fraction: share of the videos in the split ``test``.
         errors: whether a damaged video ends the import or is left out.
-        fps, lossless: as for `ClipWriter`.
+        lossless: as for `ClipWriter`.
         progress: what the keys are drawn through, `tqdm` for example.
 
     Returns:
@@ -71,7 +71,7 @@ def import_released_clips(
     size, has_tables = _look_at_first(source, index, errors)
     writer = ClipWriter(
         out,
-        fps=fps,
+        fps=FPS,
         size=size,
         action_names=ACTIONS if has_tables else ("unknown",),
         source={"imported_from": "loopcraft"},
@@ -81,8 +81,6 @@ def import_released_clips(
     def write(key: str) -> None:
         path = _find(source, key, (".frames", ".mp4"))
         frames = _read_images(path, index[key])
-        if frames.shape[1:3] != size:
-            raise DatasetError(f"{path} has frames of {frames.shape[1:3]}, but the videos before it of {size}")
         columns = np.zeros((index[key], len(RELEASED_COLUMNS)), np.float32)
         if has_tables:
             columns = _read_columns(path.with_suffix(".npy"), index[key])
@@ -101,7 +99,6 @@ def import_released_latents(
     fingerprint: str,
     test_fraction: float = 0.01,
     errors: Errors = "raise",
-    fps: int = 20,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> dict[str, str]:
     """Import `.pyramid` files as a latent dataset; as `import_released_clips` otherwise.
@@ -114,7 +111,7 @@ def import_released_latents(
     index = _read_index(source)
     writer = LatentWriter(
         out,
-        fps=fps,
+        fps=FPS,
         action_names=ACTIONS,
         grids=grids,
         channels=channels,
@@ -219,10 +216,10 @@ def _look_at_first(source: Path, index: dict[str, int], errors: Errors) -> tuple
 def _read_images(path: Path, num_frames: int, stop: int | None = None) -> NDArray[np.uint8]:
     if path.suffix == ".frames":
         return np.stack([_decode(path, image) for image in read_frames_file(path, num_frames, 0, stop)])
-    found = probe_video(path).frames
-    if found != num_frames:
-        raise DatasetError(f"{path} has {found} frames, but index.json says {num_frames}")
-    return read_video(path, 0, stop)
+    frames = read_video(path, 0, stop)
+    if stop is None and len(frames) != num_frames:
+        raise DatasetError(f"{path} has {len(frames)} frames, but index.json says {num_frames}")
+    return frames
 
 
 def _id(key: str) -> str:

@@ -6,8 +6,8 @@ the tokenizer. Files are mapped, not read: only what is asked for is touched.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,26 @@ RELEASED_COLUMNS = ("action", "x", "y", "z", "yaw", "pitch")
 """The six float32 numbers that the release keeps for every frame."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class PyramidLevel:
+    """One level of a `.pyramid` file: slices of frames are read from disk, float32 [frame, height, width, channel].
+
+    stored: the mapped bfloat16 values, as whole numbers: [frame, channel, height, width].
+    """
+
+    stored: NDArray[np.uint16]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frame, height, width, channel)."""
+        frames, channels, height, width = self.stored.shape
+        return (frames, height, width, channels)
+
+    def __getitem__(self, frames: slice) -> NDArray[np.float32]:
+        halves = self.stored[frames].astype(np.uint32, order="C")
+        return np.ascontiguousarray((halves << 16).view(np.float32).transpose(0, 2, 3, 1))
+
+
 class PyramidFile:
     """One video's latents in the release's layout.
 
@@ -31,80 +50,46 @@ class PyramidFile:
         grids: latent grid (height, width) per level, finest first.
         channels: channels of a latent.
 
+    Attributes:
+        levels: `PyramidLevel` of each level, finest first.
+
     Raises:
         DatasetError: the file is missing, or its size is not what these numbers make.
     """
 
-    path: Path
-    num_frames: int
-    grids: Sequence[tuple[int, int]]
-    channels: int
-
-    def __post_init__(self) -> None:
-        expected = self._begin(len(self.grids))
-        found = self.path.stat().st_size if self.path.is_file() else None
-        if found != expected:
+    def __init__(self, path: Path, num_frames: int, grids: Sequence[tuple[int, int]], channels: int) -> None:
+        self.path, self.num_frames = path, num_frames
+        levels = [(f"level_{level}", "<u2", (channels, *grid)) for level, grid in enumerate(grids)]
+        kinds = [
+            np.dtype([*levels[level:], ("columns", "<f4", (len(RELEASED_COLUMNS),))]) for level in range(len(grids))
+        ]
+        begins = [0, *accumulate(num_frames * kind.itemsize for kind in kinds)]
+        found = path.stat().st_size if path.is_file() else None
+        if found != begins[-1]:
             what = "is missing" if found is None else f"has {found} bytes"
             raise DatasetError(
-                f"{self.path} {what}; {self.num_frames} frames of grids {tuple(self.grids)} with {self.channels} channels "
-                f"make {expected}. It is truncated, or the index or the grids belong to other files."
+                f"{path} {what}; {num_frames} frames of grids {tuple(grids)} with {channels} channels make {begins[-1]}. "
+                f"It is truncated, or the index or the grids belong to other files."
             )
+        sections = [
+            np.memmap(path, kind, "r", begin, (num_frames,)) for kind, begin in zip(kinds, begins, strict=False)
+        ]
+        self.levels = tuple(PyramidLevel(section[f"level_{level}"]) for level, section in enumerate(sections))
+        self._columns = sections[-1]["columns"]
 
     def read(self, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Latents of a span of frames, float32 [frame, height, width, channel], exactly the stored bfloat16 values."""
-        halves = self._section(level, start, stop)[f"level_{level}"].astype(np.uint32, order="C")
-        return np.ascontiguousarray((halves << 16).view(np.float32).transpose(0, 2, 3, 1))
-
-    @property
-    def levels(self) -> tuple["PyramidLevel", ...]:
-        """The levels, finest first, as arrays that read the frames which are asked for."""
-        return tuple(PyramidLevel(self, level) for level in range(len(self.grids)))
+        stop = self.num_frames if stop is None else stop
+        if not 0 <= level < len(self.levels) or not 0 <= start < stop <= self.num_frames:
+            raise DatasetError(
+                f"{self.path}: level {level}, frames [{start}, {stop}) were asked for; it has levels 0 to "
+                f"{len(self.levels) - 1} and frames [0, {self.num_frames})"
+            )
+        return self.levels[level][start:stop]
 
     def columns(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """`RELEASED_COLUMNS` of a span of frames, float32 [frame, 6]."""
-        return np.array(self._section(len(self.grids) - 1, start, stop)["columns"], np.float32)
-
-    def _frame(self, level: int) -> np.dtype[Any]:
-        """What a frame is in the section that begins with this level."""
-        levels = [
-            (f"level_{each}", "<u2", (self.channels, *self.grids[each])) for each in range(level, len(self.grids))
-        ]
-        return np.dtype([*levels, ("columns", "<f4", (len(RELEASED_COLUMNS),))])
-
-    def _begin(self, level: int) -> int:
-        """Where in the file a level's section begins."""
-        return self.num_frames * sum(self._frame(before).itemsize for before in range(level))
-
-    def _section(self, level: int, start: int, stop: int | None) -> NDArray[Any]:
-        stop = self.num_frames if stop is None else stop
-        if not 0 <= level < len(self.grids) or not 0 <= start < stop <= self.num_frames:
-            raise DatasetError(
-                f"{self.path}: level {level}, frames [{start}, {stop}) were asked for; it has levels 0 to "
-                f"{len(self.grids) - 1} and frames [0, {self.num_frames})"
-            )
-        section = np.memmap(self.path, self._frame(level), "r", self._begin(level), (self.num_frames,))
-        return np.asarray(section)[start:stop]
-
-
-@dataclass(frozen=True)
-class PyramidLevel:
-    """One level of a `PyramidFile`: slices of frames are read from disk, float32 [frame, height, width, channel]."""
-
-    file: PyramidFile
-    level: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(frame, height, width, channel)."""
-        return (self.file.num_frames, *self.file.grids[self.level], self.file.channels)
-
-    def __getitem__(self, frames: slice) -> NDArray[np.float32]:
-        start, stop, step = frames.indices(self.file.num_frames)
-        if step != 1 or stop <= start:
-            raise DatasetError(
-                f"{self.file.path}: {frames} was asked for; a span of frames, one after the other, can be read"
-            )
-        return self.file.read(self.level, start, stop)
+        return np.array(self._columns[start:stop], np.float32)
 
 
 def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
