@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter, measure_statistics
+from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter
+from millivid.data.latent_statistics import StatisticsSum
 
 GRIDS = ((4, 4), (2, 2), (1, 1))
 SETTINGS: dict[str, Any] = {
@@ -98,8 +99,10 @@ def test_merging_is_exact_for_large_offsets() -> None:
     """Where sums of squares would cancel: values near 1000 that differ by 0.001."""
     rng = np.random.default_rng(0)
     parts = [1000 + 0.001 * rng.normal(size=(frames, 1, 1, 2)) for frames in (3, 50, 7)]
-    statistics = measure_statistics([part] for part in parts)
-    np.testing.assert_allclose(statistics.std[0], np.concatenate(parts).reshape(-1, 2).std(0), rtol=1e-6)
+    total = StatisticsSum()
+    for part in parts:
+        total.add([part])
+    np.testing.assert_allclose(total.statistics().std[0], np.concatenate(parts).reshape(-1, 2).std(0), rtol=1e-6)
 
 
 def test_given_statistics_are_kept(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from .importing.released import import_released_clips, import_released_latents, 
 from .importing.released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .index_file import dataset_format
 from .inspection import Inspection, inspect_clips, inspection_text, write_inspection
-from .latent_statistics import LatentStatistics, measure_statistics
+from .latent_statistics import LatentStatistics
 from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
 from .verification import Verification
@@ -22,6 +22,6 @@ __all__ = [
     "ImportReport", "ImportSettings", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter",
     "PyramidFile", "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset",
     "import_released_clips", "import_released_latents", "import_videos", "inspect_clips", "inspection_text",
-    "measure_statistics", "probe_video", "read_frames_file", "read_video", "released_splits", "write_inspection",
+    "probe_video", "read_frames_file", "read_video", "released_splits", "write_inspection",
     "write_video",
 ]  # fmt: skip

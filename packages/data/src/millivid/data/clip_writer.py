@@ -91,8 +91,8 @@ class ClipWriter(DatasetWriter[ClipIndex]):
             self._known_unfinished = True
         path, table = self._paths(video)
         write_video(path, clip.frames, self.index.fps, lossless=self.index.lossless)
-        write_hash(path.with_suffix(".sha256"), file_hash(path), path.name)
-        write_table(table, {"actions": clip.actions, "poses": clip.poses}, table.with_suffix(".sha256"))
+        write_hash(path, file_hash(path))
+        write_table(table, {"actions": clip.actions, "poses": clip.poses})
 
     def poses(self, video: str) -> NDArray[np.float32]:
         """Poses of a video that is written, float32 [frame, pose]."""

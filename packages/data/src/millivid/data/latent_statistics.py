@@ -35,7 +35,7 @@ class LatentStatistics:
 
 
 class StatisticsSum:
-    """Mean and sum of squared deviations of the pyramids that were added so far; sums are float64."""
+    """Mean and sum of squared deviations of the pyramids that were added so far, without holding them; sums are float64."""
 
     def __init__(self) -> None:
         self._totals: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
@@ -58,23 +58,9 @@ class StatisticsSum:
             )
 
     def statistics(self) -> LatentStatistics:
-        """Of all that was added. Raises ValueError when that is nothing."""
+        """Of all that was added; a standard deviation is at least `STD_FLOOR`. Raises ValueError when that is nothing."""
         if not self._totals:
             raise ValueError("statistics need at least one video; give a split with videos in it")
         mean = np.stack([mean for _, mean, _ in self._totals])
         std = np.stack([np.sqrt(squares / count) for count, _, squares in self._totals])
         return LatentStatistics(mean=mean.astype(np.float32), std=np.maximum(std, STD_FLOOR).astype(np.float32))
-
-
-def measure_statistics(videos: Iterable[Iterable[NDArray[np.floating[Any]]]]) -> LatentStatistics:
-    """Statistics over videos, each a pyramid of latents [frame, height, width, channel], finest level first.
-
-    Sums are float64; the standard deviation is the population's and at least `STD_FLOOR`.
-
-    Raises:
-        ValueError: there is no video.
-    """
-    total = StatisticsSum()
-    for pyramid in videos:
-        total.add(pyramid)
-    return total.statistics()

@@ -111,8 +111,7 @@ class LatentWriter(DatasetWriter[LatentIndex]):
             shape, dtype = arrays[name]
             _check_shape(f"video {video!r}, {name}", given.shape, shape)
             table[name] = given.astype(dtype)
-        (path,) = self._paths(video)
-        write_table(path, table, path.with_suffix(".sha256"))
+        write_table(self._paths(video)[-1], table)
 
     def finish(
         self,

@@ -31,11 +31,11 @@ class Pieces:
     pieces: Iterable[NDArray[Any]]
 
 
-def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces], hash_path: Path | None = None) -> None:
+def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None:
     """Write named arrays to one safetensors file, atomically. The same arrays give the same bytes.
 
     The safetensors library wants every array whole, so the format (a JSON header, then the arrays) is written here.
-    ``hash_path`` gets the SHA-256 of what was to be written, as `sha256sum` writes it, before ``path`` appears.
+    Beside it, the SHA-256 of what was to be written appears before it does.
 
     Raises:
         DatasetError: pieces are of another shape or dtype than their array, or do not add up to it.
@@ -56,13 +56,12 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces], hash_pa
             for block in _blocks(path, len(text).to_bytes(8, "little") + text, parts):
                 digest.update(block)
                 file.write(block)
-        if hash_path is not None:
-            write_hash(hash_path, digest.hexdigest(), path.name)
+        write_hash(path, digest.hexdigest())
 
 
-def write_hash(path: Path, digest: str, name: str) -> None:
-    """Write a file's SHA-256 as `sha256sum` does, atomically."""
-    write_text(path, f"{digest}  {name}\n")
+def write_hash(path: Path, digest: str) -> None:
+    """Write a file's SHA-256 beside it, as `sha256sum` does, atomically: ``<id>.sha256``."""
+    write_text(path.with_suffix(".sha256"), f"{digest}  {path.name}\n")
 
 
 def _blocks(path: Path, header: bytes, parts: Mapping[str, Pieces]) -> Iterator[bytes | memoryview]:

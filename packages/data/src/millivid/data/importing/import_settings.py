@@ -48,6 +48,11 @@ class ImportSettings:
     errors: Errors = "skip"
     lossless: bool = False
 
+    @property
+    def fit_to_size(self) -> Fit | None:
+        """How frames become the size; None where none was asked for, and other sizes are refused."""
+        return self.fit if self.size else None
+
     def __post_init__(self) -> None:
         size, fps = self.size, self.fps
         checks = {

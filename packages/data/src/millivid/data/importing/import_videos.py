@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from ..clips import CLIP_FORMAT
 from ..errors import DatasetError
 from ..index_file import INDEX_NAME, load_index
 from .import_report import RECORDS, ImportRecord, ImportReport, read_record, some_names
-from .import_settings import Errors, ImportSettings
+from .import_settings import ImportSettings
 from .side_tracks import SideData, agree, read_side_data
-from .video_cutting import Cutting, cut_image, cut_video
+from .video_cutting import cut_image, cut_video
 from .video_folder import IMAGE_RATE, FolderVideo, common_size, find_videos, first_rate, video_splits
 
 
@@ -71,7 +70,7 @@ def import_videos(
         lossless=wanted.lossless,
         source={
             "imported_from": "images" if videos[0].is_image else "videos",
-            "fit": wanted.fit if wanted.size else None,
+            "fit": wanted.fit_to_size,
             "frames": wanted.frames,
             "fps_of": fps_of,
             "columns": {
@@ -82,15 +81,9 @@ def import_videos(
         },
         **columns,
     )
-    cutting = Cutting(
-        writer=writer,
-        fit=wanted.fit if wanted.size else None,
-        fps=Fraction(fps).limit_denominator(1001),
-        frames=wanted.frames,
-    )
     in_share = {video.name for video in videos[share[0] :: share[1]]}
     for name in progress([name for name in usable if name in in_share]):
-        _import(usable[name], cutting, source, wanted.errors)
+        _import(usable[name], writer, source, wanted)
     found = {name: _record(writer, video) for name, video in usable.items()}
     records = {name: record for name, record in found.items() if record}
     taken = {name: record for name, record in records.items() if not record.skipped}
@@ -152,18 +145,18 @@ def _rate(out: Path, fps: float | None, videos: Sequence[FolderVideo]) -> tuple[
     return (IMAGE_RATE, None) if videos[0].is_image else first_rate(videos)
 
 
-def _import(video: FolderVideo, cutting: Cutting, source: Path, errors: Errors) -> None:
+def _import(video: FolderVideo, writer: ClipWriter, source: Path, wanted: ImportSettings) -> None:
     """Write a video's clips, if that was not done before, and the record of it."""
-    record = _record(cutting.writer, video)
-    if record and not (record.skipped and errors == "raise"):
+    record = _record(writer, video)
+    if record and not (record.skipped and wanted.errors == "raise"):
         return
     try:
-        record = cut_image(video, cutting) if video.is_image else cut_video(video, cutting)
+        record = (cut_image if video.is_image else cut_video)(video, writer, wanted)
     except DatasetError as error:
-        if errors == "raise":
+        if wanted.errors == "raise":
             raise
         record = ImportRecord(file=video.name, bytes=video.bytes, skipped=_without_folder(error, source))
-    record.write(cutting.writer.folder, video.id)
+    record.write(writer.folder, video.id)
 
 
 def _record(writer: ClipWriter, video: FolderVideo) -> ImportRecord | None:

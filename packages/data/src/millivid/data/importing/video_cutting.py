@@ -1,6 +1,5 @@
 """One source video becomes one clip, or several of equal length, frame by frame; an image becomes a clip of one frame."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..clip_writer import ClipWriter
 from ..errors import DatasetError
 from .frame_fitting import FrameFitter, picture_notes
 from .import_report import ImportRecord
-from .import_settings import Fit
+from .import_settings import ImportSettings
 from .side_tracks import SideData
 from .source_image import read_image
 from .source_video import SourceFrame, SourceVideo, decode_source, on_grid, open_source
@@ -20,16 +19,6 @@ from .video_folder import FolderVideo
 LEAST_FRAMES = 2
 LONG_STILL = 1
 """Seconds without a new frame that are worth a note, if frames come more often otherwise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cutting:
-    """Where clips go and what they are like; as for `import_videos`. fit: None where no size was asked for."""
-
-    writer: ClipWriter
-    fit: Fit | None
-    fps: Fraction
-    frames: int
 
 
 class _Piece:
@@ -59,19 +48,19 @@ class _Piece:
         )
 
 
-def cut_image(source: FolderVideo, cutting: Cutting) -> ImportRecord:
+def cut_image(source: FolderVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
     """Write an image as a clip of one frame.
 
     Raises:
         DatasetError: it cannot be read, or has another size.
     """
-    pixels = FrameFitter(source.path, cutting.writer.index.size, cutting.fit)(read_image(source.path))[None]
+    pixels = FrameFitter(source.path, writer.index.size, settings.fit_to_size)(read_image(source.path))[None]
     nothing = np.zeros((1, 0), np.float32)
-    cutting.writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
+    writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
     return ImportRecord(file=source.name, bytes=source.bytes, videos=(source.id,), frames=1, notes=source.notes)
 
 
-def cut_video(source: FolderVideo, cutting: Cutting) -> ImportRecord:
+def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
     """Write a video's clips.
 
     Raises:
@@ -79,23 +68,23 @@ def cut_video(source: FolderVideo, cutting: Cutting) -> ImportRecord:
             are in no split, and so are deleted when the dataset is finished.
     """
     with open_source(source.path) as video:
-        return _cut(source, video, cutting)
+        return _cut(source, video, writer, settings)
 
 
-def _cut(source: FolderVideo, video: SourceVideo, cutting: Cutting) -> ImportRecord:
-    size = cutting.writer.index.size
-    fitter = FrameFitter(video.path, size, cutting.fit, video.aspect)
+def _cut(source: FolderVideo, video: SourceVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
+    size, fps = writer.index.size, Fraction(writer.index.fps).limit_denominator(1001)
+    fitter = FrameFitter(video.path, size, settings.fit_to_size, video.aspect)
     notes, written = [*source.notes, *video.notes], list[str]()
-    piece = _Piece(size, cutting.frames)
+    piece = _Piece(size, settings.frames)
     total = dropped = repeated = 0
     last: SourceFrame | None = None
     still, since = Fraction(0), Fraction(0)
 
     def write() -> None:
-        written.append(f"{source.id}_{len(written):03d}" if cutting.frames else source.id)
-        cutting.writer.write(written[-1], piece.clip(source.side))
+        written.append(f"{source.id}_{len(written):03d}" if settings.frames else source.id)
+        writer.write(written[-1], piece.clip(source.side))
 
-    for frame, ticks in on_grid(decode_source(video), video.rate, cutting.fps):
+    for frame, ticks in on_grid(decode_source(video), video.rate, fps):
         if last is None:
             notes += picture_notes(frame.picture, video.aspect)
         elif frame.time - last.time > still:
@@ -105,9 +94,9 @@ def _cut(source: FolderVideo, video: SourceVideo, cutting: Cutting) -> ImportRec
         pixels = fitter(frame.picture) if ticks else None
         for _ in range(ticks):
             assert pixels is not None
-            if cutting.frames and len(piece) == cutting.frames:
+            if settings.frames and len(piece) == settings.frames:
                 write()
-                total, piece = total + len(piece), _Piece(size, cutting.frames)
+                total, piece = total + len(piece), _Piece(size, settings.frames)
             piece.append(pixels, frame)
     assert last is not None, "a source without frames is an error of its own"
     for track in source.side.tracks.values():
@@ -123,7 +112,7 @@ def _cut(source: FolderVideo, video: SourceVideo, cutting: Cutting) -> ImportRec
         notes.append(f"its last frame is left out: a piece has at least {LEAST_FRAMES}")
     if dropped or repeated:
         notes.append(
-            f"{float(video.rate):.4g} frames per second on average, shown at {float(cutting.fps):g}: of {last.index + 1} "
+            f"{float(video.rate):.4g} frames per second on average, shown at {float(fps):g}: of {last.index + 1} "
             f"frames {dropped} were dropped, and there are {repeated} repetitions"
         )
     if still > max(Fraction(LONG_STILL), 3 / video.rate):
