@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from millivid.data import DatasetError, LatentDataset, LatentStatistics, LatentWriter
+from millivid.data import DatasetError, LatentDataset, LatentWriter
 from millivid.data.latent_statistics import StatisticsSum
 
 GRIDS = ((4, 4), (2, 2), (1, 1))
@@ -103,16 +103,6 @@ def test_merging_is_exact_for_large_offsets() -> None:
     for part in parts:
         total.add([part])
     np.testing.assert_allclose(total.statistics().std[0], np.concatenate(parts).reshape(-1, 2).std(0), rtol=1e-6)
-
-
-def test_given_statistics_are_kept(tmp_path: Path) -> None:
-    writer = LatentWriter(tmp_path / "latents", **SETTINGS)
-    write(writer, "a", 0, 5)
-    given = LatentStatistics(mean=np.full((3, 6), 0.1, np.float32), std=np.full((3, 6), 0.7, np.float32))
-    writer.finish({"train": ["a"]}, given)
-    read = LatentDataset(tmp_path / "latents").index.statistics
-    np.testing.assert_array_equal(read.mean, given.mean)
-    np.testing.assert_array_equal(read.std, given.std)
 
 
 def test_continuing(tmp_path: Path) -> None:

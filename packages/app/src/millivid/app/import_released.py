@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -33,6 +33,7 @@ SCHEDULES: dict[str, dict[str, object]] = {
 }
 SAMPLING_STEPS, HORIZONS, ACTION_NAMES = 50, (64, 256, 768), ("forward", "left", "right")
 """What the paper samples with, measures at, and calls its three actions."""
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +134,7 @@ def tokenizer_of(state: Mapping[str, Tensor], config: ImportReleasedConfig) -> H
         )
     except KeyError as error:
         raise ConfigError(f"the autoencoder's file lacks {error}; it is no released autoencoder") from error
-    model = HierarchicalTokenizer(made)
-    _load(model, state, "the autoencoder's file")
-    return model.eval()
+    return _loaded(HierarchicalTokenizer(made), state, "the autoencoder's file")
 
 
 def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer, name: str) -> VideoDiT:
@@ -163,9 +162,7 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
         )
     except KeyError as error:
         raise ConfigError(f"{name} lacks {error}; it is no released video model") from error
-    model = VideoDiT(made)
-    _load(model, state, name)
-    return model.eval()
+    return _loaded(VideoDiT(made), state, name)
 
 
 def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, Any]:
@@ -174,19 +171,16 @@ def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> 
     return {"width": width, "depth": max(blocks) + 1, "num_heads": width // head}
 
 
-def _load(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+def _loaded(model: Model, state: Mapping[str, Tensor], what: str) -> Model:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     wrong = [f"lacks {name}" for name in expected if name not in found]
     wrong += [f"has {name} besides" for name in found if name not in expected]
-    wrong += [
-        f"has {name} as {found[name]} instead of {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
+    wrong += [f"has {n} as {found[n]} instead of {s}" for n, s in expected.items() if found.get(n, s) != s]
     if wrong:
         raise ConfigError(f"{what} does not fit: it " + ", ".join(wrong))
     model.load_state_dict(dict(state))
+    return model.eval()
 
 
 def _file(config: ImportReleasedConfig, name: str) -> Path:

@@ -11,7 +11,7 @@ from .clip import POSE_NAMES, ActionType
 from .dataset_writer import DatasetWriter
 from .errors import DatasetError
 from .index_file import check_id
-from .latent_statistics import LatentStatistics, StatisticsSum
+from .latent_statistics import StatisticsSum
 from .latents import LatentIndex
 from .table_reader import REMAKE, TableFile
 from .tables import Pieces, write_table
@@ -116,18 +116,17 @@ class LatentWriter(DatasetWriter[LatentIndex]):
     def finish(
         self,
         splits: Mapping[str, Sequence[str]],
-        statistics: LatentStatistics | None = None,
         frames: Mapping[str, int] | None = None,
         progress: Progress = iter,
     ) -> Verification:
         """Verify every video and declare the dataset complete: write the index with these splits (ids in order).
 
-        No writer may be at work. Several processes may finish at the same time, with the same arguments.
+        Mean and standard deviation per level and channel are measured over the split ``train`` (over all videos where there
+        is none), some frames at a time. No writer may be at work. Several processes may finish at the same time, with the
+        same arguments.
 
         Args:
             splits: ids per split.
-            statistics: mean and standard deviation per level and channel; None: measured over the split ``train``
-                (over all videos where there is none), reading some frames at a time.
             frames: how many frames each video has to have; None: as many as its file holds.
             progress: is given the ids and gives them back one by one; `tqdm` will do.
 
@@ -144,12 +143,12 @@ class LatentWriter(DatasetWriter[LatentIndex]):
                 raise DatasetError(
                     f"{table.path}: holds {rows} frames, but {frames.get(video, 'none')} are expected; {REMAKE}."
                 )
-            if statistics is None and video in measured:
+            if video in measured:
                 for start in range(0, rows, BLOCK):
                     total.add(self._block(table, start, rows))
 
         videos = self._check_videos(splits, progress, look)
-        return self._declare_complete(splits, videos, statistics=(statistics or total.statistics()).to_lists())
+        return self._declare_complete(splits, videos, statistics=total.statistics().to_lists())
 
     def _block(self, table: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
         """Some frames of each level in turn."""

@@ -159,22 +159,27 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise DatasetError(f"{path}: no such video file. Check the path, or make the dataset again.")
     try:
         with av.open(str(path)) as container:
-            yield container, _video_stream(container, path)
+            if not container.streams.video:
+                raise DatasetError(f"{path}: holds no video stream. Give a video file, such as an MP4.")
+            stream = container.streams.video[0]
+            if not has_decoder(stream):
+                raise _damaged(path, "its video stream cannot be read")
+            prepare_decoder(stream)
+            yield container, stream
     except av.FFmpegError as error:
         raise _damaged(path, f"cannot be opened as a video ({error.strerror or error})") from error
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    if not container.streams.video:
-        raise DatasetError(f"{path}: holds no video stream. Give a video file, such as an MP4.")
-    stream = container.streams.video[0]
-    # Typed as always there, but a file that was cut off in its header has none.
+def has_decoder(stream: VideoStream) -> bool:
+    """Whether a stream can be decoded. Its decoder is typed as always there, but a file that was cut off has none."""
     context: VideoCodecContext | None = stream.codec_context
-    if context is None:
-        raise _damaged(path, "its video stream cannot be read")
-    context.thread_count = 1  # small frames: threads cost more than they bring, and readers run in parallel
-    context.options = {"err_detect": "explode"}  # else damage is painted over without a word
-    return stream
+    return context is not None
+
+
+def prepare_decoder(stream: VideoStream) -> None:
+    """Set a stream up to be decoded by one thread, with errors for damage."""
+    stream.codec_context.thread_count = 1  # several files at once bring more than several threads on one
+    stream.codec_context.options = {"err_detect": "explode"}  # else damage is painted over without a word
 
 
 def _decode_from(container: InputContainer, stream: VideoStream, start: int, path: Path) -> Iterator[av.VideoFrame]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ..errors import DatasetError
+from ..video import has_decoder, prepare_decoder
 
 SAME_RATE = Fraction(1, 100)
 """Rates that differ by no more are the same one."""
@@ -204,7 +204,7 @@ def _packets(video: SourceVideo) -> Iterator[av.Packet]:
     with _open(video.path) as container:
         stream = container.streams[video.stream.index]
         assert isinstance(stream, VideoStream)
-        _prepare(stream)
+        prepare_decoder(stream)
         yield from container.demux(stream)
 
 
@@ -247,15 +247,9 @@ def _choose(container: InputContainer, path: Path) -> VideoStream:
     stream = max(
         streams, key=lambda one: (bool(one.disposition & Disposition.default), one.width * one.height, -one.index)
     )
-    _prepare(stream)
+    prepare_decoder(stream)
     return stream
 
 
 def _is_video(stream: VideoStream) -> bool:
-    context: VideoCodecContext | None = stream.codec_context
-    return context is not None and not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
-
-
-def _prepare(stream: VideoStream) -> None:
-    stream.codec_context.thread_count = 1  # several files at once (shares) bring more than several threads on one
-    stream.codec_context.options = {"err_detect": "explode"}  # else damage is painted over without a word
+    return has_decoder(stream) and not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
