@@ -56,7 +56,9 @@ class TooShort:
 def test_slices_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     writer = LatentWriter(tmp_path, **SETTINGS)
     levels = [TooShort(level) for level in pyramid(0, 6)]
-    with pytest.raises(DatasetError, match="level_0: 12 rows are expected; got 6"):
+    with pytest.raises(
+        DatasetError, match=r"level 0, frames 0 to 11: shape \[12, 4, 4, 6\] is expected; got \[6, 4, 4, 6\]"
+    ):
         writer.write("a", levels, np.zeros(12, np.int64), np.zeros((12, 5), np.float32))
     assert not writer.done("a")
 

@@ -142,7 +142,7 @@ def test_a_file_that_is_cut_off_while_it_is_open(folder: Path) -> None:
         data.actions("a")
     os.truncate(path, 2000)  # between the check and the read
     with pytest.raises(DatasetError, match=r"a\.safetensors: cannot be read \(it ends at byte 2000"):
-        file.read("level_0", (FRAMES, 4, 4, 6), np.float16, [(0, FRAMES)])
+        file.read(("level_0", (FRAMES, 4, 4, 6), np.float16, [(0, FRAMES)]))
 
 
 def test_every_truncation_is_noticed(folder: Path) -> None:
@@ -201,5 +201,5 @@ def test_what_the_safetensors_library_writes_is_read(tmp_path: Path) -> None:
     file = TableReader().open(str(tmp_path / "x.safetensors"))
     for name, array in arrays.items():
         assert file.rows(name) == len(array)
-        found = file.read(name, array.shape, array.dtype, [(0, len(array)), (0, 0)])
+        (found,) = file.read((name, array.shape, array.dtype, [(0, len(array)), (0, 0)]))
         assert found.dtype == array.dtype and np.array_equal(found, array)

@@ -98,7 +98,7 @@ class ClipWriter(DatasetWriter[ClipIndex]):
         """Poses of a video that is written, float32 [frame, pose]."""
         table = TableFile(str(self._paths(video)[-1]))
         frames = table.rows("actions")
-        return table.read("poses", *self.index.arrays(frames)["poses"], [(0, frames)])
+        return table.read(("poses", *self.index.arrays(frames)["poses"], [(0, frames)]))[0]
 
     def finish(self, splits: Mapping[str, Sequence[str]], progress: Progress = iter) -> Verification:
         """Compare every file with what was written and declare the dataset complete: write the index with these splits.

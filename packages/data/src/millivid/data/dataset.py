@@ -80,7 +80,7 @@ class Dataset(Generic[Index]):
 
     def _rows(self, video: str, name: str, start: int, stop: int | None) -> NDArray[Any]:
         span = (start, self._check_span(video, start, stop))
-        return self._table(video).read(name, *self.index.arrays(self.num_frames(video))[name], [span])
+        return self._table(video).read((name, *self.index.arrays(self.num_frames(video))[name], [span]))[0]
 
     def _check_span(self, video: str, start: int, stop: int | None) -> int:
         """The end of a span of frames, which must lie inside the video."""

@@ -106,7 +106,7 @@ class LatentWriter(DatasetWriter[LatentIndex]):
             what, name = f"video {video!r}, level {level}", f"level_{level}"
             shape, dtype = arrays[name]
             _check_shape(what, latents.shape, shape)
-            table[name] = Pieces(shape, np.dtype(dtype), _half_precision(what, latents))
+            table[name] = Pieces(shape, np.dtype(dtype), _half_precision(what, latents, shape))
         for name, given in (("actions", np.asarray(actions)), ("poses", np.asarray(poses))):
             shape, dtype = arrays[name]
             _check_shape(f"video {video!r}, {name}", given.shape, shape)
@@ -154,12 +154,14 @@ class LatentWriter(DatasetWriter[LatentIndex]):
         """Some frames of each level in turn."""
         arrays, span = self.index.arrays(frames), (start, min(start + BLOCK, frames))
         for level in range(len(self.index.grids)):
-            yield table.read(f"level_{level}", *arrays[f"level_{level}"], [span])
+            yield table.read((f"level_{level}", *arrays[f"level_{level}"], [span]))[0]
 
 
-def _half_precision(what: str, latents: FrameSlices) -> Iterator[NDArray[np.float16]]:
-    for start in range(0, latents.shape[0], BLOCK):
-        block = np.asarray(latents[start : start + BLOCK])
+def _half_precision(what: str, latents: FrameSlices, shape: tuple[int, ...]) -> Iterator[NDArray[np.float16]]:
+    for start in range(0, shape[0], BLOCK):
+        stop = min(start + BLOCK, shape[0])
+        block = np.asarray(latents[start:stop])
+        _check_shape(f"{what}, frames {start} to {stop - 1}", block.shape, (stop - start, *shape[1:]))
         with np.errstate(over="ignore"):
             half = block.astype(np.float16)
         if not np.isfinite(half).all():

@@ -101,7 +101,7 @@ class LatentDataset(Dataset[LatentIndex]):
             for start, stop in parts:
                 self._check_span(video, start, stop)
         wanted = [(f"level_{level}", *arrays[f"level_{level}"], parts) for level, parts in spans.items()]
-        return dict(zip(spans, self._table(video).read_many(wanted), strict=True))
+        return dict(zip(spans, self._table(video).read(*wanted), strict=True))
 
     def read_all(self, video: str) -> tuple[NDArray[np.float16], ...]:
         """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""

@@ -76,24 +76,17 @@ class TableFile:
             raise self._damaged(f"{name!r} has {end - begin} bytes, which do not make {dtype} {list(shape)}")
         return self._data + begin
 
-    def read(
-        self, name: str, shape: tuple[int, ...], dtype: DTypeLike, spans: Sequence[tuple[int, int]]
-    ) -> NDArray[Any]:
-        """The rows of these spans, one span after the other. Only their bytes are read.
+    def read(self, *wanted: Spans) -> list[NDArray[Any]]:
+        """Spans of rows of several arrays, those of each one after the other. Only their bytes are read.
+
+        The disk is told of all of them before the first is waited for.
 
         Args:
-            name: of the array, whose whole ``shape`` and ``dtype`` must be as given.
-            spans: first row and the one after the last; all inside the array.
+            wanted: name of each array, whole shape and dtype that it must have, and per span, which lies inside of the array,
+                the first row and the one after the last.
 
         Raises:
             DatasetError: there is no such array, it has another shape or dtype, or the file ends early.
-        """
-        return self.read_many([(name, shape, dtype, spans)])[0]
-
-    def read_many(self, wanted: Sequence[Spans]) -> list[NDArray[Any]]:
-        """Spans of rows of several arrays; name, shape, dtype and spans of each as for `read`.
-
-        The disk is told of all of them before the first is waited for.
         """
         arrays, pieces = [], []
         for name, shape, dtype, spans in wanted:

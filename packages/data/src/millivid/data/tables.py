@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import replacing, write_text
-from .errors import DatasetError
 
 TYPE_NAMES: dict[np.dtype[Any], str] = {
     np.dtype(np.float16): "F16",
@@ -24,7 +24,7 @@ TYPE_NAMES: dict[np.dtype[Any], str] = {
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """An array that comes in pieces along its first axis, so that it need never be whole in memory."""
+    """An array that comes in pieces along its first axis, so that it need never be whole in memory; they must add up to it."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -36,9 +36,6 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None
 
     The safetensors library wants every array whole, so the format (a JSON header, then the arrays) is written here.
     Beside it, the SHA-256 of what was to be written appears before it does.
-
-    Raises:
-        DatasetError: pieces are of another shape or dtype than their array, or do not add up to it.
     """
     parts = {
         name: array if isinstance(array, Pieces) else Pieces(array.shape, array.dtype, (array,))
@@ -50,10 +47,18 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None
         header[name] = {"dtype": TYPE_NAMES[part.dtype], "shape": list(part.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
+    blocks: Iterable[bytes | memoryview] = chain(
+        [len(text).to_bytes(8, "little") + text],
+        (
+            np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data
+            for part in parts.values()
+            for piece in part.pieces
+        ),
+    )
     digest = hashlib.sha256()
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
-            for block in _blocks(path, len(text).to_bytes(8, "little") + text, parts):
+            for block in blocks:
                 digest.update(block)
                 file.write(block)
         write_hash(path, digest.hexdigest())
@@ -62,20 +67,3 @@ def write_table(path: Path, arrays: Mapping[str, NDArray[Any] | Pieces]) -> None
 def write_hash(path: Path, digest: str) -> None:
     """Write a file's SHA-256 beside it, as `sha256sum` does, atomically: ``<id>.sha256``."""
     write_text(path.with_suffix(".sha256"), f"{digest}  {path.name}\n")
-
-
-def _blocks(path: Path, header: bytes, parts: Mapping[str, Pieces]) -> Iterator[bytes | memoryview]:
-    """What the file holds, one piece after the other."""
-    yield header
-    for name, part in parts.items():
-        rows = 0
-        for piece in part.pieces:
-            if piece.shape[1:] != part.shape[1:] or piece.dtype != part.dtype:
-                raise DatasetError(
-                    f"{path.name}, {name}: pieces of {list(part.shape[1:])} {part.dtype} are expected; got "
-                    f"{list(piece.shape[1:])} {piece.dtype}"
-                )
-            rows += len(piece)
-            yield np.ascontiguousarray(piece, part.dtype.newbyteorder("<")).data
-        if rows != part.shape[0]:
-            raise DatasetError(f"{path.name}, {name}: {part.shape[0]} rows are expected; got {rows}")
