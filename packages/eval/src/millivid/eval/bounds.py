@@ -110,10 +110,8 @@ class OtherVideos(_Derived):
         self._lengths = {id: source.num_frames(id) for id in source.ids()}
 
     def read(self, id: str, start: int, stop: int) -> Frames:
-        own = [self._source.read(id, start, min(stop, self._keep))] if start < self._keep else []
-        return np.concatenate(
-            [*own, *(self._source.read(self._draw(id, t), t, t + 1) for t in range(max(start, self._keep), stop))]
-        )
+        owners = ((id if t < self._keep else self._draw(id, t), t) for t in range(start, stop))
+        return np.concatenate([self._source.read(owner, t, t + 1) for owner, t in owners])
 
     def fingerprint(self, id: str) -> str | None:
         return hash_of("others", self._seed, 1, self._keep, id, self._others)

@@ -2,26 +2,15 @@
 
 from collections.abc import Iterable
 
+from . import metrics
 from .errors import EvaluationError, MissingWeights
-from .metrics import (
-    DINOv2Metric,
-    FIDMetric,
-    FVDMetric,
-    LPIPSMetric,
-    Metric,
-    PSNRMetric,
-    SetMetric,
-    SIFTMatchesMetric,
-    SSIMMetric,
-    SuperPointMatchesMetric,
-    VGGLPIPSMetric,
-)
+from .metrics import Metric, SetMetric
 
 METRICS: dict[str, type[Metric]] = {
     metric.name: metric
     for metric in (
-        PSNRMetric, SSIMMetric, LPIPSMetric, VGGLPIPSMetric, DINOv2Metric, SuperPointMatchesMetric, SIFTMatchesMetric,
-        FVDMetric, FIDMetric,
+        metrics.PSNRMetric, metrics.SSIMMetric, metrics.LPIPSMetric, metrics.VGGLPIPSMetric, metrics.DINOv2Metric,
+        metrics.SuperPointMatchesMetric, metrics.SIFTMatchesMetric, metrics.FVDMetric, metrics.FIDMetric,
     )
 }  # fmt: skip
 DEFAULT_METRICS = ("psnr", "ssim", "lpips")
@@ -30,7 +19,7 @@ PAPER_METRICS = ("psnr", "lpips", "ssim", "dinov2", "matches", "fvd", "fid")
 
 
 def build_metrics(
-    metrics: Iterable[str | Metric], *, videos: int, frames: int
+    wanted: Iterable[str | Metric], *, videos: int, frames: int
 ) -> tuple[tuple[Metric, ...], dict[str, str]]:
     """Metric objects for names (objects pass through), and why each missing one was skipped.
 
@@ -40,7 +29,7 @@ def build_metrics(
     """
     built: list[Metric] = []
     skipped: dict[str, str] = {}
-    for metric in metrics:
+    for metric in wanted:
         if not isinstance(metric, str):
             built.append(metric)
         elif metric not in METRICS:

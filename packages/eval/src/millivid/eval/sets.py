@@ -25,6 +25,9 @@ CHUNK = 8192
 MOST_ITEMS = 10_000
 """Items of a set that the discrepancy compares; of more, evenly spaced ones are taken. Its cost grows with the square."""
 
+Term = tuple[float, np.ndarray, np.ndarray]
+"""Of a discrepancy: its sign, and by pair of videos the kernel's sum and how many pairs of items it is over."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SetFigure(Figure):
@@ -115,8 +118,8 @@ def set_figure(
         undefined = Figure(value=math.nan, videos=videos, items=items)
         return SetFigure(value=math.nan, videos=videos, items=items, dim=dim, mmd=undefined)
     value = frechet_distance(x, y)
-    sums = _KernelSums(_thin(generated), _thin(reference))
-    mmd = sums.discrepancy(np.ones(videos, np.int64))
+    terms = _kernel_terms(_thin(generated), _thin(reference))
+    mmd = _discrepancy(terms, np.ones(videos, np.int64))
     owner_x, owner_y = (np.repeat(np.arange(videos), [len(video) for video in s]) for s in (generated, reference))
     draws = np.random.default_rng(seed).multinomial(
         videos, np.full(videos, 1 / videos), size=replicates if videos > 1 else 0
@@ -126,7 +129,7 @@ def set_figure(
         weights_x, weights_y = torch.from_numpy(draw[owner_x]), torch.from_numpy(draw[owner_y])
         if min(weights_x.sum(), weights_y.sum()) >= 2:
             distances.append(frechet_distance(x, y, weights_x, weights_y))
-        discrepancies.append(sums.discrepancy(draw))
+        discrepancies.append(_discrepancy(terms, draw))
     if videos < FEWEST_VIDEOS:
         discrepancies = []
     spread, mmd_spread = (_spread(values) for values in (distances, discrepancies))
@@ -152,19 +155,11 @@ def _thin(features: Sequence[Tensor]) -> list[Tensor]:
     return [video[::stride] for video in features]
 
 
-class _KernelSums:
+def _kernel_terms(generated: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Term]:
     """Sums of the kernel (x.y / dim + 1)^3 over pairs of items, by pair of videos (Binkowski et al. 2018, eq. 4)."""
-
-    def __init__(self, generated: Sequence[Tensor], reference: Sequence[Tensor]) -> None:
-        counts = [np.array([len(video) for video in side], dtype=np.float64) for side in (generated, reference)]
-        sides = ((0, 0, 1.0), (1, 1, 1.0), (0, 1, -2.0))
-        features = (generated, reference)
-        self.terms = [
-            (sign, self._sums(features[a], features[b]), np.outer(counts[a], counts[b])) for a, b, sign in sides
-        ]
-
-    @staticmethod
-    def _sums(first: Sequence[Tensor], second: Sequence[Tensor]) -> np.ndarray:
+    terms = []
+    for sign, first, second in ((1.0, generated, generated), (1.0, reference, reference), (-2.0, generated, reference)):
+        counts = [np.array([len(video) for video in side], dtype=np.float64) for side in (first, second)]
         others = torch.cat(list(second)).double()
         ends = np.cumsum([0, *(len(video) for video in second)])
         sums: list[np.ndarray] = []
@@ -172,15 +167,17 @@ class _KernelSums:
             kernel = (video.double() @ others.T / others.shape[1] + 1) ** 3
             by_item = np.concatenate(([0.0], kernel.sum(dim=0).cumsum(0).cpu().numpy()))
             sums.append(np.diff(by_item[ends]))
-        return np.stack(sums)
+        terms.append((sign, np.stack(sums), np.outer(*counts)))
+    return terms
 
-    def discrepancy(self, draw: np.ndarray) -> float:
-        """The estimate with video v counted draw[v] times; nan where it holds fewer than two different videos.
 
-        Only items of different videos are compared, also across the sets: items of one video resemble each other, and so
-        does a generated video its own true one. That makes the estimate unbiased, with videos as what is drawn.
-        """
-        apart = np.outer(draw, draw) * (1 - np.eye(len(draw)))
-        if not apart.any():
-            return math.nan
-        return sum(sign * float((apart * sums).sum() / (apart * pairs).sum()) for sign, sums, pairs in self.terms)
+def _discrepancy(terms: Sequence[Term], draw: np.ndarray) -> float:
+    """The estimate with video v counted draw[v] times; nan where it holds fewer than two different videos.
+
+    Only items of different videos are compared, also across the sets: items of one video resemble each other, and so
+    does a generated video its own true one. That makes the estimate unbiased, with videos as what is drawn.
+    """
+    apart = np.outer(draw, draw) * (1 - np.eye(len(draw)))
+    if not apart.any():
+        return math.nan
+    return sum(sign * float((apart * sums).sum() / (apart * pairs).sum()) for sign, sums, pairs in terms)

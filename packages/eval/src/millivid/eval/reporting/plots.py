@@ -21,6 +21,7 @@ LOOK: Any = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
     "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": RULE, "grid.linewidth": 0.7,
     "xtick.major.size": 0, "ytick.major.size": 0, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5,
+    "figure.constrained_layout.use": True, "figure.constrained_layout.w_pad": 0.16, "figure.constrained_layout.h_pad": 0.08,
     "svg.hashsalt": "millivid",  # no random names: the same figures give the same file
 }  # fmt: skip
 
@@ -106,9 +107,7 @@ def _handles(styles: Sequence[RunStyle]) -> list[Line2D]:
 
 def _save(figure: Figure, handles: list[Line2D], paths: Sequence[Path]) -> None:
     columns = max(1, int(figure.get_figwidth() // 2.6))
-    figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), columns), handlelength=2.6)
-    legend_rows = -(-len(handles) // columns)
-    figure.tight_layout(rect=(0, 0.035 + 0.055 * legend_rows, 1, 1), w_pad=2.2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns), handlelength=2.6)
     for path in paths:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
