@@ -13,7 +13,6 @@ from millivid.data_gen import World
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
 from millivid.data_gen.boxes import average_boxes
 from millivid.data_gen.minerl import MinerlConfig, MinerlWorld
-from millivid.data_gen.world_registry import make_config
 
 STEP = 0.2
 
@@ -218,8 +217,7 @@ def test_the_world_settles_before_the_first_frame() -> None:
 
 
 def test_the_defaults_are_those_of_loopcraft() -> None:
-    config = make_config("minerl", {})
-    assert isinstance(config, MinerlConfig)
+    config = MinerlWorld().config
     assert (config.size, config.supersampling, config.frames_per_action, config.jump) == ((256, 256), 2, 9, True)
 
 

@@ -22,7 +22,6 @@ from millivid.data_gen.vizdoom.engine import Engine
 from millivid.data_gen.vizdoom.maze import BODY_RADIUS, DIRECTIONS, Maze, Region, generate_maze
 from millivid.data_gen.vizdoom.planner import plan_decisions
 from millivid.data_gen.vizdoom.wad import PANEL_WIDTH, maze_wad
-from millivid.data_gen.world_registry import make_config
 
 TINY = VizdoomConfig(size=(32, 32), samples=1)
 
@@ -318,8 +317,8 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="take a smaller field of view, wider frames"):
         VizdoomConfig(size=(512, 16))
     with pytest.raises(ValueError, match="did you mean moves_per_cell"):
-        make_config("vizdoom", {"moves_per_cel": 3})
-    assert make_config("vizdoom", {"moves_per_cell": 2, "frames_per_action": 9}).step == pytest.approx(3 / 18)
+        make_world("vizdoom", moves_per_cel=3)
+    assert VizdoomConfig(moves_per_cell=2, frames_per_action=9).step == pytest.approx(3 / 18)
 
 
 def test_misuse_is_explained(tiny: VizdoomWorld) -> None:

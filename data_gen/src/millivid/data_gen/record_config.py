@@ -8,11 +8,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.command import build
+
 from .agent import draw_actions
 from .trajectory import Plan, draw_test_actions
 from .voxel import VoxelConfig
 from .world import WorldConfig, check_ranges, within
-from .world_registry import make_config, world_class
+from .world_registry import world_class
 
 SPLITS = ("train", "test")
 GENERATOR = "millivid-data-gen"
@@ -110,13 +112,14 @@ class RecordConfig:
         if found["generator"] != GENERATOR:
             raise ValueError(f"the clips are no recording of {GENERATOR}, so they cannot be made again; record them")
         try:
-            known = _generator(world_class(str(found["world"])).Config)
+            world = world_class(str(found["world"])).Config
+            known = _generator(world)
             if found != known:
                 raise ValueError(
                     f"the clips are from version {found['generator_version']} of the world {found['world']}; only those of "
                     f"version {known['generator_version']}, which is installed, can be made again: record them anew"
                 )
-            return cls(world=make_config(str(found["world"]), settings.pop("world_settings")), **settings)
+            return cls(world=build(world, settings.pop("world_settings")), **settings)
         except (KeyError, TypeError) as error:
             raise ValueError(f"the settings of the recording are damaged ({error}); restore dataset.json") from error
 

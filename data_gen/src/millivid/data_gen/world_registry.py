@@ -1,13 +1,12 @@
 """Worlds by name: found through the entry points "millivid.worlds", so that other packages can add their own."""
 
 import difflib
-from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from millivid.command import build
 
-from .world import World, WorldConfig
+from .world import World
 
 ENTRY_POINTS = "millivid.worlds"
 
@@ -32,16 +31,6 @@ def world_class(name: str) -> type[World]:
     raise ValueError(f"there is no world {name!r}; {hint} Known: {', '.join(names) or 'none'}")
 
 
-def make_config(name: str, settings: Mapping[str, Any]) -> WorldConfig:
-    """The config of a world, from its name and its settings.
-
-    Raises:
-        ValueError: no world has this name, or it has no such setting, or a value is out of range; the message names the
-            closest one.
-    """
-    return build(world_class(name).Config, settings)
-
-
 def make_world(name: str, **settings: Any) -> World:
     """Make a world by its name.
 
@@ -50,6 +39,8 @@ def make_world(name: str, **settings: Any) -> World:
         settings: the world's own settings; for ``voxel`` those of `VoxelConfig`.
 
     Raises:
-        ValueError: no world has this name, or it has no such setting; the message names the closest one.
+        ValueError: no world has this name, or it has no such setting, or a value is out of range; the message names the
+            closest one.
     """
-    return world_class(name)(make_config(name, settings))
+    found = world_class(name)
+    return found(build(found.Config, settings))

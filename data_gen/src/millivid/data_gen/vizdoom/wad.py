@@ -4,6 +4,7 @@ WAD: the Unofficial Doom Specs (Fell, 1994), ch. 2. TEXTMAP: the Universal Doom 
 BEHAVIOR: compiled ACS in its oldest form, as described in the Hexen specs.
 """
 
+import json
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -170,11 +171,7 @@ def _block(name: str, values: Entry) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value}"'
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    return f"{value:.6f}" if isinstance(value, float) else json.dumps(value)
 
 
 def _wad(lumps: Sequence[tuple[str, bytes]]) -> bytes:

@@ -59,11 +59,7 @@ class FramePack(Schedule):
         return len(self.context)
 
     def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
-        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
-        start = sum(self.context)
-        end = start + self.num_targets
-        step = make_step(end, _past(self.context), [[(start, end)]] * self.num_levels, group=0)
-        return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start)
+        return _pyramid(tokens_per_level, self.context, [self.num_targets] + [0] * (self.num_levels - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +92,7 @@ class FramePackMirrored(Schedule):
         return len(self.context)
 
     def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
-        tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
-        start = end = sum(self.context)
-        kept = (start, start + self.targets[0])
-        targets = []
-        for level, count in enumerate(self.targets):
-            targets.append([kept, (end, end + count)] if level else [kept])
-            end += count
-        step = make_step(end, _past(self.context), targets, group=0)
-        clipped = sum(self.targets[1:])
-        return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start, num_clipped_frames=clipped)
+        return _pyramid(tokens_per_level, self.context, self.targets)
 
 
 def _check_context(context: object) -> tuple[int, ...]:
@@ -115,6 +102,16 @@ def _check_context(context: object) -> tuple[int, ...]:
     return frames
 
 
-def _past(context: Sequence[int]) -> list[list[Span]]:
-    """The context spans per level, finest first, that together end at frame sum(context): the coarsest is oldest."""
-    return [[(sum(context[level + 1 :]), sum(context[level:]))] for level in range(len(context))]
+def _pyramid(tokens_per_level: Sequence[int], context: Sequence[int], targets: Sequence[int]) -> Chunk:
+    """One step: context per level whose coarsest is oldest, the finest targets at all levels, and coarser ones behind them."""
+    tokens = check_tokens_per_level(tokens_per_level, len(context))
+    start = end = sum(context)
+    kept = (start, start + targets[0])
+    read: list[list[Span]] = []
+    written: list[list[Span]] = []
+    for level, count in enumerate(targets):
+        read.append([(sum(context[level + 1 :]), sum(context[level:]))])
+        written.append([kept, (end, end + count)])
+        end += count
+    step = make_step(end, read, written, group=0)
+    return Chunk(steps=(step,), tokens_per_level=tokens, target_start=start, num_clipped_frames=end - kept[1])

@@ -31,11 +31,6 @@ class Memory:
     optimizer: int
     activations: int
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(vars(self).values())
-
 
 def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig, processes: Processes) -> str:
     """A text of the settings and what follows from them. Reads one example and runs a few forward passes of it.
@@ -62,7 +57,7 @@ def describe_run(settings: Mapping[str, Any], task: Task, config: TrainingConfig
         f"{examples / len(task.examples):.1f} epochs",
         f"processes        {processes.count}, each {count} x {size} examples a step",
         f"arithmetic       {flops / 1e12:.4g} Tflop an example, forward and backward",
-        f"memory           about {memory.total / GIB:.2f} GiB a process: "
+        f"memory           about {sum(vars(memory).values()) / GIB:.2f} GiB a process: "
         + ", ".join(f"{name} {size / GIB:.2f}" for name, size in vars(memory).items()),
     ]
     return OmegaConf.to_yaml(OmegaConf.create(dict(settings))) + "\n" + "\n".join(sizes)
