@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .checks import ScheduleError, check_integer, check_tokens_per_level
-from .chunk import Chunk
 from .millivid import MilliVid
 from .schedule import Schedule
 
@@ -28,8 +27,9 @@ class Cost:
     horizon: int
 
 
-def chunk_cost(chunk: Chunk) -> Cost:
-    """The cost of writing a video with this chunk over and over."""
+def cost(schedule: Schedule, tokens_per_level: Sequence[int]) -> Cost:
+    """The cost of a schedule on a pyramid with these tokens per frame (finest first). Raises ScheduleError."""
+    chunk = schedule.chunk(tokens_per_level)
     steps, frames = len(chunk.steps), chunk.num_kept_frames
     return Cost(
         tokens_per_step=chunk.num_tokens,
@@ -39,11 +39,6 @@ def chunk_cost(chunk: Chunk) -> Cost:
         tokens_per_frame=steps * chunk.num_tokens / frames,
         horizon=chunk.num_context_frames,
     )
-
-
-def cost(schedule: Schedule, tokens_per_level: Sequence[int]) -> Cost:
-    """The cost of a schedule on a pyramid with these tokens per frame (finest first). Raises ScheduleError."""
-    return chunk_cost(schedule.chunk(tokens_per_level))
 
 
 def suggest(budget: int, tokens_per_level: Sequence[int]) -> MilliVid:

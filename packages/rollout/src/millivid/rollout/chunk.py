@@ -55,14 +55,10 @@ class Chunk:
         return self.num_frames - self.target_start - self.num_clipped_frames
 
     @property
-    def first_frame_seen(self) -> int:
-        """The earliest frame that any step reads or writes."""
-        return min(int(np.flatnonzero(step.roles.any(axis=0))[0]) for step in self.steps)
-
-    @property
     def num_context_frames(self) -> int:
         """How many frames must exist before the first target: the memory horizon."""
-        return max(0, self.target_start - self.first_frame_seen)
+        seen = np.any([step.roles.any(axis=0) for step in self.steps], axis=0)
+        return max(0, self.target_start - int(np.argmax(seen)))
 
     @property
     def num_tokens(self) -> int:
@@ -73,11 +69,6 @@ class Chunk:
     def num_tokens_per_step(self) -> NDArray[np.int64]:
         """Token count of every step, shape [step]."""
         return np.array([step.num_tokens(self.tokens_per_level) for step in self.steps], dtype=np.int64)
-
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """The sampling groups that occur, ascending, shape [group]."""
-        return np.unique([step.group for step in self.steps]).astype(np.int64)
 
     @property
     def step_probabilities(self) -> NDArray[np.float64]:

@@ -47,10 +47,6 @@ class MilliVid(Schedule):
     def num_levels(self) -> int:
         return len(self.windows)
 
-    def history_frames(self, tokens_per_level: Sequence[int]) -> tuple[int, ...]:
-        """How many more frames the history budget buys when each level is the target, shape [level]."""
-        return tuple(self.history // tokens for tokens in check_tokens_per_level(tokens_per_level, self.num_levels))
-
     def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
         tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
         short = next((level for level, count in enumerate(tokens) if self.history % count), None)
@@ -59,7 +55,7 @@ class MilliVid(Schedule):
                 f"history {self.history} is not a whole number of frames at level {short} ({tokens[short]} tokens per "
                 f"frame); {multiples_around(self.history, math.lcm(*tokens), minimum=0)}, and pads=True takes any"
             )
-        history = self.history_frames(tokens)
+        history = [self.history // count for count in tokens]  # further frames of each level, where it is the target
         num_frames = sum(self.windows) + history[-1]
         target_start = num_frames - self.windows[-1]
         # The newest window of every level; one that is not begun yet lies just before the targets.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .budget import chunk_cost
 from .checks import ScheduleError, check_integer
 from .chunk import Chunk
 from .plan import Plan
@@ -188,20 +187,18 @@ def _new_figure(width: float, height: float, plan_or_chunk: Plan | Chunk) -> "Fi
 
 def _caption(plan_or_chunk: Plan | Chunk) -> str:
     chunk, _ = _unpack(plan_or_chunk)
-    price = chunk_cost(chunk)
-    size = f"{price.tokens_per_step:,} tokens per step{' at most' if chunk.pads else ''}"
-    memory = f"{_count(price.horizon, 'frame')} of memory"
-    pace = f"{_count(price.steps_per_chunk, 'step')} for {_count(price.frames_per_chunk, 'frame')}"
+    steps, frames = len(chunk.steps), chunk.num_kept_frames
+    size = f"{chunk.num_tokens:,} tokens per step{' at most' if chunk.pads else ''}"
+    memory = f"{_count(chunk.num_context_frames, 'frame')} of memory"
+    pace = f"{_count(steps, 'step')} for {_count(frames, 'frame')} ({steps / frames:.3g} per frame)"
     marks = ["dashed line: first new frame"]
     if chunk.num_clipped_frames:
         marks.append("dotted line: frames behind it are clipped")
     if isinstance(plan_or_chunk, Plan):
         count, last = len(plan_or_chunk.chunk_starts), plan_or_chunk.video_end - 1
         shown = f"first of {count} chunks" if count > 1 else "one chunk"
-        frames = f"frames {plan_or_chunk.start}-{last}"
-        marks.insert(0, f"{shown}; {_count(len(plan_or_chunk), 'step')} for {frames}")
-    lines = [[size, memory, f"{pace} ({price.steps_per_frame:.3g} per frame)"], marks]
-    return "\n".join("  ·  ".join(line) for line in lines)
+        marks.insert(0, f"{shown}; {_count(len(plan_or_chunk), 'step')} for frames {plan_or_chunk.start}-{last}")
+    return "\n".join("  ·  ".join(line) for line in ([size, memory, pace], marks))
 
 
 def _count(number: int, what: str) -> str:

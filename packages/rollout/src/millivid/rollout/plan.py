@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .budget import Cost, chunk_cost
 from .checks import ScheduleError, check_integer
 from .chunk import Chunk
 from .schedule import Schedule
@@ -56,10 +55,6 @@ class Plan:
         for chunk_index, chunk_start in enumerate(self.chunk_starts):
             for step_index, step in enumerate(self.chunk.steps):
                 yield PlannedStep(chunk_start, step, chunk_index * len(self.chunk.steps) + step_index, step_index)
-
-    def cost(self) -> Cost:
-        """Tokens, steps and memory horizon of the plan's chunk."""
-        return chunk_cost(self.chunk)
 
 
 def plan(

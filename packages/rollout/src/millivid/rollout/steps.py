@@ -108,18 +108,10 @@ class Step:
         """The levels that this step writes, finest first."""
         return tuple(np.flatnonzero((self.roles == Role.TARGET).any(axis=1)).tolist())
 
-    def frames(self, level: int, role: Role) -> NDArray[np.int64]:
-        """Frames (relative to the chunk, ascending) that have `role` at `level`."""
-        return np.flatnonzero(self.roles[level] == role).astype(np.int64)
-
     def num_tokens(self, tokens_per_level: Sequence[int]) -> int:
         """Tokens that the step sees, read and written; `tokens_per_level` is finest first and may have more levels."""
         seen = (self.roles != Role.UNSEEN).sum(axis=1)
-        if len(tokens_per_level) < len(seen):
-            raise ScheduleError(
-                f"tokens_per_level {tuple(tokens_per_level)} has {len(tokens_per_level)} levels; expected {len(seen)}"
-            )
-        return sum(int(count) * tokens for count, tokens in zip(seen, tokens_per_level, strict=False))
+        return int(seen @ np.asarray(tokens_per_level[: len(seen)]))
 
     def tokens(self, grids: Grids, start: int = 0) -> StepTokens:
         """The step as token columns.
