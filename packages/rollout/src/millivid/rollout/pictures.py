@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import ScheduleError, check_integer
+from .checks import ScheduleError
 from .chunk import Chunk
 from .plan import Plan
 from .steps import Role
@@ -25,7 +25,7 @@ _COLOURS = {_CONTEXT: "#2f6f9f", _TARGET: "#f28e2b", _WRITTEN: "#c9dbe6", _PENDI
 _NAMES = {_TARGET: "target: written now", _CONTEXT: "context: read", _WRITTEN: "already written", _PENDING: "pending"}
 _LEVEL_COLOURS = ("#3b1c5a", "#a23b72", "#3a9188", "#a3bf4b", "#d9b23c", "#7d8597")
 _INK = "#33373b"
-_MAX_PANELS = 6
+_MAX_PANELS, _MAX_PICTURES = 6, 120
 
 
 def draw_plan_png(
@@ -54,22 +54,21 @@ def draw_plan_png(
         figure.savefig(temporary, format="png", dpi=130, facecolor="white")
 
 
-def draw_plan_gif(plan: Plan | Chunk, path: str | os.PathLike[str], fps: int = 4, max_steps: int = 120) -> None:
-    """Animate the steps of a chunk (a Plan's first), one picture per step, at most `max_steps`; it loops.
+def draw_plan_gif(plan: Plan | Chunk, path: str | os.PathLike[str]) -> None:
+    """Animate the steps of a chunk (a Plan's first), four a second, one per step and at most 120; it loops.
 
     Needs matplotlib (`pip install matplotlib`, ImportError otherwise). The file appears whole or not at
     all.
     """
     chunk, start = _unpack(plan)
-    fps, max_steps = check_integer(fps, "fps", 1), check_integer(max_steps, "max_steps", 1)
     figure = _new_figure(9, 0.42 * chunk.num_levels + 1.9, plan)
     axes = figure.subplots()
 
     from matplotlib.animation import PillowWriter
 
-    writer = PillowWriter(fps=fps)
+    writer = PillowWriter(fps=4)
     with _whole_file(path) as temporary, writer.saving(figure, str(temporary), dpi=90):
-        for step_index in range(min(len(chunk.steps), max_steps)):
+        for step_index in range(min(len(chunk.steps), _MAX_PICTURES)):
             axes.clear()
             _draw_step(axes, chunk, step_index, start)
             writer.grab_frame(facecolor="white")

@@ -8,17 +8,16 @@ from .chunk import Chunk
 from .steps import Role
 
 
-def draw_text(chunk: Chunk, step_index: int, *, mark_written: bool = True) -> str:
+def draw_text(chunk: Chunk, step_index: int) -> str:
     """Draw one step, a line per level (finest first), a character per frame of the chunk.
 
     `C` context, `T` target; of the cells that the step does not see, `w` is already written (or given) and `.` pending.
-    With `mark_written=False` both are `.`. Raises ScheduleError for a step that the chunk does not have.
+    Raises ScheduleError for a step that the chunk does not have.
     """
     step_index = check_step_index(chunk, step_index)
     roles = chunk.steps[step_index].roles
     letters = np.array([".", "C", "T"])[roles]
-    if mark_written:
-        letters[(roles == Role.UNSEEN) & chunk.available(step_index)] = "w"
+    letters[(roles == Role.UNSEEN) & chunk.available(step_index)] = "w"
     return "\n".join("".join(row) for row in letters)
 
 
