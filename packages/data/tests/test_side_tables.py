@@ -25,7 +25,7 @@ def test_csv_of_all_kinds(tmp_path: Path, separator: str, mark: bytes, newline: 
         lines = [line.replace("a, b", "a  b").replace(",", separator) for line in lines]
     table = read_table(csv(tmp_path, mark + newline.join(lines).encode()))
     assert list(table.columns) == ["action", "x", "note"]
-    assert table.words("action").tolist() == ["jump", "left", "jump"]
+    assert table.columns["action"].tolist() == ["jump", "left", "jump"]
     assert table.numbers("x").tolist() == [0, 1.5, -20]
     assert [column.dtype.kind for column in table.columns.values()] == ["U", "f", "U"]
 
@@ -115,7 +115,7 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(columns), path)
     table = read_table(path)
     assert [table.columns[name].dtype.kind for name in "abcd"] == ["i", "f", "U", "i"]
-    assert table.words("c").tolist() == ["up", "down", "up"]
+    assert table.columns["c"].tolist() == ["up", "down", "up"]
     with pytest.raises(DatasetError, match=r"column 'b' holds nan.*row 1"):
         table.numbers("b")
     with pytest.raises(DatasetError, match="column 'e'.*no number"):

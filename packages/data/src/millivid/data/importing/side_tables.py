@@ -48,18 +48,6 @@ class Table:
             raise self.error(int(bad[0]), name, f"holds {values[bad[0]]}; every row needs a finite number of 32 bits")
         return values
 
-    def words(self, name: str) -> NDArray[np.str_]:
-        """A column of words.
-
-        Raises:
-            DatasetError: one is missing; it names the row.
-        """
-        column: NDArray[np.str_] = self.columns[name]
-        empty = np.flatnonzero(column == "")
-        if len(empty):
-            raise self.error(int(empty[0]), name, "is empty; every row needs an action")
-        return column
-
     def error(self, row: int, name: str, what: str) -> DatasetError:
         """An error that names a cell."""
         place = f"line {self.lines[row]}" if self.lines else f"row {row}"

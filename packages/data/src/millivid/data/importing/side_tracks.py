@@ -218,14 +218,15 @@ def _values(
         return np.stack([table.numbers(name) for name in columns], axis=1).astype(np.float32), ""
     if kind == "i":
         return table.columns[columns[0]], ""
-    column = table.words(columns[0])
-    words = column.tolist()
+    words = table.columns[columns[0]].tolist()
     for row, word in enumerate(words):
+        if not word:
+            raise table.error(row, columns[0], "is empty; every row needs an action")
         if known and word not in known:
             raise table.error(row, columns[0], f"holds {word!r}, which is none of the actions {', '.join(known)}")
     odd = (row for row, word in enumerate(words) if not word.lstrip("+-").replace(".", "", 1).isdigit())
     row = next(odd, 0)
-    return column, str(table.error(row, columns[0], f"holds {words[row]!r}"))
+    return table.columns[columns[0]], str(table.error(row, columns[0], f"holds {words[row]!r}"))
 
 
 def _times(table: Table) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """One source video becomes one clip, or several of equal length, frame by frame; an image becomes a clip of one frame."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from .import_report import ImportRecord
 from .import_settings import ImportSettings
 from .side_tracks import SideData
 from .source_image import read_image
-from .source_video import SourceFrame, SourceVideo, decode_source, on_grid, open_source
+from .source_video import SourceFrame, decode_source, on_grid, open_source
 from .video_folder import FolderVideo
 
 LEAST_FRAMES = 2
@@ -67,40 +68,33 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
         DatasetError: the video is damaged, too short, or does not fit its tables. Pieces may have been written then; they
             are in no split, and so are deleted when the dataset is finished.
     """
-    with open_source(source.path) as video:
-        return _cut(source, video, writer, settings)
-
-
-def _cut(source: FolderVideo, video: SourceVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
     size, fps = writer.index.size, Fraction(writer.index.fps).limit_denominator(1001)
-    fitter = FrameFitter(video.path, size, settings.fit_to_size, video.aspect)
-    notes, written = [*source.notes, *video.notes], list[str]()
+    notes, written, total = [*source.notes], list[str](), 0
     piece = _Piece(size, settings.frames)
-    total = dropped = repeated = 0
-    last: SourceFrame | None = None
-    still, since = Fraction(0), Fraction(0)
+    times: list[Fraction] = []
+    shown: list[int] = []
 
     def write() -> None:
         written.append(f"{source.id}_{len(written):03d}" if settings.frames else source.id)
         writer.write(written[-1], piece.clip(source.side))
 
-    for frame, ticks in on_grid(decode_source(video), video.rate, fps):
-        if last is None:
-            notes += picture_notes(frame.picture, video.aspect)
-        elif frame.time - last.time > still:
-            still, since = frame.time - last.time, last.time
-        last = frame
-        dropped, repeated = dropped + (ticks == 0), repeated + max(0, ticks - 1)
-        pixels = fitter(frame.picture) if ticks else None
-        for _ in range(ticks):
-            assert pixels is not None
-            if settings.frames and len(piece) == settings.frames:
-                write()
-                total, piece = total + len(piece), _Piece(size, settings.frames)
-            piece.append(pixels, frame)
-    assert last is not None, "a source without frames is an error of its own"
+    with open_source(source.path) as video:
+        notes += video.notes
+        fitter = FrameFitter(video.path, size, settings.fit_to_size, video.aspect)
+        for frame, ticks in on_grid(decode_source(video), video.rate, fps):
+            if not times:
+                notes += picture_notes(frame.picture, video.aspect)
+            times.append(frame.time)
+            shown.append(ticks)
+            pixels = fitter(frame.picture) if ticks else None
+            for _ in range(ticks):
+                assert pixels is not None
+                if settings.frames and len(piece) == settings.frames:
+                    write()
+                    total, piece = total + len(piece), _Piece(size, settings.frames)
+                piece.append(pixels, frame)
     for track in source.side.tracks.values():
-        track.check_end(last.index + 1, float(last.time), float(1 / video.rate))
+        track.check_end(len(times), float(times[-1]), float(1 / video.rate))
     if total + len(piece) < LEAST_FRAMES:
         raise DatasetError(
             f"{video.path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed"
@@ -110,11 +104,13 @@ def _cut(source: FolderVideo, video: SourceVideo, writer: ClipWriter, settings: 
         total += len(piece)
     elif len(piece):
         notes.append(f"its last frame is left out: a piece has at least {LEAST_FRAMES}")
-    if dropped or repeated:
+    if any(ticks != 1 for ticks in shown):
         notes.append(
-            f"{float(video.rate):.4g} frames per second on average, shown at {float(fps):g}: of {last.index + 1} "
-            f"frames {dropped} were dropped, and there are {repeated} repetitions"
+            f"{float(video.rate):.4g} frames per second on average, shown at {float(fps):g}: of {len(shown)} frames "
+            f"{shown.count(0)} were dropped, and there are {sum(ticks - 1 for ticks in shown if ticks)} repetitions"
         )
+    gaps = [(after - before, before) for before, after in pairwise(times)]
+    still, since = max(gaps, key=lambda gap: gap[0], default=(Fraction(0), Fraction(0)))
     if still > max(Fraction(LONG_STILL), 3 / video.rate):
         notes.append(
             f"no new frame for {float(still):.2f} s after {float(since):.2f} s: a still picture, or a hole in the file"
