@@ -1,8 +1,8 @@
 """Import a folder of anyone's videos, or the paper's released dataset: videos or images as clips, latents as latents."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,6 +12,7 @@ from millivid.data import ImportSettings, import_released_clips, import_released
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
 OF_VIDEOS = {field.name for field in fields(ImportSettings)}
+PROGRESS = partial(tqdm, desc="import", unit="video")
 OF_A_RELEASE = {"source", "out", "tokenizer", "test_fraction", "errors", "lossless"}
 
 
@@ -42,7 +43,7 @@ def import_data(config: ImportDataConfig) -> Path | None:
     if config.tokenizer is not None:
         raise ConfigError(f"tokenizer= goes with the release's .pyramid files; {config.source} has no index.json")
     settings = {name: getattr(config, name) for name in OF_VIDEOS}
-    report = import_videos(config.source, config.out, share=parse_share(config.share), progress=_progress, **settings)
+    report = import_videos(config.source, config.out, share=parse_share(config.share), progress=PROGRESS, **settings)
     for line in report.lines():
         print(line)
     return config.out if report.complete else None
@@ -54,7 +55,7 @@ def _import_release(config: ImportDataConfig) -> Path:
             raise ConfigError(
                 f"{field.name}= is for a folder of videos, and {config.source} is a release; leave it out"
             )
-    shared = {"test_fraction": config.test_fraction, "errors": config.errors, "progress": _progress}
+    shared = {"test_fraction": config.test_fraction, "errors": config.errors, "progress": PROGRESS}
     if any(config.source.rglob("*.pyramid")):
         if config.tokenizer is None:
             raise ConfigError(f"{config.source} holds latents; name the tokenizer that made them, tokenizer=DIR")
@@ -72,8 +73,3 @@ def _import_release(config: ImportDataConfig) -> Path:
     for key, why in skipped.items():
         print(f"left out {key}: {why}", file=sys.stderr)
     return config.out
-
-
-def _progress(keys: list[str]) -> Iterable[str]:
-    with tqdm(keys, desc="import", unit="video") as bar:
-        yield from bar
