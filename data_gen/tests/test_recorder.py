@@ -15,11 +15,11 @@ import pytest
 
 from millivid.data import ClipDataset, DatasetError
 from millivid.data_gen import (
-    ACTION_NAMES,
     Observation,
     RecordConfig,
     VoxelConfig,
     VoxelWorld,
+    World,
     WorldConfig,
     chamfer_distance,
     flat_path,
@@ -177,14 +177,8 @@ def test_bad_settings_are_explained() -> None:
         RecordConfig(train_videos=0, test_videos=0)
 
 
-class Corridor:
+class Corridor(World):
     """A world whose frames are grey; how far its agent moves depends on the seed."""
-
-    Config = WorldConfig
-    action_names = ACTION_NAMES
-
-    def __init__(self, config: Any = None) -> None:
-        self.config = config
 
     def reset(self, seed: int, actions: Any = None) -> Observation:
         self._z, self._step = 0.0, float(seed % 7)
@@ -196,8 +190,6 @@ class Corridor:
 
     def plan_actions(self, rng: np.random.Generator, num_frames: int) -> Any:
         return np.full(num_frames, int(self._step) % 3, np.int64)  # known only after a reset
-
-    def close(self) -> None: ...
 
     def _observe(self) -> Observation:
         pose = np.array([0, 0, self._z, 0, 0], np.float32)

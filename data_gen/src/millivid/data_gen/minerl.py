@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from .agent import FORWARD, LEFT, RIGHT
 from .boxes import average_boxes
-from .walking import WalkingWorld
-from .world import Observation, WorldConfig, check_seed, within
+from .world import Observation, World, WorldConfig, check_seed, within
 
 NOON = 6000
 """Time of day at which the world stands still, in the game's ticks."""
@@ -42,7 +41,7 @@ class MinerlConfig(WorldConfig):
     settle: int = within(0, 1000, default=20)
 
 
-class MinerlWorld(WalkingWorld):
+class MinerlWorld(World):
     """Minecraft by day, without creatures; see `MinerlConfig`.
 
     Not run against the game here: tested against a stand-in with MineRL's documented keys and shapes.

@@ -1,10 +1,14 @@
 """What a world is: something that an agent acts in and that shows a frame after every action."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .agent import ACTION_NAMES, FORWARD, RIGHT, check_action
+from .walking import HOP, direction, slide
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,29 +77,31 @@ class WorldConfig:
         check_ranges(self)
 
 
-@runtime_checkable
-class World(Protocol):
-    """A world that can be recorded.
+class World(ABC):
+    """A world that can be recorded: what is the same in all of them, for an agent that walks and turns.
 
     It is made from its config alone, which costs little: what is expensive (a game's process, say) starts with the
     first `reset`. One that needs a library or a program says what to install in an ImportError. If it has a method
     ``plan_actions(rng, num_frames)``, that draws the agent's actions after a `reset`, instead of the LOOPCRAFT agent.
+
+    A subclass has `reset`, which calls `_start`, and `_observe`. Where our own code moves the agent, and a renderer or a game
+    is the camera, it also has `_move`, whether and where a step leads; else `_act`.
 
     Attributes:
         config: its settings.
         action_names: what action 0, 1, ... are. The LOOPCRAFT agent does forward, left and right, in this order.
     """
 
-    Config: ClassVar[type[WorldConfig]]
-    action_names: tuple[str, ...]
+    Config: ClassVar[type[WorldConfig]] = WorldConfig
+    action_names: tuple[str, ...] = ACTION_NAMES
 
-    def __init__(self, config: Any = None) -> None: ...
+    def __init__(self, config: Any = None) -> None:
+        self.config = config or self.Config()
+        self._start_yaw: float | None = None
+        self._turns = 0  # counted and not added up, so that a full circle ends exactly where it began
+        self._frames = 0  # since the start: when in a hop the agent is
 
-    @property
-    def config(self) -> WorldConfig:
-        """The settings."""
-        ...
-
+    @abstractmethod
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``.
 
@@ -104,15 +110,61 @@ class World(Protocol):
             actions: [frame], what the agent is going to do, where that is known. A world may use it to keep the
                 agent's way free of obstacles, or ignore it.
         """
-        ...
 
     def step(self, action: int) -> Observation:
-        """Do the action for one frame; the frame and the pose are those *after* it."""
-        ...
+        """Move forward or turn for one frame; the frame and the pose are those *after* it.
+
+        Where something is in the way, the agent slides along it if it can, else stays.
+
+        Raises:
+            ValueError: the action is not in 0..2.
+            RuntimeError: the world was not reset before.
+            ChildProcessError: the game failed.
+        """
+        check_action(action)
+        self.check_started()
+        self._act(int(action))
+        return self._observe()
 
     def close(self) -> None:
         """Give back what the world holds (a game's process, say); it may be called twice, and `reset` starts anew."""
-        ...
+        self._start_yaw = None
+
+    def _start(self, yaw: float) -> None:
+        self._start_yaw, self._turns, self._frames = yaw, 0, 0
+
+    def check_started(self) -> None:
+        """Raise RuntimeError unless `reset` was called, and nothing ended the world since."""
+        if self._start_yaw is None:
+            raise RuntimeError("call reset(seed) before anything else")
+
+    @property
+    def _yaw(self) -> float:
+        assert self._start_yaw is not None
+        return (self._start_yaw + self._turns * (90.0 / self.config.frames_per_action)) % 360.0
+
+    @property
+    def _hop(self) -> float:
+        return HOP[self._frames % len(HOP)] if self.config.jump else 0.0
+
+    def _act(self, action: int) -> None:
+        """One frame's turn or walk."""
+        yaw = self._yaw
+        if action != FORWARD:
+            self._turns = (self._turns + (1 if action == RIGHT else -1)) % (4 * self.config.frames_per_action)
+        self._frames += 1
+        self._walk(*(direction(yaw) if action == FORWARD else (0.0, 0.0)))
+
+    def _walk(self, dx: float, dz: float) -> None:
+        """One frame's walk, in steps; (0, 0) while the agent turns."""
+        slide(dx, dz, self._move)
+
+    def _move(self, dx: float, dz: float) -> bool:
+        """Go by so many steps along x and z, unless something is in the way; says whether it could."""
+        raise NotImplementedError
+
+    def _observe(self) -> Observation:
+        raise NotImplementedError
 
 
 def check_seed(seed: object, bits: int | None = None) -> None:
@@ -120,3 +172,15 @@ def check_seed(seed: object, bits: int | None = None) -> None:
     if not isinstance(seed, (int, np.integer)) or not (seed >= 0 and (bits is None or int(seed) < 2**bits)):
         allowed = "of at least 0" if bits is None else f"of 0 to 2^{bits} - 1"
         raise ValueError(f"seed must be an integer {allowed}; got {seed!r}")
+
+
+def level_camera(pose: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """x, y, z and yaw of a pose [5].
+
+    Raises:
+        ValueError: the pitch is not 0.
+    """
+    x, y, z, yaw, pitch = (float(value) for value in np.asarray(pose, np.float32))
+    if pitch != 0:
+        raise ValueError(f"the camera of this world looks straight ahead: pitch must be 0; got {pitch}")
+    return x, y, z, yaw

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..walking import WalkingWorld
-from ..world import Observation, WorldConfig, check_seed
+from ..world import Observation, World, WorldConfig, check_seed
 from .config import MinetestConfig
 from .game import Game
 from .maps import LOW, saved_map
@@ -15,7 +14,7 @@ from .programs import find_program
 from .walker import Ground, Walker
 
 
-class MinetestWorld(WalkingWorld):
+class MinetestWorld(World):
     """Landscapes of the game Minetest, drawn by the game itself on a screen in memory; see `MinetestConfig`.
 
     A frame is a function of the seed and the pose. Each seed has a map, generated at its first use and kept. The agent

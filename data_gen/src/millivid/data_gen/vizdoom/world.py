@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agent import hold
-from ..walking import WalkingWorld, level_camera
-from ..world import Observation, check_seed
+from ..world import Observation, World, check_seed, level_camera
 from .config import VizdoomConfig
 from .engine import Engine, import_vizdoom
 from .maze import Maze, generate_maze
@@ -19,7 +18,7 @@ LONGEST_MOVE = 0.2
 """Longer moves are checked for walls at places in between, this far apart in blocks at most."""
 
 
-class VizdoomWorld(WalkingWorld):
+class VizdoomWorld(World):
     """A maze with textures, pictures and things to remember places by; see `VizdoomConfig`.
 
     A frame is a pure function of the config, the seed and the pose: the agent is moved here, and the engine draws

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..trajectory import flat_path
-from ..walking import HOP, WalkingWorld, level_camera
-from ..world import Observation, WorldConfig, check_seed
+from ..walking import HOP
+from ..world import Observation, World, WorldConfig, check_seed, level_camera
 from .build_scene import build_scene
 from .config import VoxelConfig
 from .rays import Camera
@@ -24,7 +24,7 @@ HIGHEST_STEP, HIGHEST_JUMP = 0.6, 1.1
 """The agent walks, or jumps, up and down steps of the ground that are at most this high, in blocks."""
 
 
-class VoxelWorld(WalkingWorld):
+class VoxelWorld(World):
     """A world of terraced hills with trees and two-coloured landmarks under one of three skies; see `VoxelConfig`.
 
     A frame is a pure function of the seed, the actions given to `reset` and the pose: time stands still, and a hop is
