@@ -144,17 +144,15 @@ class LatentWriter(DatasetWriter[LatentIndex]):
                     f"{table.path}: holds {rows} frames, but {frames.get(video, 'none')} are expected; {REMAKE}."
                 )
             if video in measured:
+                levels = [
+                    (name, *array) for name, array in self.index.arrays(rows).items() if name.startswith("level_")
+                ]
                 for start in range(0, rows, BLOCK):
-                    total.add(self._block(table, start, rows))
+                    span = (start, min(start + BLOCK, rows))
+                    total.add(table.read(*((*level, [span]) for level in levels)))
 
         videos = self._check_videos(splits, progress, look)
         return self._declare_complete(splits, videos, statistics=total.statistics().to_lists())
-
-    def _block(self, table: TableFile, start: int, frames: int) -> Iterator[NDArray[np.float16]]:
-        """Some frames of each level in turn."""
-        arrays, span = self.index.arrays(frames), (start, min(start + BLOCK, frames))
-        for level in range(len(self.index.grids)):
-            yield table.read((f"level_{level}", *arrays[f"level_{level}"], [span]))[0]
 
 
 def _half_precision(what: str, latents: FrameSlices, shape: tuple[int, ...]) -> Iterator[NDArray[np.float16]]:
