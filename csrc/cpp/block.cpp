@@ -29,20 +29,18 @@ void write_rows(const Tensor& output, const std::vector<Tensor>& inputs, const B
   });
 }
 
-// Calls body(begin, size) with slices of channels that threads share out.
-template <typename Body>
-void share_channels(int64_t d, const Body& body) {
+// Calls add(n, a's and b's row n, where its sums lie, size) for all n in order, with slices of channels, which threads
+// share out. `row` has the number of each token's row of the sums.
+template <typename A, typename Add>
+void sum_tokens(const Tensor& a, const Tensor& b, const int64_t* row, const Add& add) {
+  const int64_t d = a.size(2), tokens = a.size(0) * a.size(1);
   torch::stable::parallel_for(0, (d + kSlice - 1) / kSlice, 1, [&](int64_t first, int64_t last) {
-    for (int64_t begin = first * kSlice; begin < std::min(d, last * kSlice); begin += kSlice)
-      body(begin, std::min(kSlice, d - begin));
+    for (int64_t begin = first * kSlice; begin < std::min(d, last * kSlice); begin += kSlice) {
+      const int64_t size = std::min(kSlice, d - begin);
+      RowsIn<A> as(a, begin, size), bs(b, begin, size);
+      for (int64_t n = 0; n < tokens; ++n) add(n, as[n], bs[n], row[n] * d + begin, size);
+    }
   });
-}
-
-Rows slice_of(const Tensor& tensor, int64_t begin, int64_t size) {
-  Rows rows(tensor);
-  rows.first += begin * rows.element;
-  rows.d = size;
-  return rows;
 }
 
 // The number of each token's row, all of which are in the table.
@@ -79,12 +77,8 @@ void normalize_backward(
       normalize_row_backward<A>(in[0][n], from, of[n], in[2][r[n]], to, d);
     });
     A *shift_sums = mutable_data<A>(g_shift), *scale_sums = mutable_data<A>(g_scale);
-    share_channels(d, [&](int64_t begin, int64_t size) {
-      RowsIn<A> g_in(slice_of(g, begin, size)), x_in(slice_of(x, begin, size));
-      for (int64_t n = 0; n < tokens; ++n) {
-        const int64_t at = r[n] * d + begin;
-        add_modulation_gradient<A>(g_in[n], x_in[n], of[n], shift_sums + at, scale_sums + at, size);
-      }
+    sum_tokens<A>(g, x, r, [&](int64_t n, const A* gs, const A* xs, int64_t at, int64_t size) {
+      add_modulation_gradient<A>(gs, xs, of[n], shift_sums + at, scale_sums + at, size);
     });
   });
 }
@@ -102,16 +96,12 @@ void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, const Tenso
 
 void add_gated_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row, const Tensor& g_y, const Tensor& g_gate) {
-  const int64_t *r = checked(row, gate), tokens = row.size(0), d = g.size(2);
+  const int64_t *r = checked(row, gate), d = g.size(2);
   with_wide_type(g.scalar_type(), [&]<typename A>() {
     write_rows<A>(g_y, {g, gate}, [&](int64_t n, auto& in, A* to) { multiply_row<A>(in[0][n], in[1][r[n]], to, d); });
     A* sums = mutable_data<A>(g_gate);
-    share_channels(d, [&](int64_t begin, int64_t size) {
-      RowsIn<A> g_in(slice_of(g, begin, size)), y_in(slice_of(y, begin, size));
-      for (int64_t n = 0; n < tokens; ++n) {
-        A* sum = sums + r[n] * d + begin;
-        add_product<A>(sum, g_in[n], y_in[n], sum, size);
-      }
+    sum_tokens<A>(g, y, r, [&](int64_t, const A* gs, const A* ys, int64_t at, int64_t size) {
+      add_product<A>(sums + at, gs, ys, sums + at, size);
     });
   });
 }

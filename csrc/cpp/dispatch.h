@@ -2,10 +2,6 @@
 
 #pragma once
 
-#include <algorithm>
-#include <initializer_list>
-#include <vector>
-
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/util/BFloat16.h>
@@ -23,27 +19,14 @@ namespace millivid {
 using torch::headeronly::BFloat16;
 using torch::headeronly::Half;
 using torch::headeronly::ScalarType;
+using torch::stable::new_empty;
+using torch::stable::new_zeros;
 using torch::stable::Tensor;
-
-inline bool same_device(const Tensor& a, const Tensor& b) {
-  return a.is_cuda() == b.is_cuda() && a.is_cpu() == b.is_cpu() && a.get_device_index() == b.get_device_index();
-}
 
 inline bool is_floating(const Tensor& tensor) {
   const ScalarType type = tensor.scalar_type();
   return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
          type == ScalarType::Half;
-}
-
-using Shape = torch::headeronly::IntHeaderOnlyArrayRef;
-
-inline bool has_shape(const Tensor& tensor, Shape shape) {
-  const auto sizes = tensor.sizes();
-  return std::equal(sizes.begin(), sizes.end(), shape.begin(), shape.end());
-}
-
-inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> shape) {
-  return has_shape(tensor, Shape(shape.begin(), shape.size()));
 }
 
 // a / b for numbers that are not negative; in 32 bits, which is several times faster, where they fit.
@@ -79,16 +62,6 @@ const T* data(const Tensor& tensor) {
 template <typename T>
 T* mutable_data(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
-inline Tensor new_empty(const Tensor& like, const std::vector<int64_t>& shape, ScalarType type) {
-  return torch::stable::new_empty(like, Shape(shape.data(), shape.size()), type);
-}
-
-inline Tensor new_zeros(const Tensor& like, const std::vector<int64_t>& shape, ScalarType type) {
-  Tensor out = new_empty(like, shape, type);
-  torch::stable::zero_(out);
-  return out;
 }
 
 }  // namespace millivid

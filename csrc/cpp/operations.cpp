@@ -18,7 +18,7 @@ Stores stores_of(const std::vector<Tensor>& tensors) {
   Stores stores{{}, 0, like.size(0), like.size(4), static_cast<int64_t>(like.element_size())};
   for (const Tensor& store : tensors) {
     STD_TORCH_CHECK(
-        store.dim() == 5 && store.scalar_type() == like.scalar_type() && same_device(store, like) &&
+        store.dim() == 5 && store.scalar_type() == like.scalar_type() && store.device() == like.device() &&
             store.size(0) == stores.batch && store.size(4) == stores.channels,
         "stores must be alike, with one batch and one number of channels");
     Stores::Level level{mutable_data<char>(store), {store.size(1), store.size(2), store.size(3)}, {}};
@@ -33,7 +33,7 @@ Columns columns_of(
     const Tensor& level, const Tensor& frame, const Tensor& row, const Tensor& column, const Tensor& store) {
   for (const Tensor* part : {&level, &frame, &row, &column})
     STD_TORCH_CHECK(
-        level.dim() == 2 && has_shape(*part, level.sizes()) && same_device(*part, store) &&
+        level.dim() == 2 && part->sizes().equals(level.sizes()) && part->device() == store.device() &&
             part->scalar_type() == ScalarType::Long && part->is_contiguous(),
         "index columns must be contiguous int64 of one shape");
   STD_TORCH_CHECK(
@@ -57,7 +57,7 @@ Tensor pack_tokens(
     const Tensor& column) {
   const Stores places = stores_of(stores);
   const Columns columns = columns_of(level, frame, row, column, stores[0]);
-  Tensor out = new_empty(stores[0], {places.batch, columns.tokens, places.channels}, stores[0].scalar_type());
+  Tensor out = new_empty(stores[0], {places.batch, columns.tokens, places.channels});
   copy_tokens(places, columns, out, true);
   return out;
 }
@@ -69,12 +69,12 @@ void unpack_tokens_(
   Columns columns = columns_of(level, frame, row, column, stores[0]);
   check_apart(stores);
   STD_TORCH_CHECK(
-      same_device(write, stores[0]) && write.scalar_type() == ScalarType::Bool && write.is_contiguous() &&
-          has_shape(write, level.sizes()),
+      write.device() == stores[0].device() && write.scalar_type() == ScalarType::Bool && write.is_contiguous() &&
+          write.sizes().equals(level.sizes()),
       "write must be contiguous bool, of the shape of the index columns");
   STD_TORCH_CHECK(
-      same_device(tokens, stores[0]) && tokens.is_contiguous() && tokens.scalar_type() == stores[0].scalar_type() &&
-          has_shape(tokens, {places.batch, columns.tokens, places.channels}),
+      tokens.device() == stores[0].device() && tokens.scalar_type() == stores[0].scalar_type() &&
+          tokens.is_contiguous() && tokens.sizes().equals({places.batch, columns.tokens, places.channels}),
       "tokens must be (batch, token, c), contiguous, of the stores' dtype");
   columns.marked = data<bool>(write);
   copy_tokens(places, columns, tokens, false);
@@ -84,7 +84,7 @@ void unpack_tokens_(
 
 void check_rows(const Tensor& tensor, const Tensor& x) {
   STD_TORCH_CHECK(
-      tensor.dim() == 3 && same_device(tensor, x) && is_floating(tensor) && tensor.size(2) == x.size(2) &&
+      tensor.dim() == 3 && tensor.device() == x.device() && is_floating(tensor) && tensor.size(2) == x.size(2) &&
           (tensor.size(2) < 2 || tensor.stride(2) == 1),
       "tensors must have three axes, the last that of x and dense, in a floating-point type");
 }
@@ -92,22 +92,20 @@ void check_rows(const Tensor& tensor, const Tensor& x) {
 void check_tokens(const Tensor& x, const Tensor& y) {
   check_rows(x, x);
   check_rows(y, x);
-  STD_TORCH_CHECK(has_shape(y, x.sizes()), "y or g must have the shape of x");
+  STD_TORCH_CHECK(y.sizes().equals(x.sizes()), "y or g must have the shape of x");
 }
 
 void check_table(const Tensor& table, const Tensor& x, const Tensor& row) {
   check_rows(table, x);
   STD_TORCH_CHECK(table.size(0) == x.size(0), "a table must have the batch of x");
   STD_TORCH_CHECK(
-      same_device(row, x) && has_shape(row, {x.size(0) * x.size(1)}) && row.scalar_type() == ScalarType::Long &&
-          row.is_contiguous(),
+      row.device() == x.device() && row.scalar_type() == ScalarType::Long && row.is_contiguous() &&
+          row.sizes().equals({x.size(0) * x.size(1)}),
       "row must be int64, contiguous, one number per token of the batch");
 }
 
-Tensor like(const Tensor& x) { return new_empty(x, {x.size(0), x.size(1), x.size(2)}, x.scalar_type()); }
-
 Tensor table_gradient(const Tensor& table, const Tensor& x) {
-  return new_zeros(x, {table.size(0), table.size(1), table.size(2)}, wide(x.scalar_type()));
+  return new_zeros(x, table.sizes(), wide(x.scalar_type()));
 }
 
 Tensor modulated_layer_norm(
@@ -116,7 +114,7 @@ Tensor modulated_layer_norm(
   check_table(shift, x, row);
   check_table(scale, x, row);
   STD_TORCH_CHECK(shift.size(1) == scale.size(1), "shift and scale differ in their cells");
-  Tensor out = like(x);
+  Tensor out = new_empty(x, x.sizes());
   normalize(x, shift, scale, row, eps, out);
   return out;
 }
@@ -125,7 +123,7 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
     const Tensor& g, const Tensor& x, const Tensor& scale, const Tensor& row, double eps) {
   check_tokens(x, g);
   check_table(scale, x, row);
-  Tensor g_x = like(x), g_shift = table_gradient(scale, x), g_scale = table_gradient(scale, x);
+  Tensor g_x = new_empty(x, x.sizes()), g_shift = table_gradient(scale, x), g_scale = table_gradient(scale, x);
   normalize_backward(g, x, scale, row, eps, g_x, g_shift, g_scale);
   return {g_x, g_shift, g_scale};
 }
@@ -133,7 +131,7 @@ std::tuple<Tensor, Tensor, Tensor> modulated_layer_norm_backward(
 Tensor gated_residual(const Tensor& x, const Tensor& y, const Tensor& gate, const Tensor& row) {
   check_tokens(x, y);
   check_table(gate, x, row);
-  Tensor out = like(x);
+  Tensor out = new_empty(x, x.sizes());
   add_gated(x, y, gate, row, out);
   return out;
 }
@@ -142,7 +140,7 @@ std::tuple<Tensor, Tensor> gated_residual_backward(
     const Tensor& g, const Tensor& y, const Tensor& gate, const Tensor& row) {
   check_tokens(g, y);
   check_table(gate, g, row);
-  Tensor g_y = like(y), g_gate = table_gradient(gate, g);
+  Tensor g_y = new_empty(y, y.sizes()), g_gate = table_gradient(gate, g);
   add_gated_backward(g, y, gate, row, g_y, g_gate);
   return {g_y, g_gate};
 }

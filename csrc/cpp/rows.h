@@ -23,7 +23,7 @@ namespace millivid {
 template <typename A>
 constexpr ScalarType kTypeOf = sizeof(A) == sizeof(double) ? ScalarType::Double : ScalarType::Float;
 
-// bfloat16 is the upper half of a float32, rounded to even.
+// bfloat16 is the upper half of a float32, rounded to even. Torch's own conversions are not vectorised.
 MILLIVID_CLONES inline void convert_row(const BFloat16* from, float* to, int64_t d) {
 #pragma omp simd
   for (int64_t i = 0; i < d; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].x) << 16);
@@ -48,8 +48,12 @@ MILLIVID_CLONES void convert_row(const From* from, To* to, int64_t d) {
 template <typename A>
 class RowsIn {
  public:
-  explicit RowsIn(const Tensor& tensor) : RowsIn(Rows(tensor)) {}
-  explicit RowsIn(const Rows& rows) : rows_(rows), buffer_(rows.type == kTypeOf<A> ? 0 : rows.d) {}
+  explicit RowsIn(const Tensor& tensor) : RowsIn(tensor, 0, tensor.size(2)) {}
+  RowsIn(const Tensor& tensor, int64_t begin, int64_t size)  // of a row's channels
+      : rows_(tensor), buffer_(rows_.type == kTypeOf<A> ? 0 : size) {
+    rows_.first += begin * rows_.element;
+    rows_.d = size;
+  }
 
   const A* operator[](int64_t n) {
     const char* row = rows_[n];

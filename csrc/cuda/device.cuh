@@ -13,7 +13,9 @@
 #include <torch/csrc/stable/accelerator.h>
 #endif
 
+#include <algorithm>
 #include <cstdio>
+#include <initializer_list>
 
 #include "operations.h"
 
@@ -111,12 +113,6 @@ __device__ A sum_over_lanes(A value) {
 }
 
 #ifndef MILLIVID_EMULATED
-#define MILLIVID_CUDA_CHECK(call)                                                                        \
-  do {                                                                                                   \
-    const cudaError_t error = (call);                                                                    \
-    STD_TORCH_CHECK(error == cudaSuccess, "CUDA: ", cudaGetErrorString(error));                           \
-  } while (0)
-
 // Runs blocks of kThreads threads, on the device and stream of a tensor.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, const Tensor& on, Arguments... arguments) {
@@ -125,7 +121,8 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, const Tensor& on, Argume
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(on.get_device_index(), &stream));
   kernel<<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(static_cast<Parameters>(arguments)...);
-  MILLIVID_CUDA_CHECK(cudaGetLastError());
+  const cudaError_t error = cudaGetLastError();
+  STD_TORCH_CHECK(error == cudaSuccess, "CUDA: ", cudaGetErrorString(error));
 }
 #endif
 
