@@ -72,14 +72,12 @@ def _settings(config_class: type, prefix: str, defaults: Mapping[str, Any]) -> I
         yield from _settings(kind, f"{prefix}{name}.", inner)
 
 
-def _lines(name: str, default: Any) -> Iterator[str]:
+def _lines(name: str, default: Any) -> list[str]:
     """A setting and its default; of what is chosen by name, a line for each setting of the default choice."""
     if not isinstance(default, Mapping):
-        yield f"{name}={_word(default)}"
-    for key, value in default.items() if isinstance(default, Mapping) else ():
-        yield f"{name}={_word(value)}" if key == "name" else f"{name}.{key}={_word(value)}"
-    if isinstance(default, Mapping) and not default:
-        yield f"{name}.NAME=..."
+        return [f"{name}={_word(default)}"]
+    settings = {name if key == "name" else f"{name}.{key}": value for key, value in default.items()}
+    return [f"{setting}={_word(value)}" for setting, value in settings.items()] or [f"{name}.NAME=..."]
 
 
 def _word(value: Any) -> str:
