@@ -42,7 +42,7 @@ test: $(VENV)/ready  ## run every test
 check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app
+	$(BIN)/mypy -p millivid.files -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app
 	$(BIN)/lint-imports
 	$(if $(NVCC),$(BIN)/python csrc/tests/build_variant.py cuda_objects build/cuda,@echo "no nvcc here: the CUDA sources were not compiled")
 
@@ -55,9 +55,12 @@ sanitize: $(VENV)/ready  ## the compiled CPU operations under AddressSanitizer a
 		$(BIN)/python -m pytest -q -s csrc/tests/test_kernels_ops.py csrc/tests/test_kernels_modulation.py csrc/tests/test_kernels_packing.py
 
 # What each package needs of its siblings, and the extras its tests use. Nothing else of ours is installed.
-NEEDS_diffusion := packages/rollout csrc
-NEEDS_training := packages/command
-NEEDS_data_gen := packages/command packages/data
+NEEDS_tokenizer := packages/files
+NEEDS_diffusion := packages/files packages/rollout csrc
+NEEDS_eval := packages/files
+NEEDS_data := packages/files
+NEEDS_training := packages/files packages/command
+NEEDS_data_gen := packages/files packages/command packages/data
 NEEDS_app := $(PACKAGES)
 PATH_kernels := csrc
 PATH_data_gen := data_gen

@@ -83,9 +83,9 @@ def test_a_truncated_video_is_named(
 @pytest.mark.parametrize(
     ("file", "change", "sentence"),
     [
-        ("config.json", {"width": "abc"}, "describes no VideoDiT"),
+        ("config.json", {"width": "abc"}, "config.json: width: expected int, got str"),
         ("config.json", {"heads": 3}, "settings that this version does not know: heads"),
-        ("video_model.json", {"schedule": None}, "video_model.json is damaged"),
+        ("video_model.json", {"schedule": None}, "video_model.json: schedule: expected object, got null"),
         ("video_model.json", {"tokenizer": "0" * 16}, "was trained on latents of tokenizer 0000000000000000"),
         ("model.safetensors", None, "is damaged"),
     ],

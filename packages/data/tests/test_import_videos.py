@@ -660,7 +660,7 @@ def test_the_records_are_readable(raw: Path, out: Path) -> None:
     record = json.loads((out / "imported" / "bad.json").read_text())
     assert record["file"] == "bad.mp4" and record["skipped"].startswith("bad.mp4: cannot be read as a video")
     (out / "imported" / "v1.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"v1\.json: is damaged.*delete it"):
+    with pytest.raises(DatasetError, match=r"v1\.json: is no valid JSON.*delete it"):
         import_videos(raw, out)
 
 

@@ -36,7 +36,7 @@ def attempt(out: Path, steps: int) -> int:
 def wait_for_a_save(out: Path) -> None:
     """Until a checkpoint has been begun."""
     end = time.monotonic() + 20
-    while not list(out.glob("checkpoints/*.partial")) and time.monotonic() < end:
+    while not list(out.glob("checkpoints/.writing-*")) and time.monotonic() < end:
         time.sleep(0.0005)
 
 
@@ -57,7 +57,7 @@ def main(folder: Path, kills: int) -> None:
         seen["kills"] += 1
         files = list((killed / "checkpoints").glob("*")) if (killed / "checkpoints").is_dir() else []
         orphans = [file for file in files if file.suffix == ".pt" and not file.with_suffix(".json").exists()]
-        seen["in a save"] += bool(orphans or any(file.suffix == ".partial" for file in files))
+        seen["in a save"] += bool(orphans or any(file.name.startswith(".writing-") for file in files))
         newest = newest_checkpoint(killed)
         seen["before the first"] += newest is None
         step = 0 if newest is None else int(newest.stem.removeprefix("step_"))

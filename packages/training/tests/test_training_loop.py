@@ -393,7 +393,7 @@ def test_other_folders_and_files_are_refused(tmp_path: Path) -> None:
         open_run(tmp_path / "photos" / "cat.png", "toy", SETTINGS)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    with pytest.raises(RunError, match="run.json cannot be read"):
+    with pytest.raises(RunError, match="run.json: is no valid JSON"):
         open_run(tmp_path / "broken", "toy", SETTINGS)
 
 
@@ -474,7 +474,7 @@ def test_without_the_package_zero_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_folder_whose_settings_were_being_written_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "run.json.partial").write_text("{")
+    (tmp_path / ".writing-1-run.json").write_text("{")
     open_run(tmp_path, "toy", SETTINGS)
     assert json.loads((tmp_path / "run.json").read_text())["kind"] == "toy"
 

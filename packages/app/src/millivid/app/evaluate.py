@@ -30,8 +30,8 @@ from millivid.eval import (
     write_report,
 )
 from millivid.eval.clips import ClipFolder
+from millivid.files.pretrained import fingerprint
 from millivid.tokenizer import HierarchicalTokenizer
-from millivid.tokenizer.pretrained import fingerprint
 
 __all__ = ["CONF", "evaluate_runs"]
 

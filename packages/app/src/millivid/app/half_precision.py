@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from millivid.data.atomic import replacing_folder
+from millivid.files import replacing_folder
 
 WEIGHTS = "model.safetensors"
 

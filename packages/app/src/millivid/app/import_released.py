@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from millivid.command import REQUIRED, ConfigError
-from millivid.data.atomic import replacing_folder
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.released import from_released_names
+from millivid.files import replacing_folder
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
 

@@ -1,6 +1,5 @@
 """RESULTS.md of a reproduction: who remembers, with intervals, and what it took."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import Any
 
 import jinja2
 
-from millivid.data.atomic import write_text
 from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.eval import Results, read_results
 from millivid.eval.figures import Figure
 from millivid.eval.memory import FRAME_KINDS
 from millivid.eval.reporting.tables import cell_of, horizon_tables, memory_table
 from millivid.eval.results import MetricInfo
+from millivid.files import read_json, write_text
 from millivid.rollout import make_schedule
 
 OURS, RIVALS = "millivid", ("framepack", "full_resolution")
@@ -80,7 +79,7 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
     Returns the path of RESULTS.md.
     """
     results = read_results(out / "report" / "metrics.json")
-    run = json.loads((out / "run.json").read_text())
+    run = read_json(out / "run.json", dict[str, Any])
     trained = [Trained.read(out, name) for name in models]
     tokenizers = {folder.name: _cost(folder) for folder in (out / "tokenizers").iterdir()}
     shared = {"results": results, "made_by": _made_by(results, run), "seed": run["settings"]["seed"]}
@@ -115,7 +114,7 @@ def _write(file: Path, template: str, **content: Any) -> Path:
 
 def _cost(run: Path) -> tuple[str, str, str]:
     """Examples, Tflop and hours of a training run."""
-    took = json.loads((run / "trained.json").read_text())
+    took = read_json(run / "trained.json", dict[str, Any])
     return f"{took['examples']:,}", f"{took['flop'] / 1e12:,.0f}", f"{took['seconds'] / 3600:.1f}"
 
 

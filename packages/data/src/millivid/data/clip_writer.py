@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import MINUTE, remove_leftovers, write_json
+from millivid.files.atomic import MINUTE, remove_leftovers, write_json
+
 from .clip import POSE_NAMES, ActionType, Clip
 from .clips import ClipIndex
 from .dataset_writer import DatasetWriter

@@ -1,16 +1,15 @@
 """Reading a folder of video clips with an action and a pose per frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .clip import Clip
 from .dataset import Dataset
-from .dataset_index import DatasetIndex, FileKind, count
+from .dataset_index import Count, DatasetIndex, FileKind
 from .errors import DatasetError
 from .video import read_frames, read_video
 
@@ -30,14 +29,8 @@ class ClipIndex(DatasetIndex):
     files = (FileKind("videos", ".mp4", "video_sha256"), FileKind("tables", ".safetensors", "table_sha256"))
     settings = ("fps", "size", "action_type", "action_names", "pose_names", "lossless", "source")
 
-    size: tuple[int, int]
+    size: tuple[Count, Count]
     lossless: bool = False
-
-    @classmethod
-    def _parse(cls, value: Mapping[str, Any]) -> dict[str, Any]:
-        height, width = value["size"]
-        size, lossless = (count(height), count(width)), bool(value.get("lossless", False))
-        return {**super()._parse(value), "size": size, "lossless": lossless}
 
 
 class ClipDataset(Dataset[ClipIndex]):

@@ -3,14 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from millivid.files import typed
 
 from .clip import ActionType, action_array
 from .errors import DatasetError
-from .index_file import HIGHEST_FPS, INDEX_NAME, LOWEST_FPS, VERSION, check_splits, load_index
+from .index_file import HIGHEST_FPS, ID, INDEX_NAME, LOWEST_FPS, REMAKE, VERSION, check_splits, load_index
 from .table_reader import Arrays
+
+Count = Annotated[int, Meta(gt=0, lt=2**31)]
+VideoId = Annotated[str, Meta(pattern=f"^{ID}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,19 @@ class DatasetIndex:
     settings: ClassVar[tuple[str, ...]]
     """The attributes that a writer is given, in the order in which they stand in the file."""
 
-    fps: float
+    fps: Annotated[float, Meta(ge=LOWEST_FPS, le=HIGHEST_FPS)]
     action_names: tuple[str, ...]
     pose_names: tuple[str, ...]
     source: Mapping[str, Any]
     action_type: ActionType = "categorical"
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    frames: Mapping[str, int] = field(default_factory=dict)
-    sha256: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    frames: Mapping[VideoId, Count] = field(default_factory=dict)
+    sha256: Mapping[str, tuple[Sha256, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for names in (self.action_names, self.pose_names):
+            if len(set(names)) < len(names):
+                raise ValueError(f"the names {', '.join(names)} are not all different")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -65,38 +78,18 @@ class DatasetIndex:
                 f"{folder} is an unfinished dataset: its making was interrupted or is still under way. "
                 f"Run the same command again to finish it; what is there is kept."
             )
-        try:
-            index = cls(**cls._parse(value))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            wrong = (
-                f"lacks the entry {error}"
-                if isinstance(error, KeyError)
-                else f"has an entry of the wrong kind ({error})"
-            )
-            raise DatasetError(f"{path}: {wrong}. Restore it or make the dataset again.") from error
+        videos = typed(value.pop("videos", {}), dict[str, dict[str, Any]], f"{path}: videos", DatasetError, REMAKE)
+        frames = {video: entry.get("frames") for video, entry in videos.items()}
+        content = {**value, "frames": frames, "sha256": cls.recorded_hashes(videos)}
+        index = typed(content, cls, str(path), DatasetError, REMAKE, _array)
         check_splits(path, index.splits, index.frames)
         return index
 
     @classmethod
-    def _parse(cls, value: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields from the JSON; subclasses add theirs. Raises KeyError, TypeError, ValueError or AttributeError."""
-        return {
-            "fps": _fps(value["fps"]),
-            "action_names": _names(value, "action_names"),
-            "action_type": _action_type(value),
-            "pose_names": _names(value, "pose_names"),
-            "source": dict(value.get("source", {})),
-            "frames": {str(video): count(entry["frames"]) for video, entry in value["videos"].items()},
-            "splits": {str(name): tuple(map(str, ids)) for name, ids in value["splits"].items()},
-            "sha256": cls.recorded_hashes(value),
-        }
-
-    @classmethod
-    def recorded_hashes(cls, value: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        """The hashes in the JSON, which may be that of an unfinished dataset."""
+    def recorded_hashes(cls, videos: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+        """The hashes in the JSON's entries of videos, which may be that of an unfinished dataset."""
         names = [kind.hash_name for kind in cls.files]
-        entries = value.get("videos", {}).items()
-        return {video: tuple(str(entry[name]) for name in names) for video, entry in entries if names[0] in entry}
+        return {video: tuple(entry.get(name) for name in names) for video, entry in videos.items() if names[0] in entry}
 
     def header(self) -> dict[str, Any]:
         """What a writer puts first into ``dataset.json``, and what has to be equal for another one to go on."""
@@ -115,29 +108,9 @@ class DatasetIndex:
         return tuple(folder / kind.folder / f"{video}{kind.suffix}" for kind in self.files)
 
 
-def count(value: Any) -> int:
-    """A positive integer; raises ValueError for anything else."""
-    if type(value) is not int or not 0 < value < 2**31:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _fps(value: Any) -> float:
-    fps = float(value)
-    if not LOWEST_FPS <= fps <= HIGHEST_FPS:
-        raise ValueError(f"fps {value!r} is none between {LOWEST_FPS} and {HIGHEST_FPS}")
-    return fps
-
-
-def _action_type(value: Mapping[str, Any]) -> ActionType:
-    found: ActionType = value["action_type"] if value["version"] > 1 else "categorical"
-    if found not in ("categorical", "continuous"):
-        raise ValueError(f"action_type {found!r} is neither categorical nor continuous")
-    return found
-
-
-def _names(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    names = value[key]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"{key} {names!r} is no list of different names")
-    return tuple(names)
+def _array(_: type, lists: Any) -> NDArray[np.float32]:
+    """Lists of numbers as an array."""
+    array = np.asarray(lists)
+    if array.dtype.kind not in "fi":
+        raise ValueError("expected lists of numbers, all as long")
+    return array.astype(np.float32)

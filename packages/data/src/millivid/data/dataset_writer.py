@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
-from .atomic import MINUTE, remove_leftovers, write_json
+from millivid.files.atomic import MINUTE, remove_leftovers, write_json
+
 from .dataset import Index
 from .errors import DatasetError
 from .index_file import INDEX_NAME, check_id, check_splits, continue_or_refuse, load_index
@@ -61,7 +62,7 @@ class DatasetWriter(Generic[Index]):
         for video in ids:
             check_id(video)
         check_splits(self.folder / INDEX_NAME, splits, {video for video in ids if self.done(video)})
-        recorded, files = self.index.recorded_hashes(self._stored()), self.index.files
+        recorded, files = self.index.recorded_hashes(self._stored().get("videos", {})), self.index.files
         videos: Videos = {}
         problems: dict[str, DatasetError] = {}
         for video in progress(ids):

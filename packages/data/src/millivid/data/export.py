@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from .atomic import remove_leftovers, replacing, write_json
+from millivid.files.atomic import remove_leftovers, replacing, write_json
+
 from .clips import ClipDataset
 from .errors import DatasetError
 from .images import encode_image

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from millivid.files import read_json
+
 from .errors import DatasetError
 
 INDEX_NAME = "dataset.json"
@@ -13,13 +15,14 @@ VERSION = 2
 """What is written."""
 READABLE = (1, 2)
 """Version 1 knew neither continuous actions nor, for clips, hashes."""
+REMAKE = "restore it, or make the dataset again"
 LOWEST_FPS, HIGHEST_FPS = 0.01, 1000.0
 FORMATS = {
     "millivid-clips": "it is a dataset of clips",
     "millivid-latents": "it is a dataset of latents",
     "millivid-webdataset": "it is an export of frames for other software",
 }
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+ID = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 
 def load_index(folder: Path, *formats: str) -> dict[str, Any]:
@@ -32,12 +35,8 @@ def load_index(folder: Path, *formats: str) -> dict[str, Any]:
     if not path.is_file():
         what = "holds no dataset.json" if folder.is_dir() else "does not exist"
         raise DatasetError(f"{folder} {what}, so it is no dataset. Check the path, or make the dataset first.")
-    value: Any
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DatasetError(f"{path}: is no valid JSON ({error}). Restore it or make the dataset again.") from error
-    found = value.get("format") if isinstance(value, dict) else None
+    value = read_json(path, dict[str, Any], DatasetError, REMAKE)
+    found = value.get("format")
     if found not in formats:
         expected, hint = " or ".join(f'"{name}"' for name in formats), "give a dataset made by MilliVid"
         raise DatasetError(f'{path}: expected "format": {expected}, found {found!r}; {FORMATS.get(str(found), hint)}.')
@@ -46,7 +45,7 @@ def load_index(folder: Path, *formats: str) -> dict[str, Any]:
             f"{path}: is version {value.get('version')!r} of {found}; this release of millivid-data reads "
             f"versions {READABLE[0]} to {READABLE[-1]}. Install a matching millivid-data or make the dataset again."
         )
-    return dict(value)
+    return value
 
 
 def dataset_format(folder: str | Path) -> str:
@@ -72,7 +71,7 @@ def check_splits(path: Path, splits: Mapping[str, Sequence[str]], known: Mapping
 
 def check_id(video: str, what: str = "video id") -> None:
     """A video's id becomes a file name: letters, digits, dot, dash, underscore."""
-    if not isinstance(video, str) or not _ID.fullmatch(video):
+    if not isinstance(video, str) or not re.fullmatch(ID, video):
         raise DatasetError(
             f"{what} {video!r} cannot be a file name; use letters, digits, '.', '-' and '_', not beginning with '.'"
         )

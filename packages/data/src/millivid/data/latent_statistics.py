@@ -23,6 +23,8 @@ class LatentStatistics:
             raise ValueError(
                 f"mean and std must both be [level, channel]; got {list(self.mean.shape)} and {list(self.std.shape)}"
             )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
+            raise ValueError("means must be finite, and standard deviations finite and above 0")
 
     @classmethod
     def from_lists(cls, mean: Any, std: Any) -> "LatentStatistics":

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dataset import Dataset
-from .dataset_index import DatasetIndex, FileKind
+from .dataset_index import Count, DatasetIndex, FileKind
 from .errors import DatasetError
 from .latent_statistics import LatentStatistics
 from .table_reader import Arrays
@@ -32,20 +32,10 @@ class LatentIndex(DatasetIndex):
     files = (FileKind("latents", ".safetensors", "sha256"),)
     settings = ("fps", "action_type", "action_names", "pose_names", "grids", "channels", "tokenizer", "source")
 
-    grids: tuple[tuple[int, int], ...]
-    channels: int
+    grids: tuple[tuple[Count, Count], ...]
+    channels: Count
     tokenizer: Mapping[str, Any]
     statistics: LatentStatistics = field(default_factory=lambda: LatentStatistics.from_lists([[]], [[]]))
-
-    @classmethod
-    def _parse(cls, value: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            **super()._parse(value),
-            "grids": tuple((int(height), int(width)) for height, width in value["grids"]),
-            "channels": int(value["channels"]),
-            "tokenizer": dict(value["tokenizer"]),
-            "statistics": LatentStatistics.from_lists(value["statistics"]["mean"], value["statistics"]["std"]),
-        }
 
     def arrays(self, frames: int) -> Arrays:
         """Shape and type of every array in the file of a video of so many frames."""

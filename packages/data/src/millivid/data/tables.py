@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import replacing, write_text
+from millivid.files.atomic import replacing, write_text
 
 TYPE_NAMES: dict[np.dtype[Any], str] = {
     np.dtype(np.float16): "F16",

@@ -16,7 +16,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from .atomic import replacing
+from millivid.files.atomic import replacing
+
 from .errors import DatasetError
 
 LARGEST_SIDE = 8192

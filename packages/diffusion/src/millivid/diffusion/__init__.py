@@ -5,9 +5,9 @@ from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.noise import alpha_sigma, logsnr
 from millivid.diffusion.objective import Draws, diffusion_loss, draw
-from millivid.diffusion.pretrained import fingerprint
 from millivid.diffusion.sampler import FrameNoise, Noise, RolloutProgress, SamplerConfig, denoise, rollout, sample_step
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
+from millivid.files.pretrained import fingerprint
 
 __all__ = [
     "SIZES", "Draws", "FrameNoise", "Noise", "RolloutProgress", "SamplerConfig", "TokenBatch", "VideoDiT",

@@ -9,9 +9,9 @@ from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
 from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
 from millivid.diffusion.odometry import PoseEmbedding, relative_pose
-from millivid.diffusion.pretrained import PretrainedModel
 from millivid.diffusion.tokens import TokenBatch
 from millivid.diffusion.transformer import Block, Head
+from millivid.files.pretrained import PretrainedModel
 from millivid.kernels import rows_of
 from millivid.rollout import Step, StepTokens
 

@@ -1,12 +1,11 @@
 """`video_model.json`: what a saved video model has to say beside its weights and its network's config."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from millivid.diffusion.pretrained import write_whole
+from millivid.files import read_json, write_json
 from millivid.rollout import Schedule, make_schedule
 
 FILE = "video_model.json"
@@ -45,8 +44,7 @@ class VideoModelInfo:
 
     def save(self, folder: str | Path) -> None:
         """Write the file into a saved model's folder, whole or not at all."""
-        content = json.dumps(asdict(self), indent=2) + "\n"
-        write_whole(Path(folder) / FILE, lambda partial: partial.write_text(content))
+        write_json(Path(folder) / FILE, asdict(self))
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
@@ -57,13 +55,9 @@ class VideoModelInfo:
         file = Path(folder) / FILE
         if not file.is_file():
             raise ValueError(f"{folder} has no {FILE}, so its schedule is unknown; train it with millivid train")
+        info = read_json(file, cls, then="save the model again")
         try:
-            found = json.loads(file.read_text())
-            known = {item.name: found[item.name] for item in fields(cls) if item.name in found}
-            for name in ("horizons", "action_names"):
-                known[name] = tuple(known.get(name, ()))
-            info = cls(**known)
             info.make_schedule()
-            return info
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is damaged ({type(error).__name__}: {error}); save the model again") from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{file}: schedule: {error}; save the model again") from error
+        return info

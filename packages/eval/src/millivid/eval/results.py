@@ -1,6 +1,5 @@
 """What an evaluation found, as frozen values, and metrics.json, which holds them."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
+
+from millivid.files import read_json
 
 from .errors import EvaluationError
 from .evaluation import Role
@@ -210,14 +211,14 @@ class Results:
 
 def read_results(path: str | os.PathLike[str]) -> Results:
     """The results in a report's metrics.json. Raises EvaluationError for another file."""
+    content = read_json(Path(path), dict[str, Any], EvaluationError, "evaluate again")
+    if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise EvaluationError(
+            f"{path} is of format {content.get('format')} {content.get('version')}; this version reads {FORMAT} {VERSION}"
+        )
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise EvaluationError(
-                f"{path} is of format {content['format']} {content['version']}; this version reads {FORMAT} {VERSION}"
-            )
         return Results.from_dict(content)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise EvaluationError(f"{path} is no metrics.json of a report ({type(error).__name__}: {error})") from error
 
 

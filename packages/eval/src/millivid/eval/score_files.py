@@ -1,18 +1,16 @@
 """Scores of videos on disk, so that a stopped evaluation goes on and several processes share one."""
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
-import time
-import uuid
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from millivid.files import remove_leftovers, replacing
 
 FORMAT = 1
 ABANDONED_SECONDS = 3600
@@ -41,7 +39,7 @@ class ScoreFiles:
         self._memory: dict[str, Arrays] = {}
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(self._folder, ".*.tmp")
+            remove_leftovers(self._folder, ABANDONED_SECONDS)
 
     def save(self, key: Key, arrays: Arrays) -> None:
         """Keep the arrays."""
@@ -49,17 +47,11 @@ class ScoreFiles:
             self._memory[key.hashed] = arrays
             return
         path = self._folder / f"{key.hashed}.npz"
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with temporary.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                np.savez(temporary, **arrays)  # type: ignore[arg-type]
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def load(self, key: Key) -> Arrays | None:
         """The arrays of a key; None where they are not there, or their file is damaged."""
@@ -70,11 +62,3 @@ class ScoreFiles:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
             return None
-
-
-def remove_abandoned(folder: Path, pattern: str) -> None:
-    """Remove the temporary files and folders that processes which were killed left in `folder`."""
-    for left in folder.glob(pattern):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -1,9 +1,9 @@
 """A per-frame hierarchical tokenizer: one image, a pyramid of latents, and back from any level."""
 
+from millivid.files.pretrained import fingerprint
 from millivid.tokenizer.config import SIZES, TokenizerConfig
 from millivid.tokenizer.model import HierarchicalTokenizer, Pyramid
 from millivid.tokenizer.objective import level_psnr, tokenizer_loss
-from millivid.tokenizer.pretrained import fingerprint
 from millivid.tokenizer.pyramid import image_pyramid, level_grids, patchify, unpatchify
 
 __all__ = [

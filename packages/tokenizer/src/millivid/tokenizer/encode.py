@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from millivid.command import REQUIRED, ConfigError, available_cores, check_device, launched_share, work_in_processes
 from millivid.data import ClipDataset, LatentWriter
+from millivid.files.pretrained import fingerprint
 from millivid.tokenizer.model import HierarchicalTokenizer
-from millivid.tokenizer.pretrained import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)

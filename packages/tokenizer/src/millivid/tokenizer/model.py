@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from millivid.files.pretrained import PretrainedModel
 from millivid.tokenizer.config import TokenizerConfig
-from millivid.tokenizer.pretrained import PretrainedModel
 from millivid.tokenizer.pyramid import image_pyramid, patchify, sincos_2d, unpatchify
 from millivid.tokenizer.transformer import Transformer
 

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from millivid.command.settings import first_line
+from millivid.files.atomic import TEMPORARY_PREFIX, json_text, remove_leftovers, replacing
+from millivid.files.json_reader import read_json
 from millivid.training.provenance import describe_launch
 
 RUN_FILE = "run.json"
@@ -29,6 +31,15 @@ FREE_TO_CHANGE = {
 """Settings that another start of the same run may change. They change rounding at most; `device` also the noise drawn on it."""
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What stands beside a checkpoint."""
+
+    step: int
+    bytes: int
+    sha256: str
+
+
 class RunError(ValueError):
     """A run's folder that cannot be used; the message is one sentence for the user."""
 
@@ -43,16 +54,13 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: 
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; choose another out=")
     if not file.exists():
-        if out.exists() and any(not found.name.endswith(".partial") for found in out.iterdir()):
+        if out.exists() and any(not found.name.startswith(TEMPORARY_PREFIX) for found in out.iterdir()):
             raise RunError(f"{out} is not empty and holds no run; choose another out= or delete it")
         out.mkdir(parents=True, exist_ok=True)
         header = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings}
         write_json(file, {**header, "launches": [describe_launch()]})
         return
-    try:
-        found = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} cannot be read ({error}); delete {out} to start again") from error
+    found = read_json(file, dict[str, Any], RunError, f"delete {out} to start again")
     if found.get("format") != FORMAT or found.get("version") != VERSION or found.get("kind") != kind:
         raise RunError(f"{out} holds {found.get('kind', 'something')}, not {kind}; choose another out= or delete it")
     old, new = _flat(found["settings"]), _flat(json.loads(json.dumps(settings)))
@@ -66,7 +74,7 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Write JSON as `write_whole` does."""
-    write_whole(file, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+    write_whole(file, lambda partial: partial.write_text(json_text(content), encoding="utf-8"))
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -74,17 +82,10 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
 
     Raises RunError where that fails, for example on a full disk; nothing half-written stays.
     """
-    partial = file.with_name(file.name + ".partial")
     try:
-        write(partial)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        with replacing(file) as partial:
+            write(partial)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-        partial.unlink(missing_ok=True)
         free = shutil.disk_usage(file.parent).free
         raise RunError(
             f"{file} could not be written ({first_line(error)}; {free / 2**20:,.0f} MiB are free); earlier checkpoints are "
@@ -105,10 +106,8 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, k
         return file
     file.unlink(missing_ok=True)
     write_whole(file, lambda partial: torch.save(dict(state), partial))
-    manifest = {"step": step, "bytes": file.stat().st_size, "sha256": _hash(file)}
-    write_whole(file.with_suffix(".json"), lambda partial: partial.write_text(json.dumps(manifest) + "\n"))
-    for left in folder.glob("*.partial"):
-        left.unlink()
+    write_json(file.with_suffix(".json"), asdict(Manifest(step, file.stat().st_size, _hash(file))))
+    remove_leftovers(folder)
     for old in checkpoints(out)[:-keep]:
         if not keep_every or int(old.stem.removeprefix("step_")) % keep_every:
             old.with_suffix(".json").unlink()
@@ -163,13 +162,12 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 def _damage(file: Path) -> str | None:
     """What is wrong with a checkpoint, by its manifest; None where nothing is."""
     try:
-        manifest = json.loads(file.with_suffix(".json").read_text())
-        size, digest = manifest["bytes"], manifest["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = read_json(file.with_suffix(".json"), Manifest)
+    except ValueError:
         return "its manifest cannot be read"
-    if file.stat().st_size != size:
-        return f"it has {file.stat().st_size} bytes, not {size}"
-    return None if _hash(file) == digest else "its hash is another"
+    if file.stat().st_size != manifest.bytes:
+        return f"it has {file.stat().st_size} bytes, not {manifest.bytes}"
+    return None if _hash(file) == manifest.sha256 else "its hash is another"
 
 
 def _hash(file: Path) -> str:

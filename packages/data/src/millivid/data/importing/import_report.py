@@ -1,11 +1,11 @@
 """What an import did with each source file: kept beside the dataset, and reported at the end."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..atomic import write_json
+from millivid.files import read_json, write_json
+
 from ..errors import DatasetError
 
 RECORDS = "imported"
@@ -44,13 +44,9 @@ def read_record(out: Path, id: str) -> ImportRecord | None:
         DatasetError: the file that says so is damaged.
     """
     path = out / RECORDS / f"{id}.json"
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return ImportRecord(**{**value, "videos": tuple(value["videos"]), "notes": tuple(value["notes"])})
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, TypeError, KeyError) as error:
-        raise DatasetError(f"{path}: is damaged ({error}); delete it, and the video is imported again") from error
+    return read_json(path, ImportRecord, DatasetError, "delete it, and the video is imported again")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..atomic import MINUTE, remove_leftovers
+from millivid.files.atomic import MINUTE, remove_leftovers
+
 from ..clip_writer import ClipWriter
 from ..clips import CLIP_FORMAT
 from ..errors import DatasetError

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..atomic import write_json, write_text
+from millivid.files.atomic import write_json, write_text
+
 from ..clips import ClipDataset, ClipIndex
 from ..verification import Progress
 

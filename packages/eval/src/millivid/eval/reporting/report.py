@@ -1,20 +1,22 @@
 """Write a report: a folder with figures, plots, pictures, side-by-side videos and one page."""
 
-import glob
 import itertools
 import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from millivid.files.atomic import remove_leftovers, temporary_beside
+from millivid.files.json_reader import read_json
 
 from ..errors import EvaluationError
 from ..evaluation import Evaluation
 from ..results import FORMAT, VERSION, Results
-from ..score_files import remove_abandoned
+from ..score_files import ABANDONED_SECONDS
 from .style import INK, run_styles
 from .tables import tables_as_markdown
 
@@ -98,10 +100,9 @@ def _made_beside(out: Path, old: Sequence[str]) -> Iterator[Path]:
     """A temporary folder that becomes `out`, or whose files go where those of the `old` report were."""
     parent = out.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(parent, f".{glob.escape(out.name)}.report-*.tmp")
-    # Not mkdtemp, whose folders only their owner may read.
-    temporary = parent / f".{out.name}.report-{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
+    remove_leftovers(parent, ABANDONED_SECONDS)
+    temporary = temporary_beside(out.absolute())
+    temporary.mkdir()  # not by tempfile, whose folders only their owner may read
     try:
         yield temporary
         if not out.exists():
@@ -149,10 +150,10 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
     if all(path.name in alongside for path in out.iterdir()):
         return []
     try:
-        content = json.loads((out / METRICS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        content = None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        content = read_json(out / METRICS, dict[str, Any])
+    except ValueError:
+        content = {}
+    if content.get("format") != FORMAT:
         raise EvaluationError(f"{out} holds something other than a report; give a new folder, or empty this one")
     files = [file for file in content.get("files", []) if isinstance(file, str)]
     return [f for f in files if not PurePosixPath(f).is_absolute() and ".." not in PurePosixPath(f).parts]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from millivid.data.atomic import replacing, replacing_folder, write_json
+from millivid.files import replacing, replacing_folder, write_json
 
 
 def test_a_file_stays_as_it_was_until_its_new_content_is_whole(tmp_path: Path) -> None:

@@ -1,8 +1,4 @@
-"""Writing files so that a reader sees the old file, the new file, or none, but never half a file.
-
-For all packages that have this one. Those that do without it (rollout, tokenizer, diffusion, eval, training) each have a
-few lines of their own.
-"""
+"""Writing files so that a reader sees the old file, the new file, or none, but never half a file."""
 
 import json
 import os
@@ -19,6 +15,12 @@ MINUTE = 60.0
 """Longer than an index takes to write, in seconds."""
 
 
+def temporary_beside(path: Path) -> Path:
+    """A name for what will take the place of ``path``, of no other process."""
+    # Not the process's id: on a shared disk, processes of several machines may have the same one.
+    return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{path.name}")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on a normal exit it takes the place of ``path``, else it is deleted.
@@ -27,13 +29,17 @@ def replacing(path: Path) -> Iterator[Path]:
     ``path`` as it was; after a kill a ``.writing-*`` file may be left, which `remove_leftovers` deletes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not the process's id: on a shared disk, processes of several machines may have the same one.
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())  # else a power cut may leave the new name with no content
         os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,17 +68,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write ``value`` as JSON, atomically."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """``value`` as JSON; raises ValueError for what is no JSON, NaN and infinity among it."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
-    """Delete the temporary files that killed writers left in ``folder``.
+    """Delete the temporary files and folders that killed writers left in ``folder``.
 
     No writer may be at work in it, unless ``older_than`` is more seconds than a file takes to write.
     """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         try:
             if older_than <= 0 or path.stat().st_mtime < time.time() - older_than:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         except FileNotFoundError:
             pass

@@ -1,8 +1,8 @@
 """Saving a model as safetensors with its config, and loading it from a folder or the Hugging Face hub."""
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -11,6 +11,9 @@ from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from millivid.files.atomic import replacing, write_text
+from millivid.files.json_reader import read_json, typed, unknown_keys
 
 Config = TypeVar("Config")
 
@@ -31,8 +34,9 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
         content = json.dumps({"class": type(self).__name__, **values}, indent=2) + "\n"
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_whole(save_directory / WEIGHTS_NAME, lambda partial: save_file(state, partial))
-        write_whole(save_directory / CONFIG_NAME, lambda partial: partial.write_text(content))  # last: now it is whole
+        with replacing(save_directory / WEIGHTS_NAME) as partial:
+            save_file(state, partial)
+        write_text(save_directory / CONFIG_NAME, content)  # last: now it is whole
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """What `save_pretrained` leaves as README.md: the class and its config."""
@@ -67,24 +71,21 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         for file in (config_file, weights_file):
             if not file.is_file():
                 raise ValueError(f"{file.parent} holds no {file.name}, so it is no saved {cls.__name__}")
-        try:
-            values = json.loads(config_file.read_text())
-            state = load_file(weights_file)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{config_file} is not JSON ({error}); save the model again") from error
-        except SafetensorError as error:
-            raise ValueError(f"{weights_file} is damaged ({error}); save or download it again") from error
-        saved = values.pop("class", None) if isinstance(values, dict) else None
+        then = "save the model again"
+        values = read_json(config_file, dict[str, Any], then=then)
+        saved = values.pop("class", None)
         if saved != cls.__name__:
             raise ValueError(f"{config_file.parent} holds a {saved or 'model of another kind'}, not a {cls.__name__}")
-        fields = {field.name for field in dataclasses.fields(cls.config_class)}
-        if unknown := sorted(values.keys() - fields):
+        if unknown := unknown_keys(values, cls.config_class):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
+        config: Config = typed(values, cls.config_class, str(config_file), then=then)
         try:
-            config = cls.config_class(**{name: _frozen(value) for name, value in values.items()})
             model = cls(config)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); save the model again") from error
+            state = load_file(weights_file)
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); {then}") from error
+        except SafetensorError as error:
+            raise ValueError(f"{weights_file} is damaged ({error}); save or download it again") from error
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
         if expected != found:
@@ -97,22 +98,8 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         return model.eval()
 
 
-def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and rename it, so that nobody finds half of it."""
-    partial = file.with_name(file.name + ".partial")
-    write(partial)
-    partial.replace(file)
-
-
-def _frozen(value: Any) -> Any:
-    """JSON's lists as the tuples that config dataclasses hold."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
 def fingerprint(model: nn.Module) -> str:
     """The first 16 hex digits of a hash over a model's weights: equal exactly when every value is."""
-    import hashlib
-
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
