@@ -1,6 +1,7 @@
 """Metrics of networks: the numbers follow their definitions, and what is missing is skipped with a sentence."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from millivid.eval.networks.inception import InceptionFeatures, resize_clean
 if TYPE_CHECKING:
     from transformers import Dinov2Model
 
+GUIDE = Path(__file__).parents[3] / "docs" / "evaluation.md"
 NAMES = ["lpips_vgg", "dinov2", "matches", "matches_sift", "fvd", "fid"]
 
 
@@ -29,7 +31,8 @@ def _frames(count: int, height: int = 48, width: int = 64, seed: int = 0) -> Ten
 
 
 def test_the_metrics_by_name() -> None:
-    assert list(METRICS) == ["psnr", "ssim", "lpips", *NAMES]
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", GUIDE.read_text(), re.MULTILINE)
+    assert set(METRICS) <= set(re.findall(r"\w+", " ".join(rows)))
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
     assert all(getattr(metric, "definition", "by instance") for metric in METRICS.values())
 

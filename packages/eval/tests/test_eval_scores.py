@@ -124,7 +124,7 @@ def test_processes_share_the_work_and_finish_each_others(tmp_path: Path) -> None
 
 def test_what_a_killed_process_left_is_swept_up_later(tmp_path: Path) -> None:
     reference, run = _sources()
-    old, new = tmp_path / ".a.npz.1.tmp", tmp_path / ".b.npz.2.tmp"
+    old, new = tmp_path / ".writing-1-a.npz", tmp_path / ".writing-2-b.npz"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millivid.rollout import MilliVid, ScheduleError, make_schedule, schedule_names
-from millivid.rollout.schedule_registry import _BUILT_IN, GROUP
+from millivid.rollout.schedule_registry import BUILT_IN, GROUP
 
 MODULE = """
 from dataclasses import dataclass
@@ -97,4 +97,4 @@ def test_the_built_in_schedules_are_declared_too() -> None:
     }
     if not declared:
         pytest.skip("millivid-rollout is not installed")
-    assert declared == _BUILT_IN
+    assert declared == BUILT_IN

@@ -20,10 +20,14 @@ def world_class(name: str) -> type[World]:
     """The class of a world, by its name.
 
     Raises:
-        ValueError: no world has this name; the message names the closest one.
+        ValueError: no world has this name; the message names the closest one. Or its config has another one.
     """
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         found: type[World] = entry.load()
+        if (called := getattr(found.Config, "world", None)) != name:
+            raise ValueError(
+                f"world {name!r} ({entry.value}): its config calls it {called!r}; give it world = {name!r}"
+            )
         return found
     names = world_names()
     close = difflib.get_close_matches(name, names, n=1)

@@ -16,14 +16,14 @@ from .upscaling import RolloutUpscale, Upscale
 GROUP = "millivid.schedules"
 
 # Also declared as entry points of this distribution; named here so that they work from a bare source tree.
-_BUILT_IN: dict[str, type[Schedule]] = {
+BUILT_IN: dict[str, type[Schedule]] = {
     cls.name: cls for cls in (MilliVid, FullResolution, FramePack, FramePackMirrored, RolloutUpscale, Upscale)
 }
 
 
 def schedule_names() -> tuple[str, ...]:
     """The names that `make_schedule` knows, sorted. Nothing is imported, so a broken third-party one is listed too."""
-    return tuple(sorted(_BUILT_IN.keys() | {entry.name for entry in entry_points(group=GROUP)}))
+    return tuple(sorted(BUILT_IN.keys() | {entry.name for entry in entry_points(group=GROUP)}))
 
 
 def make_schedule(name: str, **settings: Any) -> Schedule:
@@ -49,8 +49,8 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
 
 
 def _find(name: str) -> type[Schedule]:
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
+    if name in BUILT_IN:
+        return BUILT_IN[name]
     found = {entry.value: entry for entry in entry_points(group=GROUP) if entry.name == name}
     if not found:
         raise ScheduleError(f"there is no schedule {name!r}{_closest(name, schedule_names())}")
