@@ -16,7 +16,7 @@ NVCC := $(shell command -v nvcc)
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check sanitize lock clean
+.PHONY: demo test check sanitize fuzz lock clean
 
 # Torch comes first: the compiled operations of csrc are built for the torch that is there.
 $(VENV)/demo-ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
@@ -53,6 +53,9 @@ sanitize: $(VENV)/ready  ## the compiled CPU operations under AddressSanitizer a
 	MILLIVID_KERNELS=0 MILLIVID_TEST_LIBRARY=build/sanitized.so ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 		$(BIN)/python -m pytest -q -s csrc/tests/test_kernels_ops.py csrc/tests/test_kernels_modulation.py csrc/tests/test_kernels_packing.py
+
+fuzz: $(VENV)/ready  ## spoiled files and odd words for FUZZ="seconds=3600 seed=2": each is read right or refused in one sentence
+	$(BIN)/python tests/fuzz/fuzzing.py $(or $(FUZZ),seconds=300)
 
 # What each package needs of its siblings, and the extras its tests use. Nothing else of ours is installed.
 NEEDS_tokenizer := packages/files
