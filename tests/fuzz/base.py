@@ -28,7 +28,8 @@ VIDEO = (
     "training.threads=1"
 )
 LINES = {
-    "data generate": "world=voxel world.size=[32,32] out=clips frames=40 context=20 train_videos=2 test_videos=1 test_candidates=1 processes=1",
+    "data generate": "world=voxel world.size=[32,32] out=clips frames=40 context=20 train_videos=2 test_videos=1 "
+    "test_candidates=1 processes=1",
     "train tokenizer": f"data=clips out=tokenizer {TOKENIZER}",
     "encode": "data=clips tokenizer=tokenizer/model out=latents",
     "train diffusion": f"data=latents out=video {VIDEO}",

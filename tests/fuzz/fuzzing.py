@@ -1,14 +1,15 @@
-"""Damaged files and odd words: every reader and every command gives what it should, or one sentence.
+"""Spoiled files and odd words: every reader and every command gives what it should, or one sentence.
 
     python tests/fuzz/fuzzing.py cases=20 seed=1            # so many of every kind of file and command
     python tests/fuzz/fuzzing.py seconds=3600 seed=2        # as many as there is time for
     python tests/fuzz/fuzzing.py only=encode:clips/videos   # of those kinds alone
     python tests/fuzz/fuzzing.py case=encode:clips/videos/train_00000.mp4:17 seed=1   # one case, shown; keeps its folder
 
-Every case copies what it reads, spoils one file or word, and runs in a process of its own with limited memory and time. Counted are: right (the
-unspoiled result), other (accepted with another result, where the format cannot tell), sentence; and what must not be: different (where a
-checksum was there to tell), traceback, unclear (no sentence, or one that names no file), memory, killed (a signal, or no end). Prints the counts as
-JSON in the last line; exit code 1 where there is anything of the latter.
+Every case copies what it reads, spoils one file or word, and runs in a process of its own with limited memory and time.
+Counted are: right (the unspoiled result), other (accepted with another result, where the format cannot tell), sentence; and
+what must not be: different (where a checksum was there to tell), traceback, unclear (no sentence, or one that names no
+file), memory, killed (a signal, or no end). Prints the counts as JSON in the last line; exit code 1 where there is anything
+that must not be.
 """
 
 import collections
@@ -130,19 +131,62 @@ TARGETS = [
     Target(name="read", files="clips/*/*", needs=CLIPS, run=reader("clips"), exact=True),
     Target(name="read", files="latents/dataset.json", needs=LATENTS, run=reader("latents"), mutations=JSON),
     Target(name="read", files="latents/*/*", needs=LATENTS, run=reader("latents"), exact=True),
-    Target(name="read", files="tokenizer/model/config.json", needs=("tokenizer/model",), run=reader("tokenizer"), mutations=JSON),
-    Target(name="read", files="tokenizer/model/*.safetensors", needs=("tokenizer/model",), run=reader("tokenizer"), exact=True),
+    Target(
+        name="read",
+        files="tokenizer/model/config.json",
+        needs=("tokenizer/model",),
+        run=reader("tokenizer"),
+        mutations=JSON,
+    ),
+    Target(
+        name="read",
+        files="tokenizer/model/*.safetensors",
+        needs=("tokenizer/model",),
+        run=reader("tokenizer"),
+        exact=True,
+    ),
     Target(name="read", files="video/model/*.json", needs=("video/model",), run=reader("video"), mutations=JSON),
     Target(name="read", files="video/model/*.safetensors", needs=("video/model",), run=reader("video"), exact=True),
     Target(name="read", files="report/metrics.json", needs=("report",), run=reader("report"), mutations=JSON),
     Target(name="encode", files="clips/*/*", needs=(*CLIPS, "tokenizer/model"), run=ENCODE, exact=True),
-    Target(name="export", files="clips/*/*", needs=CLIPS, run=command(f"data export {LINES['data export']}", "shards"), exact=True),
-    Target(name="inspect", files="clips/*/*", needs=CLIPS, run=command(f"data inspect {LINES['data inspect']}", "page"), exact=True),
-    Target(name="inspect", files="clips/dataset.json", needs=CLIPS, run=command(f"data inspect {LINES['data inspect']}", "page"), mutations=JSON),
-    Target(name="generate", files="video/model/*", needs=(*CLIPS, *MODELS), run=GENERATE, mutations=JSON[-3:] + BYTES, exact=True),
+    Target(
+        name="export",
+        files="clips/*/*",
+        needs=CLIPS,
+        run=command(f"data export {LINES['data export']}", "shards"),
+        exact=True,
+    ),
+    Target(
+        name="inspect",
+        files="clips/*/*",
+        needs=CLIPS,
+        run=command(f"data inspect {LINES['data inspect']}", "page"),
+        exact=True,
+    ),
+    Target(
+        name="inspect",
+        files="clips/dataset.json",
+        needs=CLIPS,
+        run=command(f"data inspect {LINES['data inspect']}", "page"),
+        mutations=JSON,
+    ),
+    Target(
+        name="generate",
+        files="video/model/*",
+        needs=(*CLIPS, *MODELS),
+        run=GENERATE,
+        mutations=JSON[-3:] + BYTES,
+        exact=True,
+    ),
     Target(name="evaluate", files="generated/*/*", needs=(*CLIPS, "generated"), run=EVALUATE, exact=True),
     Target(name="evaluate", files="report/scores/*", needs=(*CLIPS, "generated", "report"), run=EVALUATE, exact=True),
-    Target(name="evaluate", files="report/metrics.json", needs=(*CLIPS, "generated", "report"), run=EVALUATE, mutations=JSON),
+    Target(
+        name="evaluate",
+        files="report/metrics.json",
+        needs=(*CLIPS, "generated", "report"),
+        run=EVALUATE,
+        mutations=JSON,
+    ),
     Target(name="resume", files="video/run.json", needs=(*LATENTS, "video"), run=RESUME, mutations=JSON),
     Target(name="resume", files="video/checkpoints/*.json", needs=(*LATENTS, "video"), run=RESUME, mutations=JSON),
     Target(name="resume", files="video/checkpoints/*.pt", needs=(*LATENTS, "video"), run=RESUME, exact=True),
@@ -152,8 +196,14 @@ TARGETS = [
     Target(name="released", files="release/*/*", needs=("release",), run=RELEASED),
     Target(name="released", files="release/index.json", needs=("release",), run=RELEASED, mutations=JSON),
     Target(name="released", files="release_latents/*/*", needs=("release_latents", "release_tokenizer"), run=PYRAMIDS),
-    Target(name="checkpoint", files="autoencoder.ckpt", needs=("autoencoder.ckpt",), run=command(f"import released {LINES['import released']}", "released"), exact=True),
-]  # fmt: skip
+    Target(
+        name="checkpoint",
+        files="autoencoder.ckpt",
+        needs=("autoencoder.ckpt",),
+        run=command(f"import released {LINES['import released']}", "released"),
+        exact=True,
+    ),
+]
 COMMANDS = {
     "data generate": (),
     "train tokenizer": CLIPS,
@@ -319,7 +369,7 @@ def main(words: list[str]) -> int:
     expected: dict[str, str] = {}
     kinds = list(cases(base, only))
     try:
-        for number in range(limit):
+        for _ in range(limit):
             for kind in kinds:
                 case = next(kind)
                 if "case" in given and case.name != given["case"]:
