@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millivid.command import REQUIRED, load_experiment, run_command
+from millivid.command import REQUIRED, alone_in_out, load_experiment, run_command
 from millivid.command.help import describe_settings, explanations
 from millivid.command.run import explain
+from millivid.files import locked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,3 +140,38 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     wrong = run("fil=README.md")
     assert wrong.returncode == 2 and "there is no setting fil; did you mean file?" in wrong.stderr
     assert "whether blank lines count" in run("--help").stdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """What to write.
+
+    out: where. share: of it. dry_run: nothing.
+    """
+
+    out: Path | None = None
+    share: str = "0/1"
+    dry_run: bool = False
+
+
+@alone_in_out
+def held_against_others(config: Writing) -> str:
+    assert config.out is not None
+    try:
+        code = "import sys; from pathlib import Path; from millivid.files import locked\n"
+        code += "for shared in (False, True): locked(Path(sys.argv[1]), shared).__enter__()"
+        subprocess.run([sys.executable, "-c", code, config.out], check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        return error.stderr.decode().splitlines()[-1].partition(":")[0]
+    return "open"
+
+
+def test_a_command_holds_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    assert held_against_others(Writing(out=out)) == "millivid.files.lock.FolderInUseError"
+    assert held_against_others(Writing(out=out, dry_run=True)) == "open"
+    with locked(out), locked(out):  # a command inside of another
+        assert held_against_others(Writing(out=out)) == "millivid.files.lock.FolderInUseError"
+    monkeypatch.setenv("RANK", "1")
+    assert held_against_others(Writing(out=out)) == "open"
+    assert not out.exists()

@@ -8,7 +8,7 @@ from millivid.app.evaluate import evaluate_runs
 from millivid.app.evaluate_config import EvaluateConfig
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import DataGenerateConfig, generate_data
-from millivid.command import available_cores, run_beside
+from millivid.command import alone_in_out, available_cores, run_beside
 from millivid.diffusion import VideoModelInfo
 from millivid.eval import check_report_folder
 
@@ -38,6 +38,7 @@ class DemoConfig:
             raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
 
 
+@alone_in_out
 def run_demo(config: DemoConfig) -> Path | None:
     """Run every stage that is not done yet; returns the path of index.html."""
     check_report_folder(config.out, alongside=(STAGES,))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, CONF, SCORES, Bound, EvaluateConfig
 from millivid.app.surfaces import surfaces_of
-from millivid.command import ConfigError, check_device, launched_share, to_plain, work_in_processes
+from millivid.command import ConfigError, alone_in_out, check_device, launched_share, to_plain, work_in_processes
 from millivid.eval import (
     AfterContext,
     Evaluation,
@@ -36,6 +36,7 @@ from millivid.tokenizer import HierarchicalTokenizer
 __all__ = ["CONF", "evaluate_runs"]
 
 
+@alone_in_out
 def evaluate_runs(
     config: EvaluateConfig, alongside: Sequence[str] = (), descriptions: Mapping[str, str] | None = None
 ) -> Path | None:

@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
-from millivid.command import REQUIRED, ConfigError, check_device
+from millivid.command import REQUIRED, ConfigError, alone_in_out, check_device
 from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.diffusion import SamplerConfig, fingerprint
 from millivid.rollout import plan
@@ -47,6 +47,7 @@ class GenerateConfig:
         SamplerConfig(steps=SamplerConfig.steps if self.steps is None else self.steps, guidance=self.guidance)
 
 
+@alone_in_out
 def generate_videos(config: GenerateConfig) -> Path:
     """Generate and write videos, batch by batch; a stopped run goes on with the batches that are missing."""
     dataset = ClipDataset(config.data)

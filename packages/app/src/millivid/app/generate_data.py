@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from millivid.command import REQUIRED, ConfigError, build, parse_share
+from millivid.command import REQUIRED, ConfigError, alone_in_out, build, parse_share
 from millivid.data_gen import RecordConfig, record, world_class, world_names
 from millivid.data_gen.world import WorldConfig
 from millivid.diffusion import VideoModelInfo
@@ -59,6 +59,7 @@ class DataGenerateConfig:
         parse_share(self.share)
 
 
+@alone_in_out
 def generate_data(config: DataGenerateConfig) -> Path | None:
     """Record what is missing; returns the folder once the dataset is finished."""
     share = parse_share(config.share)

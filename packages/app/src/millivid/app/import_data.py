@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from millivid.command import REQUIRED, ConfigError, parse_share
+from millivid.command import REQUIRED, ConfigError, alone_in_out, parse_share
 from millivid.data import ImportSettings, import_released_clips, import_released_latents, import_videos
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
@@ -36,6 +36,7 @@ class ImportDataConfig(ImportSettings):
         parse_share(self.share)
 
 
+@alone_in_out
 def import_data(config: ImportDataConfig) -> Path | None:
     """Import; returns the dataset's folder once it is finished."""
     if (config.source / "index.json").is_file():

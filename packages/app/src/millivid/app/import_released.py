@@ -12,7 +12,7 @@ from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from millivid.command import REQUIRED, ConfigError
+from millivid.command import REQUIRED, ConfigError, alone_in_out
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.released import from_released_names
 from millivid.files import replacing_folder
@@ -56,6 +56,7 @@ class ImportReleasedConfig:
     schedule: dict[str, object] = field(default_factory=dict)
 
 
+@alone_in_out
 def import_released(config: ImportReleasedConfig) -> Path:
     """Write `out/tokenizer` and, if asked for, `out/video`; returns `out`.
 

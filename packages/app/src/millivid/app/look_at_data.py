@@ -7,7 +7,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from millivid.command import REQUIRED
+from millivid.command import REQUIRED, alone_in_out
 from millivid.data import (
     ClipDataset,
     LatentDataset,
@@ -49,6 +49,7 @@ class DataInspectConfig:
     out: Path | None = None
 
 
+@alone_in_out
 def inspect_data(config: DataInspectConfig) -> Path | None:
     """Print what is in a dataset and what would spoil training, and write it as a page."""
     inspection = inspect_clips(ClipDataset(config.data), progress=partial(tqdm, desc="inspect", unit="video"))
@@ -71,6 +72,7 @@ class DataExportConfig:
     image: Literal["png", "jpg"] = "png"
 
 
+@alone_in_out
 def export_data(config: DataExportConfig) -> Path:
     """Write the frames of a dataset as tar shards."""
     export_webdataset(

@@ -12,7 +12,15 @@ from millivid.app.generate_data import CONF as DATA
 from millivid.app.generate_data import DataGenerateConfig, generate_data, recording
 from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
-from millivid.command import REQUIRED, available_cores, check_device, load_experiment, run_beside, to_plain
+from millivid.command import (
+    REQUIRED,
+    alone_in_out,
+    available_cores,
+    check_device,
+    load_experiment,
+    run_beside,
+    to_plain,
+)
 from millivid.data_gen import VoxelConfig
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
@@ -89,6 +97,7 @@ class ReproduceConfig:
         return self.out / "weights" / name
 
 
+@alone_in_out
 def reproduce(config: ReproduceConfig) -> Path:
     """Do every stage that is not done yet; returns the path of RESULTS.md."""
     check_device(config.device)

@@ -2,6 +2,7 @@
 
 from millivid.command.launchers import (
     adopt_slurm,
+    alone_in_out,
     check_device,
     is_first,
     launched_share,
@@ -14,7 +15,7 @@ from millivid.command.run import config_class_of, explain, run_command
 from millivid.command.settings import REQUIRED, ConfigError, build, load_config, load_experiment, to_plain
 
 __all__ = [
-    "REQUIRED", "ConfigError", "adopt_slurm", "available_cores", "build", "check_device", "config_class_of", "explain",
-    "is_first", "launched_share", "leave_processes", "load_config", "load_experiment", "parse_share", "run_beside",
+    "REQUIRED", "ConfigError", "adopt_slurm", "alone_in_out", "available_cores", "build", "check_device", "config_class_of",
+    "explain", "is_first", "launched_share", "leave_processes", "load_config", "load_experiment", "parse_share", "run_beside",
     "run_command", "submit", "to_plain", "work_in_processes",
 ]  # fmt: skip

@@ -1,16 +1,44 @@
 """What a launcher says to each of the commands that it starts: torchrun, deepspeed, SLURM's srun."""
 
+import functools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from millivid.command.settings import ConfigError
+from millivid.files import locked
+
+Config = TypeVar("Config")
+Others = ParamSpec("Others")
+Result = TypeVar("Result")
 
 
 def is_first() -> bool:
     """Whether this is the one of a launcher's processes that prints."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def alone_in_out(
+    function: Callable[Concatenate[Config, Others], Result],
+) -> Callable[Concatenate[Config, Others], Result]:
+    """A function of a config that holds the config's folder `out` while it runs, so that no other command writes there.
+
+    Commands that do a `share` of the work each hold it together; of a launcher's processes the first one does. Nothing is
+    held where `out` is null, or for a `dry_run`. Raises FolderInUseError where another command is at work there.
+    """
+
+    @functools.wraps(function)
+    def holding(config: Config, *args: Others.args, **kwargs: Others.kwargs) -> Result:
+        given: Any = config
+        idle = given.out is None or getattr(given, "dry_run", False) or not is_first()
+        shared = parse_share(getattr(given, "share", "0/1"))[1] > 1
+        with nullcontext() if idle else locked(given.out, shared):
+            return function(config, *args, **kwargs)
+
+    return holding
 
 
 def adopt_slurm() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from millivid.command import REQUIRED, ConfigError, run_command, to_plain
+from millivid.command import REQUIRED, ConfigError, alone_in_out, run_command, to_plain
 from millivid.data import LatentDataset
 from millivid.diffusion import model_info
 from millivid.diffusion.actions import VectorEmbedding
@@ -133,6 +133,7 @@ class DiffusionTask:
         return {} if drawn is None else {"rollout": drawn}
 
 
+@alone_in_out
 def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     """Train, or go on training, and save the model with its schedule and its tokenizer's fingerprint; returns its folder.
 

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.command import REQUIRED, ConfigError, available_cores, check_device, launched_share, work_in_processes
+from millivid.command import (
+    REQUIRED,
+    ConfigError,
+    alone_in_out,
+    available_cores,
+    check_device,
+    launched_share,
+    work_in_processes,
+)
 from millivid.data import ClipDataset, LatentWriter
 from millivid.files.pretrained import fingerprint
 from millivid.tokenizer.model import HierarchicalTokenizer
@@ -81,6 +89,7 @@ class Encoder:
         self.writer.write(video, levels, clip.actions, clip.poses)
 
 
+@alone_in_out
 def encode_dataset(config: EncodeConfig) -> Path:
     """Write the latents of every video, verify them, and say how many there are; returns the folder.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from millivid.command import REQUIRED, ConfigError, run_command, to_plain
+from millivid.command import REQUIRED, ConfigError, alone_in_out, run_command, to_plain
 from millivid.data import ClipDataset
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.frames import FrameExamples, load_pool
@@ -86,6 +86,7 @@ class TokenizerTask:
         return {"reconstructions": torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)}
 
 
+@alone_in_out
 def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
     """Train, or go on training, and save the model; returns its folder. With `dry_run`, only prints what that would be.
 
