@@ -126,8 +126,13 @@ def _start(parent: Connection) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
+_at_work = False
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # the pool sends it again when it sees another process end
+    if not _at_work:  # the pool would catch the exception, and begin the next job
+        os._exit(1)
     sys.exit(1)  # unlike the signal's default, this lets the job close what it holds
 
 
@@ -137,8 +142,13 @@ def _end_with(parent: Connection) -> None:
 
 
 def _do(call: Callable[[], object]) -> None:
+    global _at_work
     try:
-        call()
+        try:
+            _at_work = True
+            call()
+        finally:
+            _at_work = False
     except (SystemExit, KeyboardInterrupt):  # else the pool takes it for the call's result, and begins the next one
         os._exit(1)
 
