@@ -1,5 +1,6 @@
 """A folder of anyone's videos becomes a dataset; what cannot be taken as it is, is named."""
 
+import errno
 import json
 import os
 import shutil
@@ -523,6 +524,94 @@ def test_tables_that_do_not_fit_are_named(table: str, what: str, raw: Path, out:
     assert ClipDataset(out).ids() == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([(100 * i, i) for i in range(20)], "its times go from 0.000 s to 1900.000 s"),
+        ([(0.6 * i, i) for i in range(20)], "its times go from 0.000 s to 11.400 s"),
+        ([(0.1 * i - 5, i) for i in range(70)], "its times go from -5.000 s"),
+        (
+            [(0.1 * i, i) for i in range(20) if not 6 < i < 14],
+            "its times have a hole: for the frame at 1.000 s .*one at 0.600 s",
+        ),
+    ],
+)
+def test_times_that_cannot_be_the_videos(rows: list[tuple[float, int]], what: str, raw: Path, out: Path) -> None:
+    make(raw / "a.mp4", numbered(20, 16, 16))
+    (raw / "a.csv").write_text("timestamp,action\n" + "".join(f"{time},{value}.5\n" for time, value in rows))
+    with pytest.raises(DatasetError, match=f"a.csv: {what}.*time_tolerance="):
+        import_videos(raw, out, size=(16, 16), fps=10)
+    with pytest.raises(DatasetError, match="time_tolerance is -1; seconds from 0 to 3600 are expected"):
+        import_videos(raw, out, time_tolerance=-1)
+    if "hole" in what:  # what was left out is tried again
+        import_videos(raw, out, size=(16, 16), fps=10, time_tolerance=0.4)
+        assert ClipDataset(out).actions("a").ravel().tolist() == [
+            *(i + 0.5 for i in range(7)), *[6.5] * 4, *[14.5] * 3, *(i + 0.5 for i in range(14, 20))
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ("frame;action\n0;0,0\n1;0,1\n2;0,2\n", "'action' holds '0,0', no word.*line 2"),
+        ("action\njump\n0.5\njump\n", "'action' holds '0.5', a number among words.*line 3"),
+        ("action\n1\n2\nn/a\n", "'action' holds 'n/a', no number, but others are.*line 4"),
+        ("action\n[0.1 0.2]\n[0.3 0.4]\n[0.1 0.2]\n", r"'action' holds '\[0.1 0.2\]', no word.*line 2"),
+        ('action\njump\n"a\nb"\njump\n', r"'action' holds 'a\\nb', no word.*line 4"),
+        ("frame_index,action\n0,1\n2,1\n1,1\n", "'frame_index' holds 2 where 1 is expected.*line 3"),
+        ("episode_index,action\n4,1\n4,1\n5,1\n", "'episode_index' begins another of 2 episodes.*line 4"),
+    ],
+)
+def test_actions_that_are_neither_words_nor_numbers(table: str, what: str, raw: Path, out: Path) -> None:
+    make(raw / "a.mp4", numbered(3, 16, 16))
+    (raw / "a.csv").write_text(table)
+    with pytest.raises(DatasetError, match=f"a.csv: column {what}"):
+        import_videos(raw, out)
+
+
+def test_a_table_of_lerobot(raw: Path, out: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet files are read with pyarrow, an extra")
+    make(raw / "a.mp4", numbered(3, 16, 16))
+    columns = {
+        "action": [[0.5, 1.0], [1.5, 2.0], [2.5, 3.0]],
+        "observation.state": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
+        "observation.image": [b"1", b"2", b"3"],
+        "timestamp": [0.0, 0.1, 0.2],
+        "frame_index": [0, 1, 2],
+        "episode_index": [7, 7, 7],
+    }
+    parquet.write_table(__import__("pyarrow").table(columns), raw / "a.parquet")
+    report = import_videos(raw, out)
+    data = ClipDataset(out)
+    assert (data.index.action_type, data.index.action_names, data.index.pose_names) == ("continuous", ("0", "1"), ())
+    assert data.actions("a").tolist() == columns["action"]
+    assert "columns that were not used: 'frame_index', 'episode_index', 'observation.state', 'observation.image'" in (
+        report.remarks
+    )
+    import_videos(raw, out.with_name("o"), action_columns=["action"], pose_columns=["observation.state"])
+    assert ClipDataset(out.with_name("o")).poses("a").tolist() == columns["observation.state"]
+    with pytest.raises(DatasetError, match="column 'observation.image' holds binary, which is no number"):
+        import_videos(raw, out.with_name("p"), pose_columns=["observation.image"])
+
+
+def test_numbers_too_large_for_their_steps_are_noted(raw: Path, out: Path) -> None:
+    make(raw / "a.mp4", numbered(20, 16, 16))
+    rows = "".join(f"{4512345.12 + 0.01 * i:.2f},{0.01 * i},{1 + 1e-15 * i},0,0\n" for i in range(20))
+    (raw / "a.csv").write_text("x,y,z,yaw,pitch\n" + rows)
+    (note,) = import_videos(raw, out).notes["a.mp4"]
+    assert note.startswith("columns x: ") and "subtract an origin" in note
+
+
+def test_names_are_compared_in_one_form(raw: Path, out: Path) -> None:
+    make(raw / "caf\u00e9.mp4", numbered(2, 16, 16))
+    (raw / "cafe\u0301.csv").write_text("to\u0301uch\nha\u0301\nh\u00e1\n")
+    import_videos(raw, out, action_columns=["t\u00f3uch"])
+    assert ClipDataset(out).index.action_names == ("h\u00e1",)
+    make(raw / "cafe\u0301.mp4", numbered(2, 16, 16))
+    with pytest.raises(DatasetError, match="differ in their bytes only"):
+        import_videos(raw, out)
+
+
 def test_two_tables_for_one_video(raw: Path, out: Path) -> None:
     make(raw / "a.mp4", numbered(2))
     (raw / "a.csv").write_text("action\n1\n2\n")
@@ -678,6 +767,45 @@ def test_lists_of_other_files_are_not_followed(raw: Path, out: Path) -> None:
     report = import_videos(raw, out)
     assert report.videos == 1 and "list.mp4" in report.skipped
     assert any("do not end as videos do: notes.txt" in remark for remark in report.remarks)
+
+
+def unreadable(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the operating system would do it, also for root."""
+    scandir, stat = os.scandir, os.stat
+
+    def refuse(path: Any) -> None:
+        if isinstance(path, (str, os.PathLike)) and Path(path) == place:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", lambda path=".": refuse(path) or scandir(path))
+    monkeypatch.setattr(os, "stat", lambda path, **how: refuse(path) or stat(path, **how))
+
+
+@pytest.mark.parametrize(
+    "what", ["folder", "video", "table", "link", "link to a folder", "link of a table", "unmounted"]
+)
+def test_what_cannot_be_looked_at_is_not_gone(what: str, raw: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(raw / "a.mp4", numbered(3, 16, 16))
+    make(raw / "sub" / "c.mp4", numbered(3, 16, 16))
+    for name in ("a.csv", "sub/c.csv"):
+        (raw / name).write_text("action\n1\n2\n0\n")
+    import_videos(raw, out)
+    before = snapshot(out)
+    place = raw / {"video": "sub/c.mp4", "link": "sub/c.mp4", "table": "sub/c.csv", "link of a table": "sub/c.csv"}.get(
+        what, "sub"
+    )
+    if what.startswith("link"):
+        place.rename(raw.with_name("moved"))
+        place.symlink_to("nowhere")
+    elif what == "unmounted":
+        place.rename(raw.with_name("moved"))
+        place.mkdir()
+    else:
+        unreadable(place, monkeypatch)
+    for folder in [out] if what in ("link", "unmounted") else [out, out.with_name("first")]:
+        with pytest.raises(DatasetError, match=str(place)):
+            import_videos(raw, folder)
+    assert snapshot(out) == before and not out.with_name("first").exists()
 
 
 def test_a_changed_dataset_is_unfinished_until_it_is_finished_again(raw: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables beside videos are read whatever they are; what is wrong is named by file, row and column."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -50,12 +51,47 @@ def test_columns_have_the_type_that_all_their_values_have(tmp_path: Path) -> Non
         ("x,y\n1,0\n,0\n", "column 'x' is empty.*line 3"),
         ("1,2\n3,4\n", "first line is numbers"),
         ("x,y\n1,2\n".encode("utf-16"), "not UTF-8"),
+        ("x,y\n1,2\n".encode("utf-16-le"), "zero bytes"),
+        ("x,y\n1,0\n1_000,0\n", "column 'x' holds '1_000', which is no number.*line 3"),
+        ("x;y\n1,5;0\n", "column 'x' holds '1,5', which is no number.*line 2"),
+        ("x,y\n0x10,0\n", "column 'x' holds '0x10', which is no number.*line 2"),
+        ("x,y\n٣,0\n", "column 'x' holds '٣', which is no number.*line 2"),
+        ("x,y\n1,2,3\n", "line 2 has 3 values, but there are 2 columns"),
+        ('x,y\n1,"2\n3,4\n', "no valid CSV"),
+        (",".join(f"c{i}" for i in range(50_000)), "50,000 columns"),
+        (",".join(f"column{i}" for i in range(200_000)), "line of 1,048,576 characters or more"),
+        ("x\n" + "1" * 200_000, "no valid CSV .field larger"),
+        ("x\n" + "a" * 1000, "column 'x' holds texts of up to 1,000 characters"),
+        ("x,a\u0301,á\n1,2,3\n", "two columns named 'á'"),
+        ("x," + "y" * 300 + "\n1,2\n", "column named 'yyy.*200 characters"),
     ],
 )
 def test_what_is_wrong_with_a_csv_is_named(tmp_path: Path, text: str | bytes, what: str) -> None:
     with pytest.raises(DatasetError, match=what) as error:
         read_table(csv(tmp_path, text)).numbers("x")
     assert "clip.csv" in str(error.value)
+
+
+def test_a_number_is_a_number_and_a_word_stays_a_word(tmp_path: Path) -> None:
+    path = csv(tmp_path, "a,b,c,d,e\n+1,1e3,1_0,nan,1\n-02,.5,2_0,jump,nan\n 3 ,1.,0x1,inf,2\n")
+    table = read_table(path)
+    assert [table.columns[name].dtype.kind for name in "abcde"] == ["i", "f", "U", "U", "f"]
+    assert table.columns["a"].tolist() == [1, -2, 3] and table.numbers("b").tolist() == [1000, 0.5, 1]
+    assert table.columns["c"].tolist() == ["1_0", "2_0", "0x1"] and table.columns["d"].tolist() == [
+        "nan",
+        "jump",
+        "inf",
+    ]
+    with pytest.raises(DatasetError, match="column 'e' holds nan.*line 3"):
+        table.numbers("e")
+
+
+def test_whatever_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name in ("zero.csv", "pipe.npy"):
+        with pytest.raises(DatasetError, match=f"{name}: is no file"):
+            read_table(tmp_path / name)
 
 
 def test_plain_tables_get_their_names_from_outside(tmp_path: Path) -> None:
@@ -123,6 +159,63 @@ def test_parquet(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DatasetError, match=r"clip\.parquet: cannot be read as Parquet"):
         read_table(path)
+
+
+def test_lists_become_vectors_and_other_objects_are_refused_if_they_are_used(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet files are read with pyarrow, an extra")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "clip.parquet"
+    columns = {
+        "action": [[0.5, 1.0, 2.0], [3.0, 4.0, 5.0]],
+        "fixed": pyarrow.array([[1, 2], [3, 4]], pyarrow.list_(pyarrow.int8(), 2)),
+        "large": pyarrow.array([2**63, 1], pyarrow.uint64()),
+        "price": pyarrow.array(["1.50", "2.25"]).cast(pyarrow.decimal128(5, 2)),
+        "yes": [True, None],
+        "ragged": [[1.0, 2.0], [3.0]],
+        "holes": [[1.0, 2.0], [None, 3.0]],
+        "none": [[1.0], None],
+        "bytes": [b"jump", b"left"],
+        "struct": [{"a": 1}, {"a": 2}],
+        "when": pyarrow.array([1, 2], pyarrow.timestamp("ms")),
+        "words": [["a"], ["b"]],
+    }
+    parquet.write_table(pyarrow.table(columns), path)
+    table = read_table(path)
+    assert table.vectors == {"action": ("action.0", "action.1", "action.2"), "fixed": ("fixed.0", "fixed.1")}
+    assert [table.numbers(f"action.{index}").tolist() for index in range(3)] == [[0.5, 3], [1, 4], [2, 5]]
+    assert table.numbers("fixed.1").tolist() == [2, 4]
+    assert table.numbers("large").tolist() == [2.0**63, 1] and table.numbers("price").tolist() == [1.5, 2.25]
+    for name, what in {
+        "yes": "nan.*row 1",
+        "ragged": "lists of 2 numbers, but 1 numbers in row 1",
+        "holes": "lists of 2 numbers, but a number that is missing in row 1",
+        "none": "lists of 1 numbers, but nothing in row 1",
+        "bytes": "binary",
+        "struct": "struct",
+        "when": "timestamp",
+        "words": "list<",
+    }.items():
+        with pytest.raises(DatasetError, match=f"clip.parquet: column '{name}' holds {what}"):
+            table.numbers(name)
+    npy = tmp_path / "clip.npy"
+    np.save(
+        npy, np.array([((1, 2), 1j, b"up", b"\xff")], dtype=[("v", "f4", (2,)), ("c", "c8"), ("b", "S2"), ("x", "S2")])
+    )
+    table = read_table(npy)
+    assert table.vectors == {"v": ("v.0", "v.1")} and table.columns["b"].tolist() == ["up"]
+    for name, what in (("c", "complex numbers"), ("x", "text that is not UTF-8")):
+        with pytest.raises(DatasetError, match=f"column '{name}' holds {what}"):
+            table.numbers(name)
+
+
+def test_a_parquet_file_that_unfolds_beyond_the_memory_is_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet files are read with pyarrow, an extra")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "clip.parquet"
+    parquet.write_table(pyarrow.table({"action": pyarrow.array(["a" * 100_000] * 500).dictionary_encode()}), path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(DatasetError, match=r"clip\.parquet: column 'action' holds texts of up to 100,000 characters"):
+        read_table(path).numbers("action")
 
 
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,13 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
         open_videos(tmp_path, split="test")
 
 
+def test_a_link_to_nothing_is_not_left_out(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_discs(0, frames=4))
+    (tmp_path / "b").symlink_to("a drive that is away")
+    with pytest.raises(EvaluationError, match="b is a link to nothing"):
+        FolderOfVideos(tmp_path)
+
+
 def test_a_shortened_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     write_video(path, np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), dtype=np.uint8))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from millivid.files import replacing, replacing_folder, write_json
+from millivid.files import names_in, replacing, replacing_folder, write_json
 
 
 def test_a_file_stays_as_it_was_until_its_new_content_is_whole(tmp_path: Path) -> None:
@@ -18,6 +18,17 @@ def test_a_file_stays_as_it_was_until_its_new_content_is_whole(tmp_path: Path) -
         assert temporary.suffix == ".json" and path.read_bytes() == before
         raise KeyboardInterrupt
     assert path.read_bytes() == before and [found.name for found in path.parent.iterdir()] == ["x.json"]
+
+
+def test_a_folder_that_is_not_there_is_empty_but_not_one_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    assert names_in(tmp_path / "none") == []
+    for name in ("b", "a", ".writing-c"):
+        (tmp_path / name).touch()
+    assert names_in(tmp_path) == ["a", "b"]
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("link", "a"):
+        with pytest.raises(OSError, match=name):
+            names_in(tmp_path / name)
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:

@@ -261,6 +261,20 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert newest.with_suffix(".damaged").is_file()
 
 
+def test_checkpoints_that_cannot_be_looked_at_are_not_gone(tmp_path: Path) -> None:
+    file = save_checkpoint(tmp_path, 1, {"step": 1}, keep=5)
+    manifest = file.with_suffix(".json")
+    manifest.rename(tmp_path / "manifest")
+    manifest.symlink_to("nowhere")
+    with pytest.raises(RunError, match=f"{manifest}: cannot be read"):
+        newest_checkpoint(tmp_path)
+    assert file.is_file() and manifest.is_symlink()
+    file.parent.rename(tmp_path / "away")
+    file.parent.symlink_to("nowhere")
+    with pytest.raises(OSError, match="checkpoints"):
+        newest_checkpoint(tmp_path)
+
+
 def test_a_checkpoint_whose_manifest_is_not_written_yet_is_none(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1}, keep=5)
     save_checkpoint(tmp_path, 2, {"step": 2}, keep=5).with_suffix(".json").unlink()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
-from millivid.files.atomic import MINUTE, remove_leftovers, write_json
+from millivid.files.atomic import MINUTE, names_in, remove_leftovers, write_json
 
 from .dataset import Index
 from .errors import DatasetError
@@ -36,9 +36,8 @@ class DatasetWriter(Generic[Index]):
     def written(self) -> set[str]:
         """Ids of all videos that are written already, by whichever process."""
         kinds = self.index.files
-        return set.intersection(
-            *({path.stem for path in (self.folder / kind.folder).glob(f"[!.]*{kind.suffix}")} for kind in kinds)
-        )
+        names = [{name for name in names_in(self.folder / kind.folder) if name.endswith(kind.suffix)} for kind in kinds]
+        return set.intersection(*({Path(name).stem for name in found} for found in names))
 
     def splits(self) -> dict[str, list[str]] | None:
         """Ids per split of a dataset that is finished or was before it was changed, in order; None for one that never was."""

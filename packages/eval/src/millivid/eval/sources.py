@@ -89,6 +89,8 @@ def _open(path: Path) -> "VideoFile | ImageFolder | None":
         images = ImageFolder(path)
         return images if images.files else None
     if path.suffix.lower() not in VIDEO_SUFFIXES:
+        if not path.exists():
+            raise EvaluationError(f"{path} is a link to nothing, and may stand for a video; mend or delete it")
         return None
     try:
         from .video_file import VideoFile

@@ -76,6 +76,19 @@ def json_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def names_in(folder: Path) -> list[str]:
+    """What is in a folder, hidden files aside, in order; nothing where there is no folder.
+
+    Unlike `Path.glob`, it raises OSError for one that cannot be listed, or is a link to nothing: what is in it is not gone.
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise
+        return []
+
+
 def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
     """Delete the temporary files and folders that killed writers left in ``folder``.
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from millivid.command.settings import first_line
-from millivid.files.atomic import TEMPORARY_PREFIX, json_text, remove_leftovers, replacing
+from millivid.files.atomic import TEMPORARY_PREFIX, json_text, names_in, remove_leftovers, replacing
 from millivid.files.json_reader import read_json
 from millivid.training.provenance import describe_launch
 
@@ -119,10 +119,9 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, k
 
 def checkpoints(out: Path) -> list[Path]:
     """Complete checkpoints, oldest first: those that have their manifest, which is written last."""
-    files = (out / "checkpoints").glob("step_*.pt")
-    return sorted(
-        file for file in files if re.fullmatch(r"step_\d{8}\.pt", file.name) and file.with_suffix(".json").is_file()
-    )
+    names = names_in(out / "checkpoints")
+    files = [out / "checkpoints" / name for name in names if re.fullmatch(r"step_\d{8}\.pt", name)]
+    return [file for file in files if file.with_suffix(".json").name in names]
 
 
 def newest_checkpoint(out: Path) -> Path | None:
@@ -163,7 +162,9 @@ def _damage(file: Path) -> str | None:
     """What is wrong with a checkpoint, by its manifest; None where nothing is."""
     try:
         manifest = read_json(file.with_suffix(".json"), Manifest)
-    except ValueError:
+    except ValueError as error:
+        if isinstance(error.__cause__, OSError):  # it cannot be looked at, which is no damage
+            raise RunError(str(error)) from error
         return "its manifest cannot be read"
     if file.stat().st_size != manifest.bytes:
         return f"it has {file.stat().st_size} bytes, not {manifest.bytes}"

@@ -6,9 +6,11 @@ from typing import Literal, get_args
 from ..errors import DatasetError
 from ..index_file import HIGHEST_FPS, LOWEST_FPS
 from ..video import LARGEST_SIDE
+from .side_tables import as_text
 
 Errors = Literal["raise", "skip"]
 Fit = Literal["crop", "pad", "stretch"]
+MOST_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class ImportSettings:
             ``action_*`` or ``action.*``, and x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``.
         columns: names of the columns of tables without names (plain NPY, CSV without a header).
         action_names: names of actions that are whole numbers; or which words there are, in this order.
+        time_tolerance: how far the nearest row may be from a frame, in seconds, where tables have times, which may begin
+            before and end after the video by twice that; None for 0.1, or a frame's length where that is more.
         test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of
             two or more videos is empty.
         errors: whether a video that cannot be imported ends the import ("raise") or is left out and listed ("skip").
@@ -44,6 +48,7 @@ class ImportSettings:
     pose_columns: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     action_names: tuple[str, ...] | None = None
+    time_tolerance: float | None = None
     test_fraction: float = 0.01
     errors: Errors = "skip"
     lossless: bool = False
@@ -54,7 +59,11 @@ class ImportSettings:
         return self.fit if self.size else None
 
     def __post_init__(self) -> None:
-        size, fps = self.size, self.fps
+        size, fps, tolerance = self.size, self.fps, self.time_tolerance
+        names = {name: getattr(self, name) for name in ("action_columns", "pose_columns", "columns", "action_names")}
+        for name, given in names.items():
+            if given is not None:
+                object.__setattr__(self, name, tuple(as_text(one) for one in given))
         checks = {
             "size": (
                 size is None or (len(size) == 2 and 1 <= min(size) <= max(size) <= LARGEST_SIDE),
@@ -66,6 +75,14 @@ class ImportSettings:
                 f"a number from {LOWEST_FPS} to {HIGHEST_FPS} is expected",
             ),
             "frames": (self.frames == 0 or self.frames > 1, "0 for whole videos, or 2 or more per piece are expected"),
+            "time_tolerance": (
+                tolerance is None or 0 <= tolerance <= MOST_SECONDS,
+                f"seconds from 0 to {MOST_SECONDS} are expected",
+            ),
+            **{
+                name: (given is None or len({*getattr(self, name)}) == len(given), "each name once is expected")
+                for name, given in names.items()
+            },
             "test_fraction": (0 <= self.test_fraction <= 1, "a number from 0 to 1 is expected"),
             "errors": (self.errors in get_args(Errors), "'raise' or 'skip' is expected"),
         }

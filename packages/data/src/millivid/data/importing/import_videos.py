@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -61,7 +61,11 @@ def import_videos(
     if misfits and wanted.errors == "raise":
         raise DatasetError(next(iter(misfits.values())))
     left_out |= misfits
-    usable = {video.name: replace(video, side=agreed[video.name]) for video in videos if video.name in agreed}
+    usable = {
+        video.name: replace(video, side=side, notes=video.notes + side.notes)
+        for video in videos
+        if (side := agreed.get(video.name))
+    }
     size = wanted.size or common_size([*usable.values()])
     fps, fps_of = _rate(out, wanted.fps, [*usable.values()])
     writer = ClipWriter(
@@ -82,6 +86,7 @@ def import_videos(
         },
         **columns,
     )
+    _check_not_away(source, writer, {video.id for video in videos})
     in_share = {video.name for video in videos[share[0] :: share[1]]}
     for name in progress([name for name in usable if name in in_share]):
         _import(usable[name], writer, source, wanted)
@@ -117,7 +122,7 @@ def _read_tables(
         try:
             sides[video.name] = read_side_data(video.name, tables, wanted)
         except DatasetError as error:
-            if wanted.errors == "raise" or isinstance(error.__cause__, ImportError):
+            if wanted.errors == "raise" or isinstance(error.__cause__, ImportError) or _is_away(error):
                 raise
             left_out[video.name] = _without_folder(error, source)
     return sides, left_out
@@ -149,15 +154,34 @@ def _rate(out: Path, fps: float | None, videos: Sequence[FolderVideo]) -> tuple[
 def _import(video: FolderVideo, writer: ClipWriter, source: Path, wanted: ImportSettings) -> None:
     """Write a video's clips, if that was not done before, and the record of it."""
     record = _record(writer, video)
-    if record and not (record.skipped and wanted.errors == "raise"):
+    if record and not record.skipped:  # what was left out may do with other rights, or another time_tolerance=
         return
     try:
         record = (cut_image if video.is_image else cut_video)(video, writer, wanted)
     except DatasetError as error:
-        if wanted.errors == "raise":
+        before = read_record(writer.folder, video.id)
+        if wanted.errors == "raise" or (before and before.videos and _is_away(error)):
             raise
         record = ImportRecord(file=video.name, bytes=video.bytes, skipped=_without_folder(error, source))
     record.write(writer.folder, video.id)
+
+
+def _is_away(error: DatasetError) -> bool:
+    """Whether a file could not be reached, which says nothing about what is in it."""
+    return isinstance(error.__cause__, OSError) and bool(error.__cause__.errno)
+
+
+def _check_not_away(source: Path, writer: ClipWriter, found: Container[str]) -> None:
+    """Refuse to drop clips whose folder is empty now: a drive that is not mounted looks like that."""
+    for path in sorted((writer.folder / RECORDS).glob("[!.]*.json")):
+        record = None if path.stem in found else read_record(writer.folder, path.stem)
+        if record and any(map(writer.done, record.videos)):
+            folder = next(parent for parent in (source / record.file).parents if parent.is_dir())
+            if folder != source and not any(folder.iterdir()):
+                raise DatasetError(
+                    f"{folder} is empty, but {record.file} was imported from it; mount what it stands for, or delete it, and "
+                    f"the clips are dropped"
+                )
 
 
 def _record(writer: ClipWriter, video: FolderVideo) -> ImportRecord | None:

@@ -6,6 +6,7 @@ The release is a folder with an `index.json` ({key: number of frames}, keys such
 
 import io
 import json
+import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -206,7 +207,7 @@ def _look_at_first(source: Path, index: dict[str, int], errors: Errors) -> tuple
         try:
             path = _find(source, key, (".frames", ".mp4"))
             height, width = _read_images(path, index[key], 1).shape[1:3]
-            return (height, width), path.suffix == ".mp4" or path.with_suffix(".npy").is_file()
+            return (height, width), path.suffix == ".mp4" or os.path.lexists(path.with_suffix(".npy"))
         except DatasetError:
             if errors == "raise":
                 raise

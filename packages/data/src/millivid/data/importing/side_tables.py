@@ -2,10 +2,16 @@
 
 import csv
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+import stat
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Never, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +20,17 @@ from ..errors import DatasetError
 
 Role = Literal["both", "actions", "poses"]
 TRUTH = {"true": 1.0, "false": 0.0}
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NO_FINITE_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and halves of characters."""
+MOST_BYTES, MOST_VALUES, MOST_COLUMNS = 1 << 28, 20_000_000, 10_000
+"""Of a table: days of video."""
+BATCH = 1024
+"""Rows of a Parquet file that are read at once."""
+LONGEST_LINE, LONGEST_NAME = 1 << 20, 200
+"""In characters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +40,29 @@ class Table:
     Attributes:
         path: the file.
         columns: by name: int64, float64 or str, [row]. NaN stands for a number that is missing.
-        lines: the line of each row of a CSV file; None for arrays, whose rows count from 0.
+        lines: the line of each row of a CSV file; else its number, from 0.
         named: whether the columns have names; those of a plain array that was given none are numbered.
+        vectors: columns that hold a list of numbers in each row -> the columns that were made of them, ``name.0`` and so on.
+        unread: columns that hold neither numbers nor words -> what they hold.
     """
 
     path: Path
     columns: Mapping[str, NDArray[Any]]
-    lines: Sequence[int] | None = None
+    lines: Sequence[int]
     named: bool = True
+    vectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of numbers or words.
+
+        Raises:
+            DatasetError: it holds something else.
+        """
+        if name not in self.columns:
+            what = self.unread.get(name, "lists")
+            raise DatasetError(f"{self.path}: column {name!r} holds {what}, which is no number and no word")
+        return self.columns[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column of finite numbers; true and false are 1 and 0.
@@ -38,7 +70,7 @@ class Table:
         Raises:
             DatasetError: a value is no finite number; it names the row.
         """
-        column: NDArray[Any] = self.columns[name]
+        column = self.column(name)
         if column.dtype.kind == "U":
             column = np.array([self._number(row, name, text) for row, text in enumerate(column.tolist())])
         values = column.astype(np.float64)
@@ -50,14 +82,15 @@ class Table:
 
     def error(self, row: int, name: str, what: str) -> DatasetError:
         """An error that names a cell."""
-        place = f"line {self.lines[row]}" if self.lines else f"row {row}"
+        place = f"{'line' if self.path.suffix.lower() == '.csv' else 'row'} {self.lines[row]}"
         return DatasetError(f"{self.path}: column {name!r} {what} ({place})")
 
     def _number(self, row: int, name: str, text: str) -> float:
-        try:
-            return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
-        except ValueError:
-            raise self.error(row, name, f"holds {text!r}, which is no number" if text else "is empty") from None
+        if text.lower() in TRUTH:
+            return TRUTH[text.lower()]
+        if NUMBER.fullmatch(text) or NO_FINITE_NUMBER.fullmatch(text):
+            return float(text)
+        raise self.error(row, name, f"holds {text[:80]!r}, which is no number" if text else "is empty")
 
 
 def find_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
@@ -95,15 +128,19 @@ def read_table(path: Path, names: Sequence[str] | None = None) -> Table:
         names: of the columns of files that have none: plain arrays, and CSV files whose first line is numbers.
 
     Raises:
-        DatasetError: the file cannot be read, is empty, or its rows or names do not fit; it names the row.
+        DatasetError: the file cannot be read, is empty or too large, or its rows or names do not fit; it names the row.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            kind = f"has {status.st_size:,} bytes" if stat.S_ISREG(status.st_mode) else "is no file"
+            raise DatasetError(f"{path}: {kind}; a file of {MOST_BYTES:,} bytes at most is expected")
         found, columns, lines = READERS[path.suffix.lower()](path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not columns or not len(columns[0]):
+    if not columns or not lines:
         raise DatasetError(f"{path}: holds no rows; give one row per frame")
-    if found is None and names is None and lines:
+    if found is None and names is None and path.suffix.lower() == ".csv":
         raise DatasetError(
             f"{path}: its first line is numbers; begin with a line that names the columns, or give columns="
         )
@@ -112,93 +149,219 @@ def read_table(path: Path, names: Sequence[str] | None = None) -> Table:
             f"{path}: has {len(columns)} columns without names, but {len(names)} names are given ({', '.join(names)})"
         )
     named = found or names
-    labels = named or [str(index) for index in range(len(columns))]
-    for name in labels:
-        if labels.count(name) > 1:
-            raise DatasetError(f"{path}: has two columns named {name!r}; give every column a name of its own")
-    return Table(path, dict(zip(labels, columns, strict=True)), lines, named=bool(named))
+    labels = [as_text(name) for name in named or map(str, range(len(columns)))]
+    read: list[tuple[str, NDArray[Any]]] = []
+    vectors: dict[str, tuple[str, ...]] = {}
+    unread: dict[str, str] = {}
+    for label, column in zip(labels, columns, strict=True):
+        if isinstance(column, str):
+            unread[label] = column
+        elif column.ndim == 1:
+            read.append((label, column))
+        else:
+            vectors[label] = tuple(f"{label}.{index}" for index in range(column.shape[1]))
+            read += zip(vectors[label], column.T, strict=True)
+    _check_names(path, [*unread, *vectors, *(name for name, _ in read)] if len({*labels}) == len(labels) else labels)
+    return Table(path, dict(read), lines, bool(named), vectors, unread)
 
 
-_Columns = tuple[list[str] | None, list[NDArray[Any]], list[int] | None]
-"""Names, if there are any; columns; and the lines of the rows, if it is a text."""
+def as_text(text: str) -> str:
+    """A name or word in the one form in which it is compared: composed characters, and no space around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+_Columns = tuple[list[str] | None, Sequence[NDArray[Any] | str], Sequence[int]]
+"""Names, if there are any; columns, or what those hold that cannot be read; and the numbers of the lines or rows."""
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DatasetError(f"{path}: has two columns named {name[:80]!r}; give every column a name of its own")
+        if len(name) > LONGEST_NAME or NO_TEXT.search(name):
+            raise DatasetError(
+                f"{path}: has a column named {name[:80]!r}; up to {LONGEST_NAME} characters in one line are expected"
+            )
+
+
+def _refuse(path: Path, kind: str, error: Exception) -> Never:
+    """Say that a file is damaged, unless what its reader raised says something else."""
+    if isinstance(error, DatasetError) or (isinstance(error, OSError) and error.errno):
+        raise error
+    why = "".join(one if one.isprintable() else " " for one in str(error))
+    raise DatasetError(f"{path}: cannot be read as {kind} ({' '.join(why.split())[:300]})") from error
+
+
+def _check_size(path: Path, columns: int, values: int) -> None:
+    if columns > MOST_COLUMNS or values > MOST_VALUES:
+        raise DatasetError(
+            f"{path}: has {columns:,} columns and {values:,} values; {MOST_COLUMNS:,} and {MOST_VALUES:,} are the most"
+        )
 
 
 def _read_csv(path: Path) -> _Columns:
+    rows: list[list[str]] = []
+    numbers: list[int] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            start = file.readline()
-            file.seek(0)
+            lines = _lines(path, file)
+            start = next(lines, "")
             # The sniffer of the standard library guesses; the most frequent of three separators does not.
-            reader = csv.reader(file, delimiter=max(",;\t", key=start.count), skipinitialspace=True)
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+            separator = max(",;\t", key=start.count)
+            reader = csv.reader(chain([start], lines), delimiter=separator, skipinitialspace=True, strict=True)
+            for cells in filter(None, reader):
+                rows.append([as_text(cell) for cell in cells])
+                numbers.append(reader.line_num)
+                _check_size(path, len(cells), len(rows) * len(cells))
+                if len(cells) != len(rows[0]):
+                    raise DatasetError(
+                        f"{path}: line {reader.line_num} has {len(cells)} values, but there are {len(rows[0])} columns; "
+                        f"give every line as many"
+                    )
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8") from error
     except csv.Error as error:
         raise DatasetError(f"{path}: is no valid CSV ({error})") from error
     if not rows:
         raise DatasetError(f"{path}: is empty; a line that names the columns, then one line per frame are expected")
-    first = rows[0][1]
-    has_names = _typed(first).dtype.kind == "U"
-    rows = rows[has_names:]
-    for number, cells in rows:
-        if len(cells) != len(first):
-            raise DatasetError(
-                f"{path}: line {number} has {len(cells)} values, but there are {len(first)} columns; give every line as many"
-            )
-    columns = [_typed(column) for column in zip(*(cells for _, cells in rows), strict=True)]
-    return first if has_names else None, columns, [number for number, _ in rows]
+    skip = not all(NUMBER.fullmatch(cell) or NO_FINITE_NUMBER.fullmatch(cell) for cell in rows[0])
+    return rows[0] if skip else None, [_typed(column) for column in zip(*rows[skip:], strict=True)], numbers[skip:]
 
 
-def _typed(texts: Iterable[str]) -> NDArray[Any]:
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise DatasetError(f"{path}: has a line of {LONGEST_LINE:,} characters or more; is it a table?")
+        if "\0" in line:
+            raise DatasetError(f"{path}: holds zero bytes, so it is damaged or not UTF-8; save it as CSV in UTF-8")
+        yield line
+
+
+def _typed(texts: Sequence[str]) -> NDArray[Any] | str:
     """Texts as whole numbers, else as numbers, else as they are."""
-    column = np.array([*texts], dtype=np.str_)
-    for dtype in (np.int64, np.float64):
+    if all(map(WHOLE.fullmatch, texts)):
         try:
-            return column.astype(dtype)
-        except (ValueError, OverflowError):
+            return np.array([*map(int, texts)], np.int64)
+        except (OverflowError, ValueError):  # ValueError: thousands of digits
             pass
-    return column
+    if all(NUMBER.fullmatch(text) or NO_FINITE_NUMBER.fullmatch(text) for text in texts):
+        return np.array([*map(float, texts)])
+    return _words(texts)
+
+
+def _words(texts: Sequence[str]) -> NDArray[np.str_] | str:
+    longest = max(map(len, texts), default=0)
+    if longest > LONGEST_NAME or longest * len(texts) > MOST_BYTES:
+        return f"texts of up to {longest:,} characters"
+    return np.array(texts, np.str_)
 
 
 def _read_npy(path: Path) -> _Columns:
-    try:
-        # Mapped: a header that promises more than the file holds is refused instead of filling the memory.
-        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, TypeError, SyntaxError) as error:
-        raise DatasetError(f"{path}: cannot be read as an array of numbers ({error})") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if start.startswith(b"PK"):
         raise DatasetError(f"{path}: is an archive of arrays; save one array with numpy.save")
+    try:
+        if start != b"\x93NUMPY":
+            raise ValueError("it does not begin as such a file does")
+        # Mapped: a header that promises more than the file holds is refused instead of filling the memory.
+        with warnings.catch_warnings(action="ignore"):  # of Python 2
+            array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a header is parsed as Python is: its errors are many
+        _refuse(path, "an array of numbers", error)
     if names := array.dtype.names:
-        if array.ndim != 1 or any(array.dtype[name].shape for name in names):
-            raise DatasetError(f"{path}: a structured array must have one axis, and single values as its fields")
-        return [*names], [_plain(array[name]) for name in names], None
+        if array.ndim != 1:
+            raise DatasetError(f"{path}: a structured array must have one axis; it has shape {list(array.shape)}")
+        _check_size(path, len(names), len(names) * len(array))
+        return [*names], [_plain(array[name]) for name in names], range(len(array))
     if array.ndim not in (1, 2):
         raise DatasetError(f"{path}: has shape {list(array.shape)}; [frame] or [frame, column] is expected")
-    return None, [_plain(column) for column in array.reshape(len(array), -1).T] if array.size else [], None
+    _check_size(path, array.shape[-1] if array.ndim == 2 else 1, array.size)
+    return None, [_plain(column) for column in array.reshape(len(array), -1).T] if array.size else [], range(len(array))
 
 
 def _read_parquet(path: Path) -> _Columns:
     try:
-        parquet = importlib.import_module("pyarrow.parquet")
+        arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError as error:
         raise DatasetError("reading Parquet files needs pyarrow: pip install pyarrow") from error
     try:
-        table = parquet.read_table(path)
-        return table.column_names, [_plain(column.to_numpy()) for column in table.columns], None
-    except (ValueError, TypeError, NotImplementedError, KeyError) as error:  # pyarrow's own errors are among them
-        raise DatasetError(f"{path}: cannot be read as Parquet ({error})") from error
+        with open(path, "rb") as opened, parquet.ParquetFile(opened, page_checksum_verification=True) as file:
+            schema, num_rows = file.schema_arrow, file.metadata.num_rows
+            _check_size(path, len(schema), num_rows)
+            _check_names(path, schema.names)
+            readable = [one.name for one in schema if _is_readable(arrow.types, one.type)]
+            batches, size = [], 0
+            for batch in file.iter_batches(BATCH, columns=readable, use_threads=False):
+                batches.append(batch)
+                size += batch.nbytes
+                if size > MOST_BYTES:
+                    raise DatasetError(
+                        f"{path}: has more than {MOST_BYTES:,} bytes of numbers and words; leave columns out"
+                    )
+            table = arrow.Table.from_batches(batches, arrow.schema([schema.field(name) for name in readable]))
+            columns = [
+                _of_parquet(arrow, table[one.name]) if one.name in readable else str(one.type)[:80] for one in schema
+            ]
+    except Exception as error:  # pyarrow's own, and Python's for texts and numbers that are none
+        _refuse(path, "Parquet", error)
+    return schema.names, columns, range(table.num_rows if readable else num_rows)
 
 
-def _plain(column: NDArray[Any]) -> NDArray[Any]:
-    """An array's column as int64, float64 or str. What is nothing of the kind becomes words: it may be of no use anyway."""
-    if column.dtype.kind in "biu":
-        return column.astype(np.int64)
-    if column.dtype.kind == "f":
-        return column.astype(np.float64)
-    if column.dtype.kind == "S":
-        return np.char.decode(column, "utf-8", "replace")
-    return np.array(["" if value is None else str(value) for value in column.tolist()], dtype=np.str_)
+def _is_readable(types: Any, kind: Any) -> bool:
+    """Whether a column of this type may be numbers, words, or lists of numbers. Others, pictures say, are not even read."""
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return any(is_one(kind.value_type) for is_one in (types.is_boolean, types.is_integer, types.is_floating))
+    checks = (types.is_boolean, types.is_integer, types.is_floating, types.is_decimal)
+    return any(is_one(kind) for is_one in (*checks, types.is_string, types.is_large_string))
+
+
+def _of_parquet(arrow: Any, column: Any) -> NDArray[Any] | str:
+    types, kind = arrow.types, column.type
+    if types.is_dictionary(kind) and not (types.is_string(kind.value_type) or types.is_large_string(kind.value_type)):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if types.is_dictionary(kind):  # not cast: a long word that comes often would fill the memory
+        coded = column.combine_chunks()
+        words = [as_text(text or "") for text in coded.dictionary.to_pylist()]
+        return _words(["" if index is None else words[index] for index in coded.indices.to_pylist()])
+    if types.is_string(kind) or types.is_large_string(kind):
+        return _words([as_text(text or "") for text in column.to_pylist()])
+    if types.is_boolean(kind) or types.is_decimal(kind):  # what is missing becomes NaN
+        column = column.cast(arrow.uint8() if types.is_boolean(kind) else arrow.float64())
+    elif not (types.is_integer(kind) or types.is_floating(kind)):
+        return _vector(column.to_pylist())
+    return _plain(column.to_numpy())
+
+
+def _vector(rows: list[list[Any] | None]) -> NDArray[Any] | str:
+    """Lists of numbers, one per row, as [row, number]."""
+    length = len(rows[0] or ()) if rows else 0
+    for index, row in enumerate(rows):
+        if row is None or len(row) != length or None in row or not row:
+            what = "nothing" if not row else "a number that is missing" if None in row else f"{len(row)} numbers"
+            return f"lists of {length} numbers, but {what} in row {index}"
+    return _plain(np.array(rows))
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any] | str:
+    """A column as int64, float64 or words; or what it holds instead. Two axes: a vector per row."""
+    kind = array.dtype.kind
+    if array.ndim == 2 and array.shape[1] > MOST_COLUMNS:
+        return f"lists of {array.shape[1]:,} numbers"
+    if kind in "biu" and array.ndim <= 2:
+        large = kind == "u" and array.size and array.max() > np.iinfo(np.int64).max
+        return array.astype(np.float64 if large else np.int64)
+    if kind == "f" and array.ndim <= 2:
+        return array.astype(np.float64)
+    if kind in "US" and array.ndim == 1:
+        try:
+            words = np.char.decode(array, "utf-8") if kind == "S" else array
+            return _words([as_text(word) for word in words.tolist()])
+        except (ValueError, SystemError):  # the latter of characters beyond all that there are
+            return "text that is not UTF-8"
+    return {"c": "complex numbers", "M": "dates", "m": "durations"}.get(kind, f"values of type {array.dtype}"[:80])
 
 
 READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".npy": _read_npy}

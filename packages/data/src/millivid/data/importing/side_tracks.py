@@ -1,5 +1,6 @@
 """Which columns of the tables beside videos are actions and poses, what the videos share, and which row belongs to a frame."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,17 +12,26 @@ from numpy.typing import NDArray
 
 from ..clip import POSE_NAMES, ActionType
 from ..errors import DatasetError
+from .import_report import some_names
 from .import_settings import ImportSettings
-from .side_tables import Role, Table, find_tables, read_table
+from .side_tables import NO_TEXT, NUMBER, Role, Table, find_tables, read_table
 
 What = Literal["actions", "poses"]
 PREFIXES: dict[What, str] = {"actions": "action", "poses": "pose"}
 USUAL: dict[What, tuple[str, ...]] = {"actions": ("action",), "poses": POSE_NAMES}
 """Columns of these names, all of them, are taken unless others are asked for; else those that begin with the prefix are."""
-TIME = "time"
-"""A column of this name, in seconds after the video's first frame, says when each row was."""
+TIMES = ("time", "timestamp")
+"""The first column of these that is there, in seconds after the video's first frame, says when each row was."""
+COUNTS = frozenset(
+    {"", "frame", "index", "frame_index", "episode_index", "task_index", "Unnamed: 0", "__index_level_0__"}
+)
+"""Columns that number rows; never data unless they are asked for."""
 MOST_ACTIONS = 4096
-"""Whole numbers beyond it are no numbers of actions."""
+"""Whole numbers beyond it are no numbers of actions, and more words are no words of a language of actions."""
+TIME_TOLERANCE = 0.1
+"""How far the row of a frame may be from it by default, in seconds, where frames are not longer."""
+NOT_A_WORD = re.compile(r"[+-]?\d*,\d+|[\[({].*|b['\"].*|(array|tensor)\(.*", re.DOTALL)
+"""Decimal commas, and what programs print for lists, bytes and arrays."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,49 +43,65 @@ class Track:
         names: what the columns are called in the dataset.
         values: float32 [row, column]; or int64 or str, [row], for a single column of actions of that kind.
         times: seconds after the first frame, [row]; None where row i belongs to frame i.
-        odd_word: of actions that are words, one that is no number, and where it stands.
+        tolerance: as `ImportSettings.time_tolerance`.
+        word: of actions that are words, the first, and where it stands.
+        notes: what was lost.
     """
 
     path: Path
     names: tuple[str, ...]
     values: NDArray[Any]
     times: NDArray[np.float64] | None
-    odd_word: str = ""
+    tolerance: float | None = None
+    word: str = ""
+    notes: tuple[str, ...] = ()
 
     def at(self, indices: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[Any]:
         """The values of frames, by their numbers and their times in seconds; without times in the table, the numbers."""
         if self.times is None:
-            return self.values[np.minimum(indices, len(self.values) - 1)]  # whether there are enough, `check_end` says
-        after = np.searchsorted(self.times, times).clip(1, max(1, len(self.times) - 1))
-        before = after - 1
-        after = np.minimum(after, len(self.times) - 1)
-        return self.values[np.where(times - self.times[before] <= self.times[after] - times, before, after)]
+            return self.values[np.minimum(indices, len(self.values) - 1)]  # whether there are enough, `check` says
+        return self.values[self._nearest(self.times, times)]
 
-    def check_end(self, frames: int, end: float, gap: float) -> None:
+    def check(self, shown: Sequence[float], gap: float) -> None:
         """Whether there is a row for every frame.
 
         Args:
-            frames: number of frames of the video.
-            end: when the last one is shown, in seconds.
+            shown: when each frame of the video is shown, in seconds after the first.
             gap: seconds between frames.
 
         Raises:
-            DatasetError: there are too few or too many rows, or their times do not reach over the video.
+            DatasetError: there are too few or too many rows, or their times are not the video's.
         """
-        rows = len(self.values)
+        rows, frames = len(self.values), len(shown)
         if self.times is None:
             if rows != frames:
                 raise DatasetError(
                     f"{self.path}: has {rows} rows, but the video has {frames} frames; give one row per frame, or a column "
-                    f"{TIME!r} in seconds after the first frame"
+                    f"{TIMES[0]!r} in seconds after the first frame"
                 )
             return
-        reach = max(gap, float(np.median(np.diff(self.times))) if rows > 1 else 0.0) * 1.001
-        if self.times[0] > reach or self.times[-1] < end - reach:
+        first, last, end = self.times[0], self.times[-1], shown[-1]
+        limit = max(TIME_TOLERANCE, gap) if self.tolerance is None else self.tolerance
+        reach = 1.001 * limit
+        if first > reach or last < end - reach or first < -2 * reach or last > end + gap + 2 * reach:
             raise DatasetError(
-                f"{self.path}: its times go from {self.times[0]:.3f} s to {self.times[-1]:.3f} s, but the video's frames from "
-                f"0 to {end:.3f} s; give rows for all of it, in seconds after the first frame"
+                f"{self.path}: its times go from {first:.3f} s to {last:.3f} s, but the video's frames from 0 to {end:.3f} s; "
+                f"give rows for all of it and no more, in seconds after the first frame (time_tolerance= is {limit:g} s)"
             )
+        nearest = self.times[self._nearest(self.times, np.array(shown))]
+        away = np.abs(nearest - shown)
+        if (worst := int(away.argmax())) and away[worst] > reach:
+            raise DatasetError(
+                f"{self.path}: its times have a hole: for the frame at {shown[worst]:.3f} s the nearest row is the one at "
+                f"{nearest[worst]:.3f} s; give the rows that are missing, or time_tolerance= ({limit:g} s now)"
+            )
+
+    @staticmethod
+    def _nearest(rows: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.int64]:
+        after = np.searchsorted(rows, times).clip(1, max(1, len(rows) - 1))
+        before = after - 1
+        after = np.minimum(after, len(rows) - 1)
+        return np.where(times - rows[before] <= rows[after] - times, before, after)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,6 +111,11 @@ class SideData:
     files: Mapping[Role, Path] = field(default_factory=dict)
     tracks: Mapping[What, Track] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was lost in reading the tables."""
+        return tuple(note for track in self.tracks.values() for note in track.notes)
 
     def names(self, what: What) -> tuple[str, ...]:
         """Names of the actions or poses; empty if there are none."""
@@ -124,26 +155,25 @@ def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSetti
                 f"{path}: is an array of {len(table.columns)} columns without names; give columns=, or save "
                 f"{path.stem}.actions.npy and {path.stem}.poses.npy instead"
             )
-        used = {TIME}
+        used = {time := _time_column(table)}
         for what in USUAL if role == "both" else (role,):
-            columns = _choose(table, what, asked_for[what], alone=role != "both")
-            if columns:
+            if columns := _choose(table, what, asked_for[what], alone=role != "both"):
                 categories = what == "actions" and (asked_for[what] is not None or not _prefixed(columns, what))
-                values, odd_word = _values(table, columns, categories, settings.action_names)
-                tracks[what] = Track(
+                track = Track(
                     path=path,
                     names=_shown_names(table, columns, what),
-                    values=values,
-                    times=_times(table) if TIME in table.columns and TIME not in columns else None,
-                    odd_word=odd_word,
+                    values=np.empty(0),
+                    times=_times(table, "" if time in columns else time),
+                    tolerance=settings.time_tolerance,
                 )
+                tracks[what] = replace(track, **_values(table, columns, categories, settings.action_names))
                 used.update(columns)
-        if not tracks and role == "both" and set(asked_for.values()) == {None}:
+        if used == {time} and set(asked_for.values()) == {None}:
             raise DatasetError(
-                f"{path}: none of its columns ({', '.join(table.columns)}) is 'action', 'action_*' or 'pose_*', nor are "
+                f"{path}: none of its columns ({_names(table)}) is 'action', 'action_*' or 'pose_*', nor are "
                 f"all of {', '.join(POSE_NAMES)} there; give action_columns= or pose_columns="
             )
-        unused += [name for name in table.columns if name not in used]
+        unused += [name for name in _all_names(table) if not used.intersection(table.vectors.get(name, (name,)))]
     return SideData(files=files, tracks=tracks, unused=tuple(unused))
 
 
@@ -185,20 +215,34 @@ def _prefixed(names: Sequence[str], what: What) -> list[str]:
 
 def _choose(table: Table, what: What, asked_for: Sequence[str] | None, *, alone: bool) -> list[str]:
     """The columns to take. alone: the table is for this purpose only."""
+    names = [*table.columns, *table.unread]
     if asked_for is not None:
         for name in asked_for:
-            if name not in table.columns:
+            if name not in names and name not in table.vectors:
                 raise DatasetError(
                     f"{table.path}: has no column {name!r} that {PREFIXES[what]}_columns= asks for; its columns are "
-                    f"{', '.join(table.columns)}"
+                    f"{_names(table)}"
                 )
-        return list(asked_for)
-    prefixed = _prefixed(list(table.columns), what)
-    if set(USUAL[what]) <= set(table.columns):
-        if what == "actions" and prefixed:
-            raise DatasetError(f"{table.path}: has both 'action' and {prefixed[0]!r}; give action_columns=")
-        return list(USUAL[what])
-    return prefixed or ([name for name in table.columns if name != TIME] if alone else [])
+        return [column for name in asked_for for column in table.vectors.get(name, (name,))]
+    prefixed = _prefixed(names, what)
+    if what == "actions" and "action" in {*names, *table.vectors}:
+        vector = table.vectors.get("action", ("action",))
+        if others := [name for name in prefixed if name not in vector]:
+            raise DatasetError(f"{table.path}: has both 'action' and {others[0]!r}; give action_columns=")
+        return [*vector]
+    if {*USUAL[what]} <= {*names}:
+        return [*USUAL[what]]
+    return prefixed or ([name for name in names if name not in TIMES and name not in COUNTS] if alone else [])
+
+
+def _all_names(table: Table) -> list[str]:
+    """The names of the columns in the file, where a list is one."""
+    parts = {part for parts in table.vectors.values() for part in parts}
+    return [*(name for name in table.columns if name not in parts), *table.vectors, *table.unread]
+
+
+def _names(table: Table) -> str:
+    return some_names(_all_names(table))
 
 
 def _shown_names(table: Table, columns: Sequence[str], what: What) -> tuple[str, ...]:
@@ -209,33 +253,68 @@ def _shown_names(table: Table, columns: Sequence[str], what: What) -> tuple[str,
     return shown if len(set(shown)) == len(shown) and all(shown) else tuple(columns)
 
 
-def _values(
-    table: Table, columns: Sequence[str], categories: bool, known: Sequence[str] | None
-) -> tuple[NDArray[Any], str]:
-    """As for `Track`: the values and, of words, an odd one. categories: a single column may be words or whole numbers."""
-    kind = table.columns[columns[0]].dtype.kind if categories and len(columns) == 1 else "f"
-    if kind == "f":
-        return np.stack([table.numbers(name) for name in columns], axis=1).astype(np.float32), ""
-    if kind == "i":
-        return table.columns[columns[0]], ""
-    words = table.columns[columns[0]].tolist()
-    for row, word in enumerate(words):
+def _values(table: Table, columns: Sequence[str], categories: bool, known: Sequence[str] | None) -> dict[str, Any]:
+    """A `Track`'s values, word and notes. categories: a single column may be words or whole numbers."""
+    column = table.column(columns[0])
+    single = categories and len(columns) == 1 and not any(columns[0] in parts for parts in table.vectors.values())
+    if not single or column.dtype.kind == "f":
+        values = np.stack([table.numbers(name) for name in columns], axis=1)
+        lost = [name for name, numbers in zip(columns, values.T, strict=True) if _lost_in_32_bits(numbers)]
+        note = f"columns {some_names(lost)}: numbers of 32 bits hardly tell neighbouring rows apart; subtract an origin"
+        return {"values": values.astype(np.float32), "notes": (note,) if lost else ()}
+    if column.dtype.kind == "i":
+        return {"values": column}
+    numbers = [bool(NUMBER.fullmatch(word)) for word in column.tolist()]
+    rare = sum(numbers) <= len(numbers) / 2
+    for row, word in enumerate(column.tolist()):
+        what = f"holds {word[:80]!r}"
         if not word:
             raise table.error(row, columns[0], "is empty; every row needs an action")
         if known and word not in known:
-            raise table.error(row, columns[0], f"holds {word!r}, which is none of the actions {', '.join(known)}")
-    odd = (row for row, word in enumerate(words) if not word.lstrip("+-").replace(".", "", 1).isdigit())
-    row = next(odd, 0)
-    return table.columns[columns[0]], str(table.error(row, columns[0], f"holds {words[row]!r}"))
+            raise table.error(row, columns[0], f"{what}, which is none of the actions {some_names(known, 20)}")
+        odd = "no word: give numbers a point and a column each" if NOT_A_WORD.fullmatch(word) else ""
+        odd = "no word: its characters cannot be shown" if NO_TEXT.search(word) else odd
+        if any(numbers) and numbers[row] == rare:
+            odd = odd or ("a number among words" if rare else "no number, but others are")
+        if odd and not known:
+            raise table.error(row, columns[0], f"{what}, {odd}; write all alike, or give action_names=")
+    return {"values": column, "word": str(table.error(0, columns[0], f"holds {column[0]!r}"))}
 
 
-def _times(table: Table) -> NDArray[np.float64]:
-    times = table.numbers(TIME)
-    back = np.flatnonzero(np.diff(times) <= 0)
+def _lost_in_32_bits(values: NDArray[np.float64]) -> bool:
+    """Whether rounding to float32 is more than an eighth of a usual step; steps that are rounding themselves don't count."""
+    largest, steps = np.abs(values).max(), np.abs(np.diff(values))
+    steps = steps[steps > 1e-12 * largest]
+    return bool(len(steps) and np.median(steps) < 8 * np.spacing(np.float32(largest)))
+
+
+def _time_column(table: Table) -> str:
+    """The column that says when each row was; "" if none does."""
+    name, stamps = TIMES[0], table.columns.get(TIMES[1])
+    if name in table.columns or name in table.unread:
+        return name
+    return TIMES[1] if stamps is not None and stamps.dtype.kind in "if" else ""  # else dates, of which nobody asked
+
+
+def _times(table: Table, name: str) -> NDArray[np.float64] | None:
+    """When each row was; None where they belong to the frames in order. Also whether the rows are one video's."""
+    episodes, counted = table.columns.get("episode_index"), table.columns.get("frame_index")
+    if episodes is not None and len(found := {*episodes.tolist()}) > 1:
+        row = int(np.flatnonzero(episodes != episodes[0])[0])
+        raise table.error(
+            row, "episode_index", f"begins another of {len(found)} episodes; write a table for each video"
+        )
+    if not name:
+        if counted is not None and len(wrong := np.flatnonzero(counted != np.arange(len(counted)))):
+            row = int(wrong[0])
+            raise table.error(row, "frame_index", f"holds {counted[row]} where {row} is expected; sort or add rows")
+        return None
+    seconds = table.numbers(name)
+    back = np.flatnonzero(np.diff(seconds) <= 0)
     if len(back):
         row = int(back[0])
-        raise table.error(row + 1, TIME, f"does not grow: {times[row]} is followed by {times[row + 1]}")
-    return times
+        raise table.error(row + 1, name, f"does not grow: {seconds[row]} is followed by {seconds[row + 1]}")
+    return seconds
 
 
 def _key(side: SideData) -> tuple[Any, ...]:
@@ -251,7 +330,7 @@ def _difference(side: SideData, common: SideData) -> str:
             if not expected:
                 return f"has {what} ({', '.join(found)})"
             return f"has the {what} {', '.join(found)} instead of {', '.join(expected)}" if found else f"has no {what}"
-    word = side.tracks["actions"].odd_word
+    word = side.tracks["actions"].word
     return f"has words as actions ({word})" if word else "has numbers as actions"
 
 
@@ -260,6 +339,8 @@ def _action_names(tracks: Mapping[str, Track], given: Sequence[str] | None) -> t
     kinds = {track.values.dtype.kind for track in tracks.values()}
     if kinds == {"U"}:
         words = {word for track in tracks.values() for word in track.values.tolist()}
+        if len(words) > MOST_ACTIONS:
+            raise DatasetError(f"the actions are {len(words):,} different words; {MOST_ACTIONS:,} are the most")
         return "categorical", tuple(given or sorted(words))
     if kinds == {"i"}:
         limit = f"action_names= has {len(given)}" if given else f"0 to {MOST_ACTIONS - 1} are expected"

@@ -94,7 +94,7 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
                     total, piece = total + len(piece), _Piece(size, settings.frames)
                 piece.append(pixels, frame)
     for track in source.side.tracks.values():
-        track.check_end(len(times), float(times[-1]), float(1 / video.rate))
+        track.check([*map(float, times)], float(1 / video.rate))
     if total + len(piece) < LEAST_FRAMES:
         raise DatasetError(
             f"{video.path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed"

@@ -1,8 +1,11 @@
 """The videos or images in a folder: which there are, what they are called in a dataset, their splits, and what they share."""
 
+import errno
 import hashlib
 import os
 import re
+import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +46,7 @@ class FolderVideo:
         path: where it is.
         id: what it is called in the dataset.
         split: the split whose folder it is in, or None if folders are no splits.
-        notes: why the id is not just the path.
+        notes: why the id is not just the path, and what its tables lost.
         side: what its tables say, in the form that the dataset has.
     """
 
@@ -73,13 +76,22 @@ def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[
     never in a circle.
 
     Raises:
-        DatasetError: there is no such folder, or neither video nor image in it.
+        DatasetError: there is no such folder, neither video nor image in it, or a place in it that cannot be looked at.
     """
-    if not source.is_dir():
-        what = "is a file; a folder of videos is expected" if source.is_file() else "does not exist; check the path"
-        raise DatasetError(f"{source} {what}")
-    paths = sorted(_walk(source), key=lambda path: path.relative_to(source).as_posix())
-    files = {_name(path, source): path for path in paths}
+    try:
+        if not source.is_dir():
+            what = "is a file; a folder of videos is expected" if source.is_file() else "does not exist; check the path"
+            raise DatasetError(f"{source} {what}")
+        paths = sorted(_walk(source), key=lambda path: path.relative_to(source).as_posix())
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename} cannot be looked at ({error.strerror}), so nothing is imported or dropped; make it readable, "
+            f"or move it out of {source}"
+        ) from error
+    files: dict[str, Path] = {}
+    for path in paths:
+        if (other := files.setdefault(_name(path, source), path)) != path:
+            raise DatasetError(f"{other} and {path} have names that differ in their bytes only; rename one")
     videos, images, tables = (
         {name: path for name, path in files.items() if path.suffix.lower() in suffixes}
         for suffixes in (VIDEO_SUFFIXES, IMAGE_SUFFIXES, frozenset(READERS))
@@ -160,23 +172,44 @@ def _rate(video: FolderVideo) -> float:
 
 
 def _walk(source: Path) -> list[Path]:
+    """All files that are not hidden. Raises OSError for what cannot be looked at: it would count as gone."""
     found: list[Path] = []
-    for name, folders, files in os.walk(source, followlinks=True):
+    for name, folders, files in os.walk(source, followlinks=True, onerror=_raise):
         folder = Path(name)
         around = [parent for parent in folder.parents if parent.is_relative_to(source)]
         if folder.is_symlink() and folder.resolve() in {parent.resolve() for parent in around}:
             folders.clear()  # it would go round in a circle
             continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (folder / name for name in files if not name.startswith("."))
-        # A link to nothing is reported as a video that cannot be read; pipes and devices are no videos.
-        found += [path for path in paths if path.is_file() or path.is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
+        found += [path for name in files if not name.startswith(".") and _is_file(path := folder / name)]
     return found
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_file(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if not path.is_symlink() or error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+        if suffix not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:  # it may stand for a folder
+            raise OSError(error.errno, "it is a link to nothing", str(path)) from error
+        return True  # reported as a video that cannot be read
+    if suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES | READERS.keys():
+        if not regular:
+            raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+        path.open("rb").close()
+    return regular
+
+
 def _name(path: Path, source: Path) -> str:
-    # Names that are not UTF-8 would not go into JSON.
-    return os.fsencode(path.relative_to(source).as_posix()).decode("utf-8", "backslashreplace")
+    # Names that are not UTF-8 would not go into JSON; and systems differ in how they compose accents.
+    name = os.fsencode(path.relative_to(source).as_posix()).decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", name)
 
 
 def _named(videos: dict[str, Path]) -> list[FolderVideo]:
