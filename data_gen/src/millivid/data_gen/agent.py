@@ -30,11 +30,8 @@ def draw_bundle(rng: np.random.Generator) -> list[int]:
 def draw_actions(rng: np.random.Generator, num_frames: int, frames_per_action: int) -> NDArray[np.int64]:
     """The action of every frame: bundle after bundle, each decision held for ``frames_per_action`` frames.
 
-    Returns:
-        int64 [num_frames] of `FORWARD` 0, `LEFT` 1, `RIGHT` 2. The last decision may be cut short.
-
-    Raises:
-        ValueError: a count is not positive.
+    Returns int64 [num_frames] of `FORWARD` 0, `LEFT` 1, `RIGHT` 2; the last decision may be cut short. Raises ValueError
+    where a count is not positive.
     """
     if num_frames < 1 or frames_per_action < 1:
         raise ValueError(

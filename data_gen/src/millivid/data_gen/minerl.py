@@ -23,12 +23,8 @@ PLACE = ("xpos", "ypos", "zpos")
 class MinerlConfig(WorldConfig):
     """Settings of Minecraft through MineRL, besides those of every world. The defaults are those of LOOPCRAFT.
 
-    Attributes:
-        supersampling: the game draws this many times larger, and the frame is the mean.
-        settle: frames without an action at the start, while the game loads what is around and the agent lands.
-
-    Raises:
-        ValueError: a value is out of range.
+    supersampling: the game draws this many times larger, and the frame is the mean. settle: frames without an action at the
+    start, while the game loads what is around and the agent lands.
     """
 
     world: ClassVar[str] = "minerl"
@@ -47,10 +43,7 @@ class MinerlWorld(World):
     Not run against the game here: tested against a stand-in with MineRL's documented keys and shapes.
 
     Poses are what the game says: y is the height of the agent's feet, 1.62 blocks below the camera, as in the released
-    LOOPCRAFT data. The agent may be stopped by things, fall, or drown.
-
-    Raises:
-        ImportError: MineRL is not installed.
+    LOOPCRAFT data. The agent may be stopped by things, fall, or drown. Raises ImportError where MineRL is not installed.
     """
 
     Config: ClassVar[type[WorldConfig]] = MinerlConfig
@@ -64,12 +57,7 @@ class MinerlWorld(World):
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of the Minecraft world of a seed; the first call starts the game, which takes minutes.
 
-        Args:
-            seed: 0 to 2^63 - 1.
-            actions: without effect.
-
-        Raises:
-            ValueError: ``seed`` is out of range or no integer.
+        actions: without effect. Raises ValueError for a seed that is no integer from 0 to 2^63 - 1.
         """
         check_seed(seed, bits=63)
         super().close()
@@ -121,12 +109,9 @@ class MinerlWorld(World):
 
 
 def import_minerl() -> Any:
-    """The package minerl, with what this world needs of it.
+    """The package minerl, with what this world needs of it; raises ImportError where it is not installed.
 
     It is older than numpy 1.24 and uses names that are gone since then; they are given back to numpy first.
-
-    Raises:
-        ImportError: it is not installed.
     """
     for name, builtin in (("int", int), ("float", float), ("bool", bool), ("object", object)):
         if name not in vars(np):

@@ -27,23 +27,16 @@ MOST_VIDEOS = 99_999
 class RecordConfig:
     """Settings of a recording.
 
-    Attributes:
-        world: the world's settings; their class says which world.
-        train_videos: number of training videos, each in a world of its own.
-        test_videos: number of test videos, in worlds that no training video has.
-        test_candidates: for each test video that is kept so many are recorded; the test split is those in which the agent
-            covers the greatest distance. 10 in the paper.
-        frames: frames per video.
-        context: in test videos, frames from ``context`` on stay near the places of the frames before it (the least Chamfer
-            distances of 100 walks; see `draw_test_actions`).
-        seed: of the whole dataset; another seed gives other worlds and other actions.
-        fps: frames per second, written into the files.
-        clear_path: tell the world each agent's way, so that the block world keeps obstacles off it and every forward
-            frame moves it. Otherwise it is stopped by things now and then.
-        lossless: store frames without loss.
+    world: the world's settings; their class says which world. train_videos: number of training videos, each in a world of
+    its own. test_videos: number of test videos, in worlds that no training video has. test_candidates: for each test video
+    that is kept so many are recorded; the test split is those in which the agent covers the greatest distance. 10 in the
+    paper.
 
-    Raises:
-        ValueError: a value is out of range.
+    frames: frames per video. context: in test videos, frames from ``context`` on stay near the places of the frames before
+    it (the least Chamfer distances of 100 walks; see `draw_test_actions`). seed: of the whole dataset; another seed gives
+    other worlds and other actions. fps: frames per second, written into the files. clear_path: tell the world each agent's
+    way, so that the block world keeps obstacles off it and every forward frame moves it. Otherwise it is stopped by things
+    now and then. lossless: store frames without loss. Raises ValueError where a value is out of range.
     """
 
     world: WorldConfig = field(default_factory=VoxelConfig)
@@ -81,11 +74,7 @@ class RecordConfig:
 
     @staticmethod
     def split_and_index(video: str) -> tuple[str, int]:
-        """The split and the number of a video, from its id.
-
-        Raises:
-            ValueError: no video of a recording is called so.
-        """
+        """The split and the number of a video, from its id; raises ValueError where no video has such an id."""
         split, _, index = video.rpartition("_")
         if split not in SPLITS or not index.isdecimal():
             raise ValueError(f"video {video!r} is none of a recording; those are train_00000, test_00000 and so on")
@@ -104,8 +93,7 @@ class RecordConfig:
     def from_source(cls, source: Mapping[str, Any]) -> Self:
         """The config whose `source` this is.
 
-        Raises:
-            ValueError: it is that of another generator, or its settings are no settings of this version.
+        Raises ValueError where it is that of another generator, or its settings are no settings of this version.
         """
         settings = dict(source)
         found = {key: settings.pop(key, None) for key in ("generator", "generator_version", "world")}

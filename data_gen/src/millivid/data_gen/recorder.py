@@ -26,28 +26,20 @@ def record(
     progress: bool = True,
     share: tuple[int, int] = (0, 1),
 ) -> int:
-    """Record a clip dataset into the folder ``out``.
+    """Record a clip dataset into the folder ``out``; returns how many videos other shares have yet to write.
 
-    Videos that are there already are kept, so that the same call after an interruption finishes the dataset. What
-    is written depends on ``config`` alone: neither the number of processes or shares nor interruptions change a byte.
+    Videos that are there already are kept, so that the same call after an interruption finishes the dataset. What is
+    written depends on ``config`` alone: neither the number of processes or shares nor interruptions change a byte.
 
-    Args:
-        config: what to record.
-        out: the dataset's folder; new, empty, or begun with an equal config.
-        processes: how many videos are recorded at the same time; None: one per core. Above 1, a script that calls this
-            needs ``if __name__ == "__main__":`` around the call.
-        progress: whether to show a progress bar.
-        share: (number, count): record every ``count``-th video only, from ``number`` on. Calls with the other numbers, on
-            other machines perhaps, record the rest into the same folder; the one that ends last finishes the dataset.
+    out: the dataset's folder; new, empty, or begun with an equal config. processes: how many videos are recorded at the
+    same time; None for one per core. Above 1, a script that calls this needs ``if __name__ == "__main__":`` around the
+    call. progress: whether to show a progress bar. share: (number, count): record every ``count``-th video only, from
+    ``number`` on. Calls with the other numbers, on other machines perhaps, record the rest into the same folder; the one
+    that ends last finishes the dataset, and returns 0.
 
-    Returns:
-        How many videos other shares have yet to write; 0 once the dataset is finished.
-
-    Raises:
-        DatasetError: the folder holds something else.
-        ImportError: the world needs something that is not installed.
-        ChildProcessError: a process ended, for lack of memory perhaps; what is recorded is kept.
-        KeyboardInterrupt: on Ctrl-C; videos that are written are kept, those under way are given up.
+    Raises DatasetError where the folder holds something else; ImportError where the world needs something that is not
+    installed; ChildProcessError where a process ended, for lack of memory perhaps (what is recorded is kept); KeyboardInterrupt
+    on Ctrl-C: videos that are written are kept, those under way are given up.
     """
     number, count = share
     if not 0 <= number < count:

@@ -19,13 +19,8 @@ Plan = Callable[[np.random.Generator, int], NDArray[np.int64]]
 def flat_path(actions: NDArray[np.int64], frames_per_action: int) -> NDArray[np.float64]:
     """Where an agent is after every frame if nothing is in its way.
 
-    Args:
-        actions: [frame]; a forward frame moves by 1 unit, a turning frame turns by 90 / ``frames_per_action`` degrees.
-        frames_per_action: frames that make a right angle.
-
-    Returns:
-        float64 [frame, 3]: x, z, heading in degrees in [0, 360). The start is (0, 0, 0); heading 0 goes to +z,
-        heading 90 to -x.
+    actions: [frame]; a forward frame moves by 1 unit, a turning frame turns by 90 / ``frames_per_action`` degrees. Returns
+    float64 [frame, 3]: x, z, heading in degrees in [0, 360). The start is (0, 0, 0); heading 0 goes to +z, 90 to -x.
     """
     turns = np.cumsum((actions == RIGHT).astype(np.int64) - (actions == LEFT)) % (4 * frames_per_action)
     heading = turns * (90.0 / frames_per_action)
@@ -43,8 +38,7 @@ def _sin_degrees(angle: NDArray[np.float64]) -> NDArray[np.float64]:
 def chamfer_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Mean distance from each point of ``first`` to the nearest of ``second`` plus the same the other way round.
 
-    Args:
-        first, second: [point, axis], at least one point each.
+    first, second: [point, axis], at least one point each.
     """
     squared = ((first[:, None, :] - second[None, :, :]) ** 2).sum(-1)
     return float(np.sqrt(squared.min(axis=1)).mean() + np.sqrt(squared.min(axis=0)).mean())
@@ -62,16 +56,11 @@ def draw_test_actions(
     context: int,
     plan: Plan | None = None,
 ) -> NDArray[np.int64]:
-    """Actions whose second part stays near the first: one of the 10 best of 100 drawn sequences.
+    """Actions whose second part stays near the first, int64 [num_frames]: one of the 10 best of 100 drawn sequences.
 
-    A sequence's score is the Chamfer distance between its flat path in frames [:context] and [context:]; low is good.
-    plan: draws a sequence of so many frames; None for the LOOPCRAFT agent.
-
-    Returns:
-        int64 [num_frames].
-
-    Raises:
-        ValueError: ``context`` leaves one of the two parts empty.
+    A sequence's score is the Chamfer distance between its flat path in frames [:context] and [context:]; low is good. plan:
+    draws a sequence of so many frames; None for the LOOPCRAFT agent. Raises ValueError where ``context`` leaves one of the
+    two parts empty.
     """
     if not 0 < context < num_frames:
         raise ValueError(f"context must lie in 1..{num_frames - 1} for {num_frames} frames; got {context}")

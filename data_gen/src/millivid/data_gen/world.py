@@ -15,10 +15,8 @@ from .walking import HOP, direction, slide
 class Observation:
     """What the camera sees, and where it is.
 
-    Attributes:
-        frame: uint8 RGB, [height, width, 3].
-        pose: float32 [5]: x, y (up), z in blocks; yaw and pitch in degrees. Yaw 0 looks along +z and grows to the
-            right (90 looks along -x), in [0, 360); pitch is positive downward.
+    frame: uint8 RGB, [height, width, 3]. pose: float32 [5]: x, y (up), z in blocks; yaw and pitch in degrees. Yaw 0 looks
+    along +z and grows to the right (90 looks along -x), in [0, 360); pitch is positive downward.
     """
 
     frame: NDArray[np.uint8]
@@ -52,13 +50,9 @@ def check_ranges(config: Any) -> None:
 class WorldConfig:
     """The settings that every world has; a world adds its own by subclassing.
 
-    Attributes:
-        size: (height, width) of a frame in pixels.
-        frames_per_action: frames that the agent holds an action; a turning frame turns by 90 / frames_per_action degrees.
-        jump: the agent holds the jump key in all its actions, as in the released LOOPCRAFT data.
-
-    Raises:
-        ValueError: a value is out of range.
+    size: (height, width) of a frame in pixels. frames_per_action: frames that the agent holds an action; a turning frame
+    turns by 90 / frames_per_action degrees. jump: the agent holds the jump key in all its actions, as in the released
+    LOOPCRAFT data. Raises ValueError where a value is out of range, one of a subclass too.
     """
 
     world: ClassVar[str]
@@ -80,16 +74,14 @@ class WorldConfig:
 class World(ABC):
     """A world that can be recorded: what is the same in all of them, for an agent that walks and turns.
 
-    It is made from its config alone, which costs little: what is expensive (a game's process, say) starts with the
-    first `reset`. One that needs a library or a program says what to install in an ImportError. If it has a method
+    It is made from its config alone, which costs little: what is expensive (a game's process, say) starts with the first
+    `reset`. One that needs a library or a program says what to install in an ImportError. If it has a method
     ``plan_actions(rng, num_frames)``, that draws the agent's actions after a `reset`, instead of the LOOPCRAFT agent.
 
-    A subclass has `reset`, which calls `_start`, and `_observe`. Where our own code moves the agent, and a renderer or a game
-    is the camera, it also has `_move`, whether and where a step leads; else `_act`.
+    A subclass has `reset`, which calls `_start`, and `_observe`. Where our own code moves the agent, and a renderer or a
+    game is the camera, it also has `_move`, whether and where a step leads; else `_act`.
 
-    Attributes:
-        config: its settings.
-        action_names: what action 0, 1, ... are. The LOOPCRAFT agent does forward, left and right, in this order.
+    config: its settings. action_names: what action 0, 1, ... are. The LOOPCRAFT agent does forward, left and right, in order.
     """
 
     Config: ClassVar[type[WorldConfig]] = WorldConfig
@@ -103,23 +95,18 @@ class World(ABC):
 
     @abstractmethod
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
-        """Go to the start of world number ``seed``.
+        """Go to the start of world number ``seed``, at least 0; another seed is another world. Equal arguments give an
+        equal world.
 
-        Args:
-            seed: at least 0; another seed is another world. Equal arguments give an equal world.
-            actions: [frame], what the agent is going to do, where that is known. A world may use it to keep the
-                agent's way free of obstacles, or ignore it.
+        actions: [frame], what the agent is going to do, where that is known. A world may use it to keep the agent's way
+        free of obstacles, or ignore it.
         """
 
     def step(self, action: int) -> Observation:
         """Move forward or turn for one frame; the frame and the pose are those *after* it.
 
-        Where something is in the way, the agent slides along it if it can, else stays.
-
-        Raises:
-            ValueError: the action is not in 0..2.
-            RuntimeError: the world was not reset before.
-            ChildProcessError: the game failed.
+        Where something is in the way, the agent slides along it if it can, else stays. Raises ValueError where the action
+        is not in 0..2, RuntimeError where the world was not reset before, and ChildProcessError where the game failed.
         """
         check_action(action)
         self.check_started()
@@ -175,11 +162,7 @@ def check_seed(seed: object, bits: int | None = None) -> None:
 
 
 def level_camera(pose: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    """x, y, z and yaw of a pose [5].
-
-    Raises:
-        ValueError: the pitch is not 0.
-    """
+    """x, y, z and yaw of a pose [5]; raises ValueError where the pitch is not 0."""
     x, y, z, yaw, pitch = (float(value) for value in np.asarray(pose, np.float32))
     if pitch != 0:
         raise ValueError(f"the camera of this world looks straight ahead: pitch must be 0; got {pitch}")

@@ -19,8 +19,7 @@ def world_names() -> list[str]:
 def world_class(name: str) -> type[World]:
     """The class of a world, by its name.
 
-    Raises:
-        ValueError: no world has this name; the message names the closest one. Or its config has another one.
+    Raises ValueError where no world has this name, and names the closest one, or where its config has another name.
     """
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         found: type[World] = entry.load()
@@ -36,15 +35,10 @@ def world_class(name: str) -> type[World]:
 
 
 def make_world(name: str, **settings: Any) -> World:
-    """Make a world by its name.
+    """Make a world by its name, one of `world_names`.
 
-    Args:
-        name: one of `world_names`.
-        settings: the world's own settings; for ``voxel`` those of `VoxelConfig`.
-
-    Raises:
-        ValueError: no world has this name, or it has no such setting, or a value is out of range; the message names the
-            closest one.
+    settings: the world's own; for ``voxel`` those of `VoxelConfig`. Raises ValueError where no world has this name, or it
+    has no such setting, or a value is out of range; the message names the closest one.
     """
     found = world_class(name)
     return found(build(found.Config, settings))

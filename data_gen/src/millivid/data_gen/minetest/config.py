@@ -20,18 +20,11 @@ def default_maps() -> str:
 class MinetestConfig(WorldConfig):
     """Settings of the Minetest world, besides those of every world; lengths in blocks, angles in degrees.
 
-    Attributes:
-        step: blocks that a forward frame moves.
-        field_of_view: horizontal angle of view.
-        view_range: where fog hides everything.
-        time_of_day: in hours; the sun stands still there.
-        mapgen: the game's own map generator, one of `MAPGENS`.
-        world_size: blocks along a side of the square that the agent may walk in; it starts near the middle.
-        supersampling: the game draws this many times larger, and the frame is the mean.
-        maps: folder where the map of each seed is kept once it is generated; it does not change what is seen.
-
-    Raises:
-        ValueError: a value is out of range.
+    step: blocks that a forward frame moves. field_of_view: horizontal angle of view. view_range: where fog hides
+    everything. time_of_day: in hours; the sun stands still there. mapgen: the game's own map generator, one of `MAPGENS`.
+    world_size: blocks along a side of the square that the agent may walk in; it starts near the middle. supersampling: the
+    game draws this many times larger, and the frame is the mean. maps: folder where the map of each seed is kept once it is
+    generated; it does not change what is seen.
     """
 
     world: ClassVar[str] = "minetest"

@@ -33,13 +33,8 @@ QUIET_SECONDS = 0.1
 class Game:
     """One game in one saved map, on a display of its own, driven in lock-step by commands (see mod/millivid/play.lua).
 
-    Args:
-        config: the world's settings.
-        saved: the map; the game gets a copy.
-
-    Raises:
-        ImportError: minetest or Xvfb is not installed.
-        ChildProcessError: they do not start; the message has the end of a log.
+    saved: the map; the game gets a copy. Raises ImportError where minetest or Xvfb is not installed, and ChildProcessError,
+    with the end of a log, where they do not start.
     """
 
     def __init__(self, config: MinetestConfig, saved: SavedMap) -> None:
@@ -66,12 +61,8 @@ class Game:
     def show(self, position: tuple[float, float, float], yaw: float) -> NDArray[np.uint8]:
         """The picture from a place, uint8 RGB [height, width, 3].
 
-        Args:
-            position: of the eye, in the game's own coordinates.
-            yaw: as the game counts it: radians, growing to the left.
-
-        Raises:
-            ChildProcessError: the game ended or does not answer; the message has the end of its log.
+        position: of the eye, in the game's own coordinates. yaw: as the game counts it: radians, growing to the left.
+        Raises ChildProcessError, with the end of the game's log, where it ended or does not answer.
         """
         self._load(position)
         self._answer()

@@ -25,10 +25,8 @@ MOD = Path(__file__).parent / "mod"
 class SavedMap:
     """A generated map.
 
-    Attributes:
-        folder: where it lies: the game's own files, and what `maps` adds.
-        middle: the game's x and z of the middle of the area that the agent walks in.
-        solids: uint8 [z, y, x], what stands there, in the direction of our axes; see `walker.Ground`.
+    folder: where it lies: the game's own files, and what `maps` adds. middle: the game's x and z of the middle of the area
+    that the agent walks in. solids: uint8 [z, y, x], what stands there, in the direction of our axes; see `walker.Ground`.
     """
 
     folder: Path
@@ -39,9 +37,7 @@ class SavedMap:
 def saved_map(config: MinetestConfig, seed: int) -> SavedMap:
     """The map of a seed, from the folder ``config.maps``; it is generated if it is not there.
 
-    Raises:
-        ImportError: minetest is not installed.
-        ChildProcessError: the game failed; the message has the end of its log.
+    Raises ImportError where minetest is not installed; ChildProcessError, with the end of its log, where the game failed.
     """
     half, reach = config.world_size // 2, _reach(config)
     folder = Path(config.maps) / f"{config.mapgen}-v{config.version}-{half}-{reach}" / str(seed)
@@ -96,15 +92,9 @@ def start_game(
 ) -> Program:
     """Start the game with our mod in the world ``folder``/world. It reads and writes nothing of the user's.
 
-    Args:
-        mode: which of the mod's files it runs, with the settings of the same name: "generate" or "play".
-        arguments: of its command line, besides those that it always gets.
-        settings: besides those of the mode.
-        folder: where all its files lie.
-        env: of its environment.
-
-    Raises:
-        ImportError: minetest is not installed.
+    mode: which of the mod's files it runs, with the settings of the same name: "generate" or "play". arguments: of its
+    command line, besides those that it always gets. settings: besides those of the mode. folder: where all its files lie.
+    env: of its environment. Raises ImportError where minetest is not installed.
     """
     world, conf = folder / "world", folder / "game.conf"
     shutil.copytree(MOD / "millivid", world / "worldmods" / "millivid")

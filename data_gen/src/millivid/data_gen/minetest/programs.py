@@ -20,11 +20,7 @@ START_SECONDS = 20.0
 
 
 def find_program(name: str) -> str:
-    """The path of a program.
-
-    Raises:
-        ImportError: it is not installed; the message says how to.
-    """
+    """The path of a program; raises ImportError, which says how to install it, where it is missing."""
     search = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/games"))  # /usr/games: Debian's place for games
     found = shutil.which(name, path=search)
     if found is None:
@@ -35,14 +31,8 @@ def find_program(name: str) -> str:
 class Program:
     """A running program that ends with us, whether we close it, exit or are killed.
 
-    Args:
-        name: the program.
-        arguments: of its command line.
-        folder: where its log goes; removed when we are killed, and only then.
-        env: its environment, besides ours.
-
-    Raises:
-        ImportError: it is not installed.
+    name: the program. arguments: of its command line. folder: where its log goes; removed when we are killed, and only
+    then. env: its environment, besides ours. Raises ImportError where it is not installed.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
@@ -69,8 +59,8 @@ class Program:
     def wait_until(self, holds: Callable[[], bool], seconds: float, pause: float = 0.01) -> None:
         """Wait until something holds, asking every ``pause`` seconds.
 
-        Raises:
-            ChildProcessError: the program ended before, or it takes longer, and is ended; the message has the end of its log.
+        Raises ChildProcessError, with the end of the program's log, where it ended before; or where it takes longer, and is
+        ended.
         """
         end = time.monotonic() + seconds
         while not holds():
@@ -94,18 +84,9 @@ class Program:
 class Display(Program):
     """A screen that exists in memory alone: the X server Xvfb, on a free display number.
 
-    Attributes:
-        number: what programs find it by, ":7" for example.
-        pixels: uint8 [height, width, 4], blue, green, red and an unused byte: what is on the screen now.
-
-    Args:
-        width: in pixels.
-        height: in pixels.
-        folder: where its files go.
-
-    Raises:
-        ImportError: Xvfb is not installed.
-        ChildProcessError: it does not start; the message has the end of its log.
+    width, height: in pixels. folder: where its files go. number: what programs find it by, ":7" for example. pixels: uint8
+    [height, width, 4], blue, green, red and an unused byte: what is on the screen now. Raises ImportError where Xvfb is not
+    installed, and ChildProcessError, with the end of its log, where it does not start.
     """
 
     def __init__(self, width: int, height: int, folder: Path) -> None:

@@ -29,10 +29,9 @@ ABOVE_EYE, SHORE = 0.2, 0.6
 class Ground:
     """What stands where in a map.
 
-    Args:
-        solids: uint8 [z, y, x], one byte per block: 0 lets the agent pass, 1 to 16 is the height of the block's upper
-            side in sixteenths, plus `NOT_GROUND` for trees; `FORBIDDEN`. Block (x, z) has its middle at these numbers.
-        low: the y of the lowest blocks; x and z are 0 in the middle.
+    solids: uint8 [z, y, x], one byte per block: 0 lets the agent pass, 1 to 16 is the height of the block's upper side in
+    sixteenths, plus `NOT_GROUND` for trees; `FORBIDDEN`. Block (x, z) has its middle at these numbers. low: the y of the
+    lowest blocks; x and z are 0 in the middle.
     """
 
     def __init__(self, solids: NDArray[np.uint8], low: int) -> None:
@@ -56,11 +55,9 @@ class Ground:
         return float(np.max(np.where(carries, tops, -np.inf)))
 
     def start(self) -> tuple[float, float, float]:
-        """A place (x, y, z) for the feet: on dry ground under the open sky, on the largest such piece of land that can
-        be walked, in an open part without cliffs above, as near to the middle as possible.
-
-        Raises:
-            ValueError: there is no dry ground.
+        """A place (x, y, z) for the feet: on dry ground under the open sky, on the largest such piece of land that can be
+        walked, in an open part without cliffs above, as near to the middle as possible. Raises ValueError where there is no
+        dry ground.
         """
         surface = self._surface()
         land = _largest_piece(surface)
@@ -118,10 +115,8 @@ def _largest_piece(surface: NDArray[np.float64]) -> NDArray[np.bool_]:
 class Walker:
     """Where the agent is, and how it moves.
 
-    Attributes:
-        x, z: its place.
-        feet: height of the ground that it stands on, or will once it has fallen.
-        eye: height of the camera: it follows the feet smoothly.
+    x, z: its place. feet: height of the ground that it stands on, or will once it has fallen. eye: height of the camera,
+    which follows the feet smoothly.
     """
 
     def __init__(self, ground: Ground, jump: bool) -> None:

@@ -35,16 +35,10 @@ class MinetestWorld(World):
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``, on open land; the start's direction depends on the seed.
 
-        The first reset of a seed generates its map; a seed other than the last one starts the game anew.
-
-        Args:
-            seed: 0 to 2^64 - 1.
-            actions: not used: what is in the agent's way stays there.
-
-        Raises:
-            ValueError: ``seed`` is no such integer, or its map has no dry ground.
-            ImportError: minetest or Xvfb is not installed.
-            ChildProcessError: the game failed; the message has the end of its log.
+        The first reset of a seed generates its map; a seed other than the last one starts the game anew. actions: not used:
+        what is in the agent's way stays there. Raises ValueError for a seed that is no integer from 0 to 2^64 - 1, or whose
+        map has no dry ground; ImportError where minetest or Xvfb is not installed; ChildProcessError, with the end of the
+        game's log, where it failed.
         """
         check_seed(seed, bits=64)
         find_program("Xvfb")

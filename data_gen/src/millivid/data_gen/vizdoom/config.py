@@ -23,10 +23,8 @@ WIDEST_VIEW = 165.0
 def choose_screen(size: tuple[int, int], samples: int, field_of_view: float) -> tuple[int, int, float]:
     """The smallest screen that a frame of ``size`` (height, width), rendered ``samples`` times as large, fits into.
 
-    Its width and height in pixels, and its horizontal angle of view in degrees.
-
-    Raises:
-        ValueError: there is none, or the screen's view would be too wide.
+    Its width and height in pixels, and its horizontal angle of view in degrees. Raises ValueError where there is none, or
+    the screen's view would be too wide.
     """
     height, width = size
     for screen_width, screen_height in SCREENS:
@@ -58,20 +56,16 @@ def cut_frame(picture: NDArray[np.uint8], size: tuple[int, int], samples: int) -
 class VizdoomConfig(WorldConfig):
     """Settings of the maze world, besides those of every world; lengths in blocks, angles in degrees.
 
-    Attributes:
-        cells: cells along a side of the maze.
-        cell_size: distance between the centres of neighbouring cells; walls between them are half a block thick.
-        moves_per_cell: forward decisions from one cell's centre to the next one's, so that whole decisions end there.
-        loops: share of the walls left by the maze that are taken away: 0 is a tree, in which every way back is the
-            way there.
-        rooms: number of places where all walls among 2 x 2 to 3 x 3 cells are taken away; they may overlap.
-        landmarks: share of the wall faces with a picture, and of the cells with a thing in a corner.
-        field_of_view: horizontal angle of view.
-        eye_height: height of the camera over the floor.
-        samples: rendered pixels along each side of a pixel of the frame; more smooths edges and costs time.
+    cells: cells along a side of the maze. cell_size: distance between the centres of neighbouring cells; walls between them
+    are half a block thick. moves_per_cell: forward decisions from one cell's centre to the next one's, so that whole
+    decisions end there. loops: share of the walls left by the maze that are taken away: 0 is a tree, in which every way
+    back is the way there. rooms: number of places where all walls among 2 x 2 to 3 x 3 cells are taken away; they may
+    overlap.
 
-    Raises:
-        ValueError: a value is out of range, or the engine has no screen for size, samples and field of view.
+    landmarks: share of the wall faces with a picture, and of the cells with a thing in a corner. field_of_view: horizontal
+    angle of view. eye_height: height of the camera over the floor. samples: rendered pixels along each side of a pixel of
+    the frame; more smooths edges and costs time. Raises ValueError where a value is out of range, or the engine has no
+    screen for size, samples and field of view.
     """
 
     world: ClassVar[str] = "vizdoom"

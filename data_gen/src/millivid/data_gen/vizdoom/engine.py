@@ -34,11 +34,7 @@ FREE_MEMORY = '[ "$id" ] && rm -f /dev/shm/ViZDoom*"$id"'
 
 
 def import_vizdoom() -> Any:
-    """The package vizdoom.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    """The package vizdoom; raises ImportError where it is not installed."""
     try:
         import vizdoom
     except ImportError as error:
@@ -56,11 +52,7 @@ class Engine:
         self._end = weakref.finalize(self, self._game.close)
 
     def load(self, wad: bytes) -> None:
-        """Go into the map of a WAD file.
-
-        Raises:
-            ChildProcessError: the engine failed.
-        """
+        """Go into the map of a WAD file; raises ChildProcessError where the engine failed."""
         with _engine_errors(), tempfile.TemporaryDirectory(prefix="millivid_vizdoom_") as folder:
             path = Path(folder, "maze.wad")
             path.write_bytes(wad)
@@ -71,8 +63,7 @@ class Engine:
     def look(self, x: float, y: float, z: float, yaw: float) -> NDArray[np.uint8]:
         """The frame, uint8 [height, width, 3], seen from (x, y, z), in blocks, in direction ``yaw``, in degrees.
 
-        Raises:
-            ChildProcessError: the engine failed.
+        Raises ChildProcessError where the engine failed.
         """
         height = round(y * UNITS_UP * 65536)
         angle = round((270.0 - yaw) / 360.0 * 65536) % 65536  # the engine's angle 0 is +x, 90 is -z

@@ -34,10 +34,7 @@ DIRECTIONS: tuple[Cell, ...] = ((0, 1), (-1, 0), (0, -1), (1, 0))
 class Region:
     """What a region of the maze looks like.
 
-    Attributes:
-        wall, floor, ceiling: names of textures.
-        height: of the ceiling, in blocks.
-        light: colour of the light, 0xRRGGBB.
+    wall, floor, ceiling: names of textures. height: of the ceiling, in blocks. light: colour of the light, 0xRRGGBB.
     """
 
     wall: str
@@ -60,18 +57,14 @@ class Thing:
 class Maze:
     """A maze of cells with walls between them, on a grid of tiles.
 
-    Tiles with two odd indices are the cells, those with one are gaps or walls between two cells, those with none
-    are the posts where walls meet. Cell (a, b) is tile [2a + 1, 2b + 1].
+    Tiles with two odd indices are the cells, those with one are gaps or walls between two cells, those with none are the
+    posts where walls meet. Cell (a, b) is tile [2a + 1, 2b + 1].
 
-    Attributes:
-        edges: [2 cells + 2], where tiles begin and end, in blocks, along x as along z.
-        solid: bool [2 cells + 1, 2 cells + 1], by x and z.
-        region: int64, shape of ``solid``: the region of an open tile, an index of ``regions``; -1 where solid.
-        regions: what they look like.
-        panels: the texture of a picture on a wall, by the open tile's indices and the direction of the wall.
-        things: what stands in corners.
-        start: the cell where the agent begins.
-        heading: where it looks then, an index of `DIRECTIONS`; the way there is open.
+    edges: [2 cells + 2], where tiles begin and end, in blocks, along x as along z. solid: bool [2 cells + 1, 2 cells + 1],
+    by x and z. region: int64, shape of ``solid``: the region of an open tile, an index of ``regions``; -1 where solid.
+    regions: what they look like. panels: the texture of a picture on a wall, by the open tile's indices and the direction
+    of the wall. things: what stands in corners. start: the cell where the agent begins. heading: where it looks then, an
+    index of `DIRECTIONS`; the way there is open.
     """
 
     edges: tuple[float, ...]

@@ -21,14 +21,9 @@ LONGEST_MOVE = 0.2
 class VizdoomWorld(World):
     """A maze with textures, pictures and things to remember places by; see `VizdoomConfig`.
 
-    A frame is a pure function of the config, the seed and the pose: the agent is moved here, and the engine draws
-    what it sees. Blocks are 64 map units.
-
-    Attributes:
-        maze: the current maze, once the world was reset.
-
-    Raises:
-        ImportError: ViZDoom is not installed.
+    A frame is a pure function of the config, the seed and the pose: the agent is moved here, and the engine draws what it
+    sees. Blocks are 64 map units. maze: the current one, once the world was reset. Raises ImportError where ViZDoom is not
+    installed.
     """
 
     Config: ClassVar[type[VizdoomConfig]] = VizdoomConfig
@@ -44,12 +39,8 @@ class VizdoomWorld(World):
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of maze number ``seed``: the centre of a cell, looking along an open way.
 
-        Args:
-            seed: 0 or more.
-            actions: without effect: a maze has walls in the way of any other walk than one of `plan_actions`.
-
-        Raises:
-            ValueError: ``seed`` is negative or no integer.
+        actions: without effect: a maze has walls in the way of any other walk than one of `plan_actions`. Raises ValueError
+        for a seed that is negative or no integer.
         """
         check_seed(seed)
         if self._engine is None:
@@ -63,17 +54,11 @@ class VizdoomWorld(World):
         return self._observe()
 
     def plan_actions(self, rng: np.random.Generator, num_frames: int) -> NDArray[np.int64]:
-        """The actions of a walk from the start of the current maze in which no forward frame is stopped.
+        """The actions, int64 [num_frames], of a walk from the current maze's start in which no forward frame is stopped.
 
-        It goes to places it has not seen and comes back to others, and looks around now and then; each decision is
-        held for ``frames_per_action`` frames, as by the LOOPCRAFT agent.
-
-        Returns:
-            int64 [num_frames]; the last decision may be cut short.
-
-        Raises:
-            ValueError: ``num_frames`` is not positive.
-            RuntimeError: the world was not reset before.
+        It goes to places it has not seen and comes back to others, and looks around now and then; each decision is held for
+        ``frames_per_action`` frames, as by the LOOPCRAFT agent, and the last one may be cut short. Raises ValueError where
+        ``num_frames`` is not positive, and RuntimeError where the world was not reset before.
         """
         if num_frames < 1:
             raise ValueError(f"num_frames must be at least 1; got {num_frames}")
@@ -85,9 +70,8 @@ class VizdoomWorld(World):
     def render(self, pose: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The frame, uint8 [height, width, 3], seen from a pose [5] (x, y, z, yaw, 0) in the current maze.
 
-        Raises:
-            ValueError: the pitch is not 0; the engine shears the picture instead of tilting the camera.
-            RuntimeError: the world was not reset before.
+        Raises ValueError where the pitch is not 0, because the engine shears the picture instead of tilting the camera, and
+        RuntimeError where the world was not reset before.
         """
         self.check_started()
         assert self._engine is not None

@@ -37,12 +37,9 @@ Place = tuple[float, float, float]
 
 
 def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Scene:
-    """The world number ``seed``, whose obstacles keep off ``path``.
+    """The world number ``seed``, at least 0, whose obstacles keep off ``path``.
 
-    Args:
-        seed: at least 0.
-        config: settings.
-        path: [point, 2], x and z of places that have to stay free; at least one point.
+    path: [point, 2], x and z of places that have to stay free; at least one point.
     """
     rng = np.random.default_rng([seed, 1])
     size = config.world_size

@@ -10,20 +10,14 @@ from ..world import WorldConfig, within
 class VoxelConfig(WorldConfig):
     """Settings of the block world, besides those of every world; lengths in blocks, angles in degrees.
 
-    Attributes:
-        step: blocks that a forward frame moves. Small, so that views come back: see the README for the measurement.
-        field_of_view: horizontal angle of view.
-        eye_height: height of the camera over the ground.
-        world_size: blocks along a side of the world. The agent starts near the middle and cannot leave.
-        view_distance: where fog hides everything.
-        hill_height: greatest difference in height of the ground; 0 for a plain.
-        landmark_spacing: mean distance between neighbouring landmarks.
-        tree_spacing: mean distance between neighbouring trees.
-        path_clearance: free space kept on both sides of the agent's way, where the way is known in advance.
-        antialias: whether edges are smoothed (four samples per pixel).
+    step: blocks that a forward frame moves. Small, so that views come back: see the README for the measurement.
+    field_of_view: horizontal angle of view. eye_height: height of the camera over the ground. world_size: blocks along a
+    side of the world. The agent starts near the middle and cannot leave. view_distance: where fog hides everything.
 
-    Raises:
-        ValueError: a value is out of range.
+    hill_height: greatest difference in height of the ground; 0 for a plain. landmark_spacing: mean distance between
+    neighbouring landmarks. tree_spacing: mean distance between neighbouring trees. path_clearance: free space kept on both
+    sides of the agent's way, where the way is known in advance. antialias: whether edges are smoothed (four samples per
+    pixel).
     """
 
     world: ClassVar[str] = "voxel"

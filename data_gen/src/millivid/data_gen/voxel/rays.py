@@ -114,15 +114,10 @@ def trace(
 ) -> None:
     """What a bundle's rays meet first: fill ``depth`` and ``keys`` [ray].
 
-    Args:
-        bundle: their way over the ground.
-        column: number of the bundle, of those that ``spans``, from `list_solids`, counts.
-        far: what is farther away is not seen, in blocks over the ground.
-        rise: see `list_rises`; ray r goes in direction (dx, rise[r], dz).
-        ground, solids: of the `Scene`.
-        spans: the solids in view.
-        depth: how far along its direction each ray gets.
-        keys: what it meets there.
+    bundle: their way over the ground. column: number of the bundle, of those that ``spans`` counts. far: what is farther
+    away is not seen, in blocks over the ground. rise: see `list_rises`; ray r goes in direction (dx, rise[r], dz). ground,
+    solids: of the `Scene`. spans: the solids in view, from `list_solids`. depth: how far along its direction each ray gets.
+    keys: what it meets there.
     """
     meet_ground(bundle, far / bundle.flat, rise, ground, depth, keys)
     for item in range(spans.shape[0]):

@@ -28,13 +28,10 @@ and upper end, and half the width along x and z."""
 class Scene(NamedTuple):
     """Arrays of one world. A named tuple, because numba takes it as it is.
 
-    Attributes:
-        ground: float32 [x, z], height of the top of each 1x1 column.
-        smooth: float32 [x, z], the ground before it was cut into terraces, at the columns' centres: the camera's way.
-        colour: float32 [x, z, 3], colour of each column's top.
-        solids: `SOLID` [solid].
-        skyline: float32 [direction], tangent of the far mountains' elevation, over the whole circle.
-        sky: float64 [3, 3], colours of zenith, horizon and mountains.
+    ground: float32 [x, z], height of the top of each 1x1 column. smooth: float32 [x, z], the ground before it was cut into
+    terraces, at the columns' centres: the camera's way. colour: float32 [x, z, 3], colour of each column's top. solids:
+    `SOLID` [solid]. skyline: float32 [direction], tangent of the far mountains' elevation, over the whole circle. sky:
+    float64 [3, 3], colours of zenith, horizon and mountains.
     """
 
     ground: NDArray[np.float32]

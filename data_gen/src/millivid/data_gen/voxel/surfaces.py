@@ -28,12 +28,11 @@ CELL_ORIGIN = 1 << (CELL_BITS - 1)
 class Surfaces:
     """What the ray through the middle of each pixel meets first.
 
-    Attributes:
-        ids: int64 [height, width]. At least 0: a piece of surface, the same number wherever it is seen from in one
-            world. A column's top and each of its four sides is a piece; of a landmark or a tree, what of one of its
-            solids lies in one cell of 1x1x1 block and faces the same way (the axis and sign of the normal's largest
-            part). Below 0: sky, mist and far mountains, a number per 5 degrees of direction, which belong to no place.
-        depth: float32 [height, width], blocks along the ray; inf where the id is below 0.
+    ids: int64 [height, width]. At least 0: a piece of surface, the same number wherever it is seen from in one world. A
+    column's top and each of its four sides is a piece; of a landmark or a tree, what of one of its solids lies in one cell
+    of 1x1x1 block and faces the same way (the axis and sign of the normal's largest part). Below 0: sky, mist and far
+    mountains, a number per 5 degrees of direction, which belong to no place. depth: float32 [height, width], blocks along
+    the ray; inf where the id is below 0.
     """
 
     ids: NDArray[np.int64]

@@ -27,11 +27,8 @@ HIGHEST_STEP, HIGHEST_JUMP = 0.6, 1.1
 class VoxelWorld(World):
     """A world of terraced hills with trees and two-coloured landmarks under one of three skies; see `VoxelConfig`.
 
-    A frame is a pure function of the seed, the actions given to `reset` and the pose: time stands still, and a hop is
-    part of the pose.
-
-    Attributes:
-        scene: the current world's arrays, once it was reset.
+    A frame is a pure function of the seed, the actions given to `reset` and the pose: time stands still, and a hop is part
+    of the pose. scene: the current world's arrays, once it was reset.
     """
 
     Config: ClassVar[type[WorldConfig]] = VoxelConfig
@@ -41,13 +38,8 @@ class VoxelWorld(World):
     def reset(self, seed: int, actions: NDArray[np.int64] | None = None) -> Observation:
         """Go to the start of world number ``seed``, near its middle; the start's direction depends on the seed.
 
-        Args:
-            seed: 0 or more.
-            actions: int64 [frame], what the agent will do, if known: nothing is built on its way then. Without, the
-                place of the start alone stays free, and the agent may be stopped by things.
-
-        Raises:
-            ValueError: ``seed`` is negative or no integer.
+        actions: int64 [frame]; nothing is built on the agent's way then. Without, the place of the start alone stays free,
+        and the agent may be stopped by things. Raises ValueError for a seed that is negative or no integer.
         """
         check_seed(seed)
         rng = np.random.default_rng([int(seed), 0])
@@ -60,9 +52,7 @@ class VoxelWorld(World):
     def render(self, pose: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The frame, uint8 [height, width, 3], seen from a pose [5] (x, y, z, yaw, 0) in the current world.
 
-        Raises:
-            ValueError: the pitch is not 0.
-            RuntimeError: the world was not reset before.
+        Raises ValueError where the pitch is not 0, and RuntimeError where the world was not reset before.
         """
         frame = np.empty((*self.config.size, 3), np.uint8)
         render(self._camera(pose), 2 if self.config.antialias else 1, self.scene, frame)
