@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -550,14 +551,24 @@ def test_times_that_cannot_be_the_videos(rows: list[tuple[float, int]], what: st
         ]  # fmt: skip
 
 
+ODD = ("1.000.5", "1 000", "30%", "−1.5", "1.5D3", "٣", "１", "1'000", "1+0j", "b'jump'")
+
+
 @pytest.mark.parametrize(
     ("table", "what"),
     [
-        ("frame;action\n0;0,0\n1;0,1\n2;0,2\n", "'action' holds '0,0', no word.*line 2"),
+        ("frame;action\n0;0,0\n1;0,1\n2;0,2\n", "'action' holds '0,0', neither a word nor a number.*line 2"),
+        *(
+            (
+                f"action\njump\njump\n{cell}\n",
+                f"'action' holds {re.escape(repr(cell))}, neither a word nor a number.*line 4",
+            )
+            for cell in ODD
+        ),
         ("action\njump\n0.5\njump\n", "'action' holds '0.5', a number among words.*line 3"),
         ("action\n1\n2\nn/a\n", "'action' holds 'n/a', no number, but others are.*line 4"),
-        ("action\n[0.1 0.2]\n[0.3 0.4]\n[0.1 0.2]\n", r"'action' holds '\[0.1 0.2\]', no word.*line 2"),
-        ('action\njump\n"a\nb"\njump\n', r"'action' holds 'a\\nb', no word.*line 4"),
+        ("action\n[0.1 0.2]\n[0.3 0.4]\n[0.1 0.2]\n", r"'action' holds '\[0.1 0.2\]', neither.*line 2"),
+        ('action\njump\n"a\nb"\njump\n', r"'action' holds 'a\\nb', neither.*line 4"),
         ("frame_index,action\n0,1\n2,1\n1,1\n", "'frame_index' holds 2 where 1 is expected.*line 3"),
         ("episode_index,action\n4,1\n4,1\n5,1\n", "'episode_index' begins another of 2 episodes.*line 4"),
     ],

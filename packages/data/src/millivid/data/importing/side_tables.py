@@ -61,7 +61,7 @@ class Table:
         """
         if name not in self.columns:
             what = self.unread.get(name, "lists")
-            raise DatasetError(f"{self.path}: column {name!r} holds {what}, which is no number and no word")
+            raise DatasetError(f"{self.path}: column {name!r} holds {what}, which is no number, no word and no vector")
         return self.columns[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
@@ -348,12 +348,12 @@ def _vector(rows: list[list[Any] | None]) -> NDArray[Any] | str:
 def _plain(array: NDArray[Any]) -> NDArray[Any] | str:
     """A column as int64, float64 or words; or what it holds instead. Two axes: a vector per row."""
     kind = array.dtype.kind
-    if array.ndim == 2 and array.shape[1] > MOST_COLUMNS:
-        return f"lists of {array.shape[1]:,} numbers"
-    if kind in "biu" and array.ndim <= 2:
+    if array.ndim > 2 or (array.ndim == 2 and array.shape[1] > MOST_COLUMNS):
+        return f"arrays of shape {list(array.shape[1:])}"
+    if kind in "biu":
         large = kind == "u" and array.size and array.max() > np.iinfo(np.int64).max
         return array.astype(np.float64 if large else np.int64)
-    if kind == "f" and array.ndim <= 2:
+    if kind == "f":
         return array.astype(np.float64)
     if kind in "US" and array.ndim == 1:
         try:

@@ -30,8 +30,11 @@ MOST_ACTIONS = 4096
 """Whole numbers beyond it are no numbers of actions, and more words are no words of a language of actions."""
 TIME_TOLERANCE = 0.1
 """How far the row of a frame may be from it by default, in seconds, where frames are not longer."""
-NOT_A_WORD = re.compile(r"[+-]?\d*,\d+|[\[({].*|b['\"].*|(array|tensor)\(.*", re.DOTALL)
-"""Decimal commas, and what programs print for lists, bytes and arrays."""
+NOT_A_WORD = re.compile(
+    r"(?=.*\d)[^\w\s]?[\d.,'’\s]+[^\w\s]?([ED][+−-]?\d+)?|(?=.*\d)[-+\d.E]+J|[\[({].*|b['\"].*|(array|tensor)\(.*",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Numbers as people and other programs write them (0,5 and 1.000,5 and 30 %), and what is printed for lists and bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,10 +275,11 @@ def _values(table: Table, columns: Sequence[str], categories: bool, known: Seque
             raise table.error(row, columns[0], "is empty; every row needs an action")
         if known and word not in known:
             raise table.error(row, columns[0], f"{what}, which is none of the actions {some_names(known, 20)}")
-        odd = "no word: give numbers a point and a column each" if NOT_A_WORD.fullmatch(word) else ""
-        odd = "no word: its characters cannot be shown" if NO_TEXT.search(word) else odd
+        odd = ""
         if any(numbers) and numbers[row] == rare:
-            odd = odd or ("a number among words" if rare else "no number, but others are")
+            odd = "a number among words" if rare else "no number, but others are"
+        elif NO_TEXT.search(word) or (NOT_A_WORD.fullmatch(word) and not numbers[row]):
+            odd = "neither a word nor a number such as 0.5 or 1e3"
         if odd and not known:
             raise table.error(row, columns[0], f"{what}, {odd}; write all alike, or give action_names=")
     return {"values": column, "word": str(table.error(0, columns[0], f"holds {column[0]!r}"))}
