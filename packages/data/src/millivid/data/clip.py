@@ -25,14 +25,10 @@ def action_array(action_type: ActionType, num_actions: int, frames: int) -> tupl
 class Clip:
     """A span of video frames with the action and the pose of each.
 
-    Attributes:
-        frames: uint8 RGB, [frame, height, width, 3].
-        actions: int64, [frame]: index into the dataset's action names; or float32, [frame, action]: a vector with one
-            column per action name, none at all where nothing is known. The action that *led to* the frame.
-        poses: float32, [frame, pose]: the camera when the frame was taken; columns as in `POSE_NAMES`, or none at all.
-
-    Raises:
-        ValueError: a dtype, a shape or a length is another one.
+    frames: uint8 RGB, [frame, height, width, 3]. actions: int64, [frame]: index into the dataset's action names; or
+    float32, [frame, action]: a vector with one column per action name, none at all where nothing is known. The action that
+    *led to* the frame. poses: float32, [frame, pose]: the camera when the frame was taken; columns as in `POSE_NAMES`, or
+    none at all. Raises ValueError where a dtype, a shape or a length is another one.
     """
 
     frames: NDArray[np.uint8]

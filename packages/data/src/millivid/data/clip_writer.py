@@ -23,23 +23,15 @@ from .video import write_video
 class ClipWriter(DatasetWriter[ClipIndex]):
     """Writes a clip dataset folder, video by video; may be stopped at any time and continued later.
 
-    Args:
-        folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there.
-        fps: frames per second of all videos.
-        size: (height, width) of all videos, in pixels.
-        action_names: what action 0, 1, ... are, or the columns of continuous actions.
-        source: where the clips come from (JSON values): world, settings, seed. Two writers with equal sources must
-            write equal videos, because a continued dataset mixes theirs.
-        lossless: store frames without loss (about five times the size).
-        pose_names: what the columns of a pose are; none where poses are not known.
-        action_type: whether an action is one of the names, or a vector with a number for each (none where actions are
-            not known).
+    folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there. fps: frames per
+    second of all videos. size: (height, width) of all videos, in pixels. action_names: what action 0, 1, ... are, or the
+    columns of continuous actions. source: where the clips come from (JSON values): world, settings, seed. Two writers with
+    equal sources must write equal videos, because a continued dataset mixes theirs. lossless: store frames without loss
+    (about five times the size). pose_names: what the columns of a pose are; none where poses are not known. action_type:
+    whether an action is one of the names, or a vector with a number for each (none where actions are not known).
 
-    Several processes may write different videos into one folder, each with its own `ClipWriter`; one of them calls
-    `finish` when all are done.
-
-    Raises:
-        DatasetError: the folder holds something else.
+    Several processes may write different videos into one folder, each with its own `ClipWriter`; one of them calls `finish`
+    when all are done. Raises DatasetError where the folder holds something else.
     """
 
     def __init__(
@@ -69,11 +61,9 @@ class ClipWriter(DatasetWriter[ClipIndex]):
     def write(self, video: str, clip: Clip) -> None:
         """Write a video and its table; each file appears whole or not at all, the table last.
 
-        A dataset that was finished is unfinished from then on, until `finish` is called again.
-
-        Raises:
-            DatasetError: the clip does not fit the dataset (size, action out of range, number of pose columns), or
-                the id cannot be a file name.
+        A dataset that was finished is unfinished from then on, until `finish` is called again. Raises DatasetError where
+        the clip does not fit the dataset (size, action out of range, number of pose columns), or the id cannot be a file
+        name.
         """
         check_id(video)
         size, num_poses = self.index.size, len(self.index.pose_names)
@@ -104,16 +94,12 @@ class ClipWriter(DatasetWriter[ClipIndex]):
     def finish(self, splits: Mapping[str, Sequence[str]], progress: Progress = iter) -> Verification:
         """Compare every file with what was written and declare the dataset complete: write the index with these splits.
 
-        Files of videos that are in no split are deleted. No writer may be at work; several processes may finish at the
-        same time, with the same arguments.
+        Files of videos that are in no split are deleted. No writer may be at work; several processes may finish at the same
+        time, with the same arguments.
 
-        Args:
-            splits: ids per split, in order.
-            progress: is given the ids and gives them back one by one; `tqdm` will do.
-
-        Raises:
-            DatasetError: a split names a video that is not written, a video is in two splits, or files are damaged or
-                are not what was written; it names them.
+        splits: ids per split, in order. progress: is given the ids and gives them back one by one; `tqdm` will do. Raises
+        DatasetError where a split names a video that is not written, a video is in two splits, or files are damaged or are
+        not what was written; it names them.
         """
         found = self._declare_complete(splits, self._check_videos(splits, progress))
         self._known_unfinished = False

@@ -20,9 +20,7 @@ CLIP_FORMAT = "millivid-clips"
 class ClipIndex(DatasetIndex):
     """What ``dataset.json`` of a clip dataset says, beside what `DatasetIndex` has.
 
-    Attributes:
-        size: (height, width) in pixels.
-        lossless: whether decoding gives the bytes that were recorded.
+    size: (height, width) in pixels. lossless: whether decoding gives the bytes that were recorded.
     """
 
     format = CLIP_FORMAT
@@ -36,11 +34,8 @@ class ClipIndex(DatasetIndex):
 class ClipDataset(Dataset[ClipIndex]):
     """Reads a clip dataset folder.
 
-    Args:
-        folder: holds ``dataset.json``, ``videos/<id>.mp4`` and ``tables/<id>.safetensors``.
-
-    Raises:
-        DatasetError: there is no such dataset, it is unfinished, or of another format or version.
+    folder: holds ``dataset.json``, ``videos/<id>.mp4`` and ``tables/<id>.safetensors``. Raises DatasetError where there is
+    no such dataset, or it is unfinished, or of another format or version.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -49,10 +44,8 @@ class ClipDataset(Dataset[ClipIndex]):
     def read(self, video: str, start: int = 0, stop: int | None = None) -> Clip:
         """Frames ``start`` up to ``stop`` (excluded; None: to the end) of a video.
 
-        Any span costs about the same per frame: at most 15 frames before it are decoded too.
-
-        Raises:
-            DatasetError: no such video, a span outside of it, or a missing, damaged or shortened file.
+        Any span costs about the same per frame: at most 15 frames before it are decoded too. Raises DatasetError where
+        there is no such video, for a span outside of it, and for a missing, damaged or shortened file.
         """
         stop, path = self._check_span(video, start, stop), self._video(video)
         frames = self._of_size(path, read_video(path, start, stop))
@@ -61,10 +54,8 @@ class ClipDataset(Dataset[ClipIndex]):
     def frames(self, video: str, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Single frames of a video, in the order of ``indices``: uint8 RGB, [index, height, width, 3].
 
-        The same frames that `read` gives. For each at most 15 others are decoded; near ones share that work.
-
-        Raises:
-            DatasetError: no such video, a frame outside of it, or a missing, damaged or shortened file.
+        The same frames that `read` gives. For each at most 15 others are decoded; near ones share that work. Raises
+        DatasetError as `read` does, for a frame outside of the video too.
         """
         for index in indices:
             self._check_span(video, index, index + 1)

@@ -54,13 +54,9 @@ class Dataset(Generic[Index]):
     def verify(self, progress: Progress = iter) -> Verification:
         """Read every file and check that it is what was written, and that no video is there that the index does not list.
 
-        Where no hash was recorded, a table's arrays are still compared with the index, and a video is decoded from end to end.
-
-        Args:
-            progress: is given the ids and gives them back one by one; `tqdm` will do.
-
-        Raises:
-            DatasetError: files are missing, damaged, or others than were written; it names them.
+        Where no hash was recorded, a table's arrays are still compared with the index, and a video is decoded from end to
+        end. progress: is given the ids and gives them back one by one; `tqdm` will do. Raises DatasetError where files are
+        missing, damaged, or others than were written; it names them.
         """
         files, problems = self.index.files, dict[str, DatasetError]()
         for video in progress(self.ids()):

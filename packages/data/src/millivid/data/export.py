@@ -37,17 +37,11 @@ def export_webdataset(
     order, so a training loader has to shuffle. The same dataset gives the same bytes; a stopped export goes on with the
     shards that are missing.
 
-    Args:
-        dataset: clips.
-        out: the folder of the shards, new, empty, or begun earlier with the same arguments.
-        split: which videos; None for all.
-        frames_per_shard: at most; the last shard may have fewer.
-        image: ``png`` keeps the decoded frames exactly, ``jpg`` takes about a quarter of the space.
-        progress: is given the shards' numbers and gives them back one by one; `tqdm` will do.
-
-    Raises:
-        DatasetError: the folder holds something else, or a video cannot be read.
-        ValueError: frames_per_shard is not positive, or image neither png nor jpg.
+    out: the folder of the shards, new, empty, or begun earlier with the same arguments. split: which videos; None for all.
+    frames_per_shard: at most; the last shard may have fewer. image: ``png`` keeps the decoded frames exactly, ``jpg`` takes
+    about a quarter of the space. progress: is given the shards' numbers and gives them back one by one; `tqdm` will do.
+    Raises DatasetError where the folder holds something else or a video cannot be read, and ValueError where
+    frames_per_shard is not positive, or image neither png nor jpg.
     """
     if frames_per_shard < 1:
         raise ValueError(f"frames_per_shard must be at least 1; got {frames_per_shard}")

@@ -13,8 +13,7 @@ JPEG_SCALE = 2
 def encode_image(pixels: NDArray[np.uint8], kind: str) -> bytes:
     """A frame, uint8 RGB [height, width, 3], as the content of a ``png`` (exact) or ``jpg`` file.
 
-    Raises:
-        ValueError: another kind, or pixels of another form.
+    Raises ValueError for another kind, or pixels of another form.
     """
     if kind not in CODECS:
         raise ValueError(f"kind must be one of {', '.join(CODECS)}; got {kind!r}")

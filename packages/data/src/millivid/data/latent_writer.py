@@ -37,19 +37,14 @@ class FrameSlices(Protocol):
 class LatentWriter(DatasetWriter[LatentIndex]):
     """Writes a latent dataset folder, video by video; may be stopped at any time and continued later.
 
-    Args:
-        folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there.
-        fps, action_names, action_type, pose_names: as in the clip dataset that is encoded.
-        grids: (height, width) of each level's token grid, finest level first.
-        channels: channels of a latent.
-        tokenizer: what encodes the frames (JSON values), with a ``fingerprint`` that tells its weights apart.
-        source: where the frames come from (JSON values).
+    folder: the output. New or empty, or begun earlier with the same arguments: then writing goes on there. fps,
+    action_names, action_type, pose_names: as in the clip dataset that is encoded. grids: (height, width) of each level's
+    token grid, finest level first. channels: of a latent. tokenizer: what encodes the frames (JSON values), with a
+    ``fingerprint`` that tells its weights apart. source: where the frames come from (JSON values).
 
     Several processes may write different videos into one folder, each with its own `LatentWriter`; one of them calls
-    `finish` when all are done.
-
-    Raises:
-        DatasetError: the folder holds something else, or ``tokenizer`` has no fingerprint.
+    `finish` when all are done. Raises DatasetError where the folder holds something else, or ``tokenizer`` has no
+    fingerprint.
     """
 
     def __init__(
@@ -86,16 +81,11 @@ class LatentWriter(DatasetWriter[LatentIndex]):
     ) -> None:
         """Write one video's latents; the file appears whole or not at all.
 
-        Args:
-            video: the id, as in the clip dataset.
-            levels: the pyramid, finest level first, each [frame, height, width, channel]; stored as float16. Whatever has
-                that shape and gives arrays for slices of frames will do (a memory map, a `PyramidFile`'s levels), and is
-                never read whole.
-            actions: integers, [frame]; continuous ones: numbers, [frame, action].
-            poses: [frame, pose].
-
-        Raises:
-            DatasetError: a shape is another one, or a latent is not finite in float16.
+        video: the id, as in the clip dataset. levels: the pyramid, finest level first, each [frame, height, width,
+        channel]; stored as float16. Whatever has that shape and gives arrays for slices of frames will do (a memory map, a
+        `PyramidFile`'s levels), and is never read whole. actions: integers, [frame]; continuous ones: numbers, [frame,
+        action]. poses: [frame, pose]. Raises DatasetError where a shape is another one, or a latent is not finite in
+        float16.
         """
         check_id(video)
         if len(levels) != len(self.index.grids):
@@ -125,14 +115,10 @@ class LatentWriter(DatasetWriter[LatentIndex]):
         is none), some frames at a time. No writer may be at work. Several processes may finish at the same time, with the
         same arguments.
 
-        Args:
-            splits: ids per split.
-            frames: how many frames each video has to have; None: as many as its file holds.
-            progress: is given the ids and gives them back one by one; `tqdm` will do.
-
-        Raises:
-            DatasetError: a split names a video that is not written, a video is in two splits, or files are damaged,
-                hold another number of frames, or are not what was written; it names them.
+        frames: how many frames each video has to have; None: as many as its file holds. progress: is given the ids and
+        gives them back one by one; `tqdm` will do. Raises DatasetError where a split names a video that is not written, a
+        video is in two splits, or files are damaged, hold another number of frames, or are not what was written; it names
+        them.
         """
         measured = set(splits.get("train") or (video for ids in splits.values() for video in ids))
         total = StatisticsSum()

@@ -31,8 +31,7 @@ KEEP = 32
 class TableFile:
     """One open file. It is closed when nothing refers to it any more.
 
-    Raises:
-        DatasetError: it cannot be read, or is not as long as its header says.
+    Raises DatasetError where it cannot be read, or is not as long as its header says.
     """
 
     def __init__(self, path: str) -> None:
@@ -79,14 +78,9 @@ class TableFile:
     def read(self, *wanted: Spans) -> list[NDArray[Any]]:
         """Spans of rows of several arrays, those of each one after the other. Only their bytes are read.
 
-        The disk is told of all of them before the first is waited for.
-
-        Args:
-            wanted: name of each array, whole shape and dtype that it must have, and per span, which lies inside of the array,
-                the first row and the one after the last.
-
-        Raises:
-            DatasetError: there is no such array, it has another shape or dtype, or the file ends early.
+        The disk is told of all of them before the first is waited for. wanted: name of each array, whole shape and dtype
+        that it must have, and per span, which lies inside of the array, the first row and the one after the last. Raises
+        DatasetError where there is no such array, it has another shape or dtype, or the file ends early.
         """
         arrays, pieces = [], []
         for name, shape, dtype, spans in wanted:

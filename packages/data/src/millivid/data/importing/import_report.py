@@ -16,13 +16,9 @@ RECORDS = "imported"
 class ImportRecord:
     """What became of one source file.
 
-    Attributes:
-        file: its path in the source folder.
-        bytes: its size, and that of its tables: another size means that it has to be looked at again.
-        videos: ids of what was written.
-        frames: how many frames these have.
-        notes: what was not taken as it was.
-        skipped: why nothing was written, else "".
+    file: its path in the source folder. bytes: its size, and that of its tables: another size means that it has to be
+    looked at again. videos: ids of what was written. frames: how many frames these have. notes: what was not taken as it
+    was. skipped: why nothing was written, else "".
     """
 
     file: str
@@ -40,8 +36,7 @@ class ImportRecord:
 def read_record(out: Path, id: str) -> ImportRecord | None:
     """What became of the source file with this id; None where that is not known yet.
 
-    Raises:
-        DatasetError: the file that says so is damaged.
+    Raises DatasetError where the file that says so is damaged.
     """
     path = out / RECORDS / f"{id}.json"
     if not path.exists():
@@ -53,15 +48,10 @@ def read_record(out: Path, id: str) -> ImportRecord | None:
 class ImportReport:
     """What an import did.
 
-    Attributes:
-        videos: how many videos are written: all in the dataset, whichever call wrote them.
-        frames: how many frames they have.
-        sources: how many video files there are in the folder.
-        skipped: files that were left out -> why.
-        notes: files that were not taken as they are -> what was done.
-        remarks: what concerns the dataset as a whole.
-        splits: number of videos in each split; empty while the dataset is unfinished.
-        missing: files that other calls have yet to import (``share``).
+    videos: how many videos are written: all in the dataset, whichever call wrote them. frames: how many frames they have.
+    sources: how many video files there are in the folder. skipped: files that were left out -> why. notes: files that were
+    not taken as they are -> what was done. remarks: what concerns the dataset as a whole. splits: number of videos in each
+    split; empty while the dataset is unfinished. missing: files that other calls have yet to import (``share``).
     """
 
     videos: int

@@ -44,17 +44,9 @@ class PyramidFile:
     For every start level s, and then for every frame: levels s, s+1, ... as little-endian bfloat16 (channel, height,
     width), and the six columns. So every level also stands first in a section of its own, which is where it is read.
 
-    Args:
-        path: the file.
-        num_frames: from the release's index.
-        grids: latent grid (height, width) per level, finest first.
-        channels: channels of a latent.
-
-    Attributes:
-        levels: `PyramidLevel` of each level, finest first.
-
-    Raises:
-        DatasetError: the file is missing, or its size is not what these numbers make.
+    num_frames: from the release's index. grids: latent grid (height, width) per level, finest first. channels: of a latent.
+    levels: `PyramidLevel` of each level, finest first. Raises DatasetError where the file is missing, or its size is not
+    what these numbers make.
     """
 
     def __init__(self, path: Path, num_frames: int, grids: Sequence[tuple[int, int]], channels: int) -> None:
@@ -95,8 +87,8 @@ class PyramidFile:
 def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
     """The encoded images of a `.frames` file: `num_frames` little-endian uint64 end offsets, then the images.
 
-    Raises:
-        DatasetError: the file is missing, truncated, or has offsets that do not ascend, or the span is not within it.
+    Raises DatasetError where the file is missing or truncated, or has offsets that do not ascend, or the span is not within
+    it.
     """
     path = Path(path)
     stop = num_frames if stop is None else stop

@@ -19,8 +19,7 @@ ORIENTATION = 0x112
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) that an image is meant to be seen at, from its header.
 
-    Raises:
-        DatasetError: it cannot be read, or Pillow is not installed.
+    Raises DatasetError where it cannot be read, or Pillow is not installed.
     """
     with _open(path) as image:
         turned = image.getexif().get(ORIENTATION, 1) >= 5
@@ -30,8 +29,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def read_image(path: Path) -> av.VideoFrame:
     """An image, upright.
 
-    Raises:
-        DatasetError: it cannot be read, its pixels are numbers of 32 bits, or Pillow is not installed.
+    Raises DatasetError where it cannot be read, its pixels are numbers of 32 bits, or Pillow is not installed.
     """
     with _open(path) as image:
         if image.mode in ("I", "F"):

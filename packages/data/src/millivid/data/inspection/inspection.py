@@ -62,15 +62,11 @@ def inspect_clips(
     The tables of all videos are read. Frames are decoded, and returns of the camera measured, for about ``sample`` videos,
     evenly spread over each split, and for the 20 with the fewest bytes per frame. The same dataset gives the same numbers.
 
-    Args:
-        dataset: what to inspect; files of it that cannot be read are flagged.
-        frames_per_video: frames that are looked at in each sampled video, each with its neighbour.
-        sample: about how many videos to sample; of splits that are small beside others, up to 25 are taken anyway.
-        progress: is given ids and gives them back one by one; `tqdm` will do. Called for the tables, then for the frames.
-
-    Raises:
-        ValueError: frames_per_video or sample is below 1.
-        ImportError: pandas, matplotlib, jinja2 or Pillow is missing.
+    dataset: what to inspect; files of it that cannot be read are flagged. frames_per_video: frames that are looked at in
+    each sampled video, each with its neighbour. sample: about how many videos to sample; of splits that are small beside
+    others, up to 25 are taken anyway. progress: is given ids and gives them back one by one; `tqdm` will do. Called for the
+    tables, then for the frames. Raises ValueError where frames_per_video or sample is below 1, and ImportError where
+    pandas, matplotlib, jinja2 or Pillow is missing.
     """
     if frames_per_video < 1 or sample < 1:
         raise ValueError(f"frames_per_video and sample must be at least 1; got {frames_per_video} and {sample}")
