@@ -44,7 +44,7 @@ def explanations(config_class: type) -> dict[str, str]:
 
 def _marks(config_class: type, text: str) -> Iterator[re.Match[str]]:
     names = {field.name for field in dataclasses.fields(config_class)}
-    for mark in re.finditer(r"(?:^|(?<=[.;:] ))(\w+(?:, \w+)*): ", text):
+    for mark in re.finditer(r"(?:^|(?<=[.;] ))(\w+(?:, \w+)*): ", text):
         if set(mark[1].split(", ")) <= names:
             yield mark
 

@@ -94,12 +94,9 @@ def encode_dataset(config: EncodeConfig) -> Path:
     """Write the latents of every video, verify them, and say how many there are; returns the folder.
 
     Whatever the number of processes, the files are the same (as long as torch's results do not depend on its number of
-    threads). Where a launcher started several commands, each encodes its share, of which the first shows a
-    progress bar, and the one that ends last verifies all.
-
-    Raises:
-        ValueError: data of another size, or a file that cannot be read; it is named.
-        ChildProcessError: a process ended, for lack of memory perhaps. What is encoded is kept.
+    threads). Where a launcher started several commands, each encodes its share, of which the first shows a progress bar,
+    and the one that ends last verifies all. Raises ValueError for data of another size, or a file that cannot be read; it
+    is named. Raises ChildProcessError where a process ended, for lack of memory perhaps; what is encoded is kept.
     """
     rank, world_size, device = launched_share(config.device)
     config = replace(config, device=device)

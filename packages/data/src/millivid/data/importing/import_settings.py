@@ -17,27 +17,23 @@ MOST_SECONDS = 3600
 class ImportSettings:
     """How `import_videos` makes a dataset of a folder.
 
-    Args:
-        size: (height, width) to make all frames; may be left out if all have one size already.
-        fit: "crop" covers the size and cuts off what is beyond it, "pad" puts the whole picture on black, "stretch"
-            distorts it.
-        fps: frames per second; by default the rate of the first video (1 for images). Videos of another rate, or of an
-            uneven one, are shown at this one: at each tick the last frame that has come.
-        frames: cut videos into pieces of so many frames. 0 for whole videos; then the longest of them, resized, has to fit
-            into memory, 3 x height x width bytes per frame.
-        action_columns, pose_columns: which columns of the tables to take, in this order, or none; by default ``action``,
-            ``action_*`` or ``action.*``, and x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``.
-        columns: names of the columns of tables without names (plain NPY, CSV without a header).
-        action_names: names of actions that are whole numbers; or which words there are, in this order.
-        time_tolerance: how far the nearest row may be from a frame, in seconds, where tables have times, which may begin
-            before and end after the video by twice that; None for 0.1, or a frame's length where that is more.
-        test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of
-            two or more videos is empty.
-        errors: whether a video that cannot be imported ends the import ("raise") or is left out and listed ("skip").
-        lossless: store frames without loss (about five times the size).
+    size: (height, width) to make all frames; may be left out if all have one size already. fit: "crop" covers the size and
+    cuts off what is beyond it, "pad" puts the whole picture on black, "stretch" distorts it. fps: frames per second; by
+    default the rate of the first video (1 for images). Videos of another rate, or of an uneven one, are shown at this one:
+    at each tick the last frame that has come. frames: cut videos into pieces of so many frames. 0 for whole videos; then
+    the longest of them, resized, has to fit into memory, 3 x height x width bytes per frame.
 
-    Raises:
-        DatasetError: a setting is out of range.
+    action_columns, pose_columns: which columns of the tables to take, in this order, or none; by default ``action``,
+    ``action_*`` or ``action.*``, and x, y, z, yaw, pitch, or ``pose_*`` or ``pose.*``. columns: names of the columns of
+    tables without names (plain NPY, CSV without a header). action_names: names of actions that are whole numbers; or which
+    words there are, in this order. time_tolerance: how far the nearest row may be from a frame, in seconds, where tables
+    have times, which may begin before and end after the video by twice that; None for 0.1, or a frame's length where that
+    is more.
+
+    test_fraction: share of the videos in the split ``test``, where folders are no splits; but for 0 and 1, no split of two
+    or more videos is empty. errors: whether a video that cannot be imported ends the import ("raise") or is left out and
+    listed ("skip"). lossless: store frames without loss (about five times the size). Raises DatasetError where a setting is
+    out of range.
     """
 
     size: tuple[int, int] | None = None

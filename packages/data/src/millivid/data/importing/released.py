@@ -53,19 +53,10 @@ def import_released_clips(
 ) -> dict[str, str]:
     """Import videos or images as a clip dataset; may be interrupted and run again.
 
-    Args:
-        source: the release's folder.
-        out: the clip dataset.
-        test_fraction: share of the videos in the split ``test``.
-        errors: whether a damaged video ends the import or is left out.
-        lossless: as for `ClipWriter`.
-        progress: what the keys are drawn through, `tqdm` for example.
-
-    Returns:
-        What was left out: key -> why.
-
-    Raises:
-        DatasetError: the source is no release, or a file is damaged; the message names it.
+    source: the release's folder. test_fraction: share of the videos in the split ``test``. errors: whether a damaged video
+    ends the import or is left out. lossless: as for `ClipWriter`. progress: what the keys are drawn through, `tqdm` for
+    example. Returns what was left out: key -> why. Raises DatasetError where the source is no release, or a file is
+    damaged, which the message names.
     """
     source = Path(source)
     index = _read_index(source)
@@ -104,9 +95,7 @@ def import_released_latents(
 ) -> dict[str, str]:
     """Import `.pyramid` files as a latent dataset; as `import_released_clips` otherwise.
 
-    Args:
-        grids, channels: of the released tokenizer, finest level first.
-        fingerprint: of the imported tokenizer's weights.
+    grids, channels: of the released tokenizer, finest level first. fingerprint: of the imported tokenizer's weights.
     """
     source = Path(source)
     index = _read_index(source)

@@ -41,14 +41,10 @@ NOT_A_WORD = re.compile(
 class Track:
     """Actions or poses of a video, row by row.
 
-    Attributes:
-        path: their table.
-        names: what the columns are called in the dataset.
-        values: float32 [row, column]; or int64 or str, [row], for a single column of actions of that kind.
-        times: seconds after the first frame, [row]; None where row i belongs to frame i.
-        tolerance: as `ImportSettings.time_tolerance`.
-        word: of actions that are words, the first, and where it stands.
-        notes: what was lost.
+    path: their table. names: what the columns are called in the dataset. values: float32 [row, column]; or int64 or str,
+    [row], for a single column of actions of that kind. times: seconds after the first frame, [row]; None where row i
+    belongs to frame i. tolerance: as `ImportSettings.time_tolerance`. word: of actions that are words, the first, and where
+    it stands. notes: what was lost.
     """
 
     path: Path
@@ -66,14 +62,9 @@ class Track:
         return self.values[self._nearest(self.times, times)]
 
     def check(self, shown: Sequence[float], gap: float) -> None:
-        """Whether there is a row for every frame.
+        """Raise DatasetError where there are too few or too many rows for a video, or their times are not its own.
 
-        Args:
-            shown: when each frame of the video is shown, in seconds after the first.
-            gap: seconds between frames.
-
-        Raises:
-            DatasetError: there are too few or too many rows, or their times are not the video's.
+        shown: when each frame is shown, in seconds after the first. gap: seconds between frames.
         """
         rows, frames = len(self.values), len(shown)
         if self.times is None:
@@ -136,13 +127,8 @@ class Columns(TypedDict):
 def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSettings) -> SideData:
     """Find and read a video's tables.
 
-    Args:
-        video, tables: as for `find_tables`.
-        settings: which columns to take.
-
-    Raises:
-        DatasetError: there are two tables for the same purpose, one cannot be read, a column is missing or nothing in it is
-            known, or a value is no number.
+    video, tables: as for `find_tables`. settings: which columns to take. Raises DatasetError where there are two tables for
+    the same purpose, one cannot be read, a column is missing or nothing in it is known, or a value is no number.
     """
     asked_for: dict[What, Sequence[str] | None] = {
         "actions": settings.action_columns,
@@ -185,16 +171,11 @@ def agree(
 ) -> tuple[Columns, dict[str, SideData], dict[str, str]]:
     """What most videos with tables have in common, and these videos' data in that form.
 
-    Args:
-        data: of all videos, in order, at least one; of columns that equally many have, the first are taken.
-        action_names: names of the actions 0, 1, ... or all words that occur; None for numbers, or for the words that do.
-
-    Returns:
-        The dataset's columns; per video that has them, actions as int64 [row] or float32 [row, action] and poses as float32
-        [row, pose], in the dataset's order; and per other video, why it does not fit.
-
-    Raises:
-        DatasetError: actions are negative or huge whole numbers, or ``action_names`` do not fit.
+    data: of all videos, in order, at least one; of columns that equally many have, the first are taken. action_names: names
+    of the actions 0, 1, ... or all words that occur; None for numbers, or for the words that do. Returns the dataset's
+    columns; per video that has them, actions as int64 [row] or float32 [row, action] and poses as float32 [row, pose], in
+    the dataset's order; and per other video, why it does not fit. Raises DatasetError where actions are negative or huge
+    whole numbers, or ``action_names`` do not fit.
     """
     keys = {video: _key(side) for video, side in data.items()}
     counts = Counter(keys[video] for video, side in data.items() if side.tracks) or Counter(keys.values())
