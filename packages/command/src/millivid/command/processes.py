@@ -33,16 +33,11 @@ def work_in_processes(
 ) -> None:
     """Do every job, in any order.
 
-    Args:
-        prepare: makes what does a job; called once in each process. Must be picklable for more than one.
-        jobs: picklable; each has to be safe to be killed and done again.
-        processes: how many work at the same time; 1 works in this one. More are spawned, so a script that calls this
-            needs ``if __name__ == "__main__":``.
-        done: called here after every job.
-
-    Raises:
-        ChildProcessError: a process was killed, for lack of memory perhaps.
-        Exception: what a job raised; the others under way are given up.
+    prepare: makes what does a job; called once in each process. Must be picklable for more than one. jobs: picklable; each
+    has to be safe to be killed and done again. processes: how many work at the same time; 1 works in this one. More are
+    spawned, so a script that calls this needs ``if __name__ == "__main__":``. done: called here after every job. Raises
+    ChildProcessError where a process was killed, for lack of memory perhaps, and else what a job raised; the others under
+    way are given up.
     """
     if processes <= 1:
         work = prepare()
