@@ -67,3 +67,22 @@ def test_several_values_are_several_jobs_in_folders_of_their_own() -> None:
 def test_words_that_cannot_be_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "diffusion", "--multirun", "training.lr=[1,"]) == 2
     assert "the setting 'training.lr=[1,' cannot be read" in capsys.readouterr().err
+
+
+def test_jobs_are_checked_before_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    encode = ["encode", "data=d", "tokenizer=t", "out=it's"]
+    for words, sentence in (
+        (["encode", "-m"], "data is not set; add data=..."),
+        ([*encode, "-m", "hydra/launcher=submitit_slurm"], "this machine has no srun"),
+        ([*encode, "-m", "hydra/launcher=nowhere"], "the words 'hydra/launcher=nowhere' cannot be"),
+        ([*encode, "-m", "batch=range(1,1000000000000)"], "makes more than 10,000 jobs; take fewer values"),
+        ([*encode, "--multirun"], "d does not exist"),
+    ):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert sentence in line
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """A function of a config as a command: what it prints, its exit codes, and its help."""
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,12 @@ def show(config: Outer) -> str | None:
         raise KeyboardInterrupt
     if config.name == "full":
         raise MemoryError
+    if config.name == "large":
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000 bytes. Error code 12"
+        )
+    if config.name == "fault":
+        raise KeyError("nobody foresaw this")
     return None if config.name == "silent" else f"{config.data} {config.inner.width}"
 
 
@@ -66,12 +73,68 @@ def test_exit_codes_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
         (["data=x", "name=none"], "name is 'none'; leave it out"),
         ([], "data is not set; add data=..."),
         (
+            ["data=x", "name=large"],
+            "the memory does not suffice (4000 bytes more were asked for); take smaller frames, batches or pieces",
+        ),
+        (
             ["data=x", "name=full"],
             "the memory does not suffice (no more could be had); take smaller frames, batches or pieces",
         ),
     ):
         assert run_command(show, words, name="millivid show") == 2
         assert capsys.readouterr().err == f"millivid: {sentence}\n"
+
+
+def test_a_fault_of_ours_is_told_in_one_sentence_and_kept_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / "here", tmp_path / "temporary"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    monkeypatch.setenv("TMPDIR", str(folders[1]))
+    for folder in folders:
+        assert run_command(show, ["data=x", "name=fault"], name="millivid show") == 70
+        (file,) = folder.iterdir()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "a fault in MilliVid itself" in line and "KeyError" in line and file.name in line
+        text = file.read_text()
+        assert "millivid show data=x name=fault" in text and "in show" in text
+        file.unlink()
+        if folder == folders[0]:  # where nothing can be written, it goes to the temporary files
+            folder.rmdir()
+
+
+PRINT = """
+import sys
+from dataclasses import dataclass
+from millivid.command import run_command
+@dataclass(frozen=True)
+class Config:
+    \"\"\"Print.\"\"\"
+def show(config: Config) -> None:
+    print("видео █\\udcff" * 20_000)
+    print("видео █", file=sys.stderr)
+code = run_command(show, sys.argv[1:])
+if code:
+    raise SystemExit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "encoding", "codes"),
+    [
+        ("", "ascii", (0,)), ("", "cp1252:strict", (0,)), ("", "utf-8", (0,)), (">&-", "ascii", (0,)), ("2>&-", "ascii", (0,)),
+        ("<&- >&- 2>&-", "ascii", (0,)), ("| head -c 1", "utf-8", (0, 141)), (">/dev/full", "utf-8", (2,)),
+    ],
+)  # fmt: skip
+def test_printing_never_ends_a_command(redirection: str, encoding: str, codes: tuple[int, ...], tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text(PRINT, encoding="utf-8")
+    line = f'set -o pipefail; "{sys.executable}" show.py {redirection}'
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode in codes, done.stderr
+    assert b"Traceback" not in done.stderr and b"ignored" not in done.stderr and b"fault" not in done.stderr
 
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

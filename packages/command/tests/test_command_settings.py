@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hydra.core.override_parser.types import Quote, QuotedString
 
 from millivid.command import REQUIRED, ConfigError, build, load_config, to_plain
 
@@ -42,6 +43,9 @@ class Settings:
     out: Path = Path("runs/first")
     model: ModelSettings = ModelSettings()
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "millivid", "history": 256})
+    runs: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    tokenizer: Path | None = None
     flag: bool = False
     training: TrainingSettings = TrainingSettings()
 
@@ -91,12 +95,67 @@ def test_values_get_their_fields_types() -> None:
         ("training.steps=0", "training.steps is 0; it must be at least 1"),
         ("training.ema=1", "training.ema is 1.0"),
         ("model.width", "'model.width' is not of the form key=value"),
-        ("model.width=[", "cannot be read"),
+        ("model.width=[", r"the setting 'model.width=\[' cannot be read; it takes a whole number"),
+        ("model.width=" + "[" * 5000, "cannot be read"),
+        (
+            "model.width=1,2",
+            r"model.width=1,2 has several values; a list is \[1,2\], and --multirun makes a job for each",
+        ),
+        ("model.width=1" + 40 * "0", r"model.width is 10000000000000000000\.\.\.; it takes a number between"),
+        ("model.ratio=inf", "model.ratio is inf; it takes a number between"),
+        ("model.ratio=nan", "model.ratio is nan; it takes a number between"),
+        ("schedule.history=1" + 40 * "0", "schedule.history is 1000.*; it takes a number between"),
+        ("model=5", "model is 5; it takes settings by name, such as width"),
+        ("~schedule", "a setting cannot be taken away; leave it out for its default"),
+        ("~schedule.history=64", "a setting cannot be taken away"),
+        ("--multirun", "--multirun makes jobs of a command of `millivid`"),
+        ("schedule.name=5", "schedule.name is 5; it takes a word"),
+        ("schedule.=5", "no setting schedule."),
+        ("schedule.title=видео", "takes quotes: 'schedule.title='\"'\"'видео'"),
+        ("runs=x", "runs is 'x'; it takes runs.NAME=x"),
+        ("out=", "out is ''; it takes a path"),
+        ("out=a\udcff", r"out is '?.*; rename it"),
     ],
 )
 def test_what_cannot_be_is_named(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(word)
+
+
+TYPED = [
+    "2026",
+    "1e3",
+    "nan",
+    "true",
+    "null",
+    "видео",
+    "Videos (1)",
+    "a#b",
+    "it's",
+    "lr=1e-3",
+    " x ",
+    "a,b",
+    "[x]",
+    "{x}",
+]
+TYPED += ["$HOME", "${x}", "a\\b", "'a' b", "???x", "range(1,3)", '"', "'a','b'"]
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_paths_and_words_are_taken_as_they_are_typed(text: str) -> None:
+    settings = load(f"out={text}", f"runs.видео={text}")
+    assert settings.out == Path(text) and settings.runs == {"видео": text}
+    quoted = QuotedString(text, Quote.double).with_quotes()
+    assert load(f"out={quoted}").out == Path(text)
+    assert load(f"columns=[{quoted},b]").columns == (text, "b")
+
+
+def test_lists_of_words_and_null() -> None:
+    assert load("columns=[a b, видео,it's,1e3,'x,y']").columns == ("a b", "видео", "it's", "1e3", "x,y")
+    assert load("columns=[]").columns == () and load("columns=null", "tokenizer=null").tokenizer is None
+    assert load("tokenizer='null'").tokenizer == Path("null")
+    with pytest.raises(ConfigError, match=r"columns=a,b has several values; a list is \[a,b\]"):
+        load("columns=a,b")
 
 
 def test_a_required_setting_that_is_missing() -> None:
@@ -108,6 +167,7 @@ def test_what_is_chosen_by_name_forgets_the_settings_of_another() -> None:
     assert load("schedule.history=64").schedule == {"name": "millivid", "history": 64}
     assert load("schedule=framepack").schedule == {"name": "framepack"}
     assert load("schedule=framepack", "schedule.targets=3").schedule == {"name": "framepack", "targets": 3}
+    assert load("schedule={name: framepack, targets: [1,2]}").schedule == {"name": "framepack", "targets": [1, 2]}
 
 
 def test_experiments_come_between_defaults_and_words(conf: Path) -> None:

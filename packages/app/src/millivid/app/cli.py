@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from millivid.command import explain, run_command, submit
-from millivid.command.run import MISTAKE, version
+from millivid.command import config_class_of, explain, load_config, run_command, submit
+from millivid.command.guard import MISTAKE, guarded, version
 
 USAGE = """\
 usage: millivid COMMAND [key=value ...]
@@ -55,8 +55,15 @@ TAKES_A_FOLDER = ("data inspect", "data verify", "data export")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 2 a mistake in what was asked for, 130 stopped by Ctrl-C."""
-    words = list(sys.argv[1:] if words is None else words)
+    """Run one command; returns the exit code: 0 done, 2 a mistake in what was asked for, 130 stopped by Ctrl-C.
+
+    An error of ours is 70, and output that nobody reads 141.
+    """
+    given = list(sys.argv[1:] if words is None else words)
+    return guarded(lambda: _main(given), "millivid", given)
+
+
+def _main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if words else MISTAKE
@@ -65,13 +72,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     try:
         if {"--multirun", "-m"} & set(words):
-            _find(words)
-            return submit(words, main)
+            return submit(words, main, check_words)
         name, function, settings, conf = find_command(words)
     except (ValueError, ImportError) as error:
         print(f"millivid: {explain(error)}", file=sys.stderr)
         return MISTAKE
     return run_command(function, settings, conf, f"millivid {name}")
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise ValueError or ImportError where the words are none of a command."""
+    _, function, settings, conf = find_command(words)
+    load_config(config_class_of(function), settings, conf)
 
 
 def find_command(words: Sequence[str]) -> tuple[str, Callable[[Any], object], list[str], Path | None]:

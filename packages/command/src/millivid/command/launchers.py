@@ -53,7 +53,7 @@ def slurm_environment(given: Mapping[str, str]) -> dict[str, str]:
     try:
         first = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout.split()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise RuntimeError(f"the nodes of this SLURM job are unknown: {' '.join(hosts)} failed ({error})") from error
+        raise ConfigError(f"the nodes of this SLURM job are unknown: {' '.join(hosts)} failed ({error})") from error
     job = int(given["SLURM_JOB_ID"])
     return {
         "RANK": given["SLURM_PROCID"],

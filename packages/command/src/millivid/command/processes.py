@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from millivid.command.guard import open_streams
+
 Job = TypeVar("Job")
 MINUTE = 60.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
@@ -45,7 +47,7 @@ def work_in_processes(
             work(job)
             done()
         return
-    _in_pool([partial(_work, prepare, job) for job in jobs], processes, done)
+    _in_pool([partial(_work, prepare, job) for job in jobs], min(processes, len(jobs)), done)
 
 
 def run_beside(calls: Sequence[Callable[[], object]], at_once: int, threads: int | None = 1) -> None:
@@ -117,6 +119,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _start(parent: Connection) -> None:
+    open_streams()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -1,19 +1,19 @@
 """Run a command: words in, an exit code out, and one sentence for every mistake."""
 
 import errno
+import os
+import re
 import shlex
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from millivid.command.guard import DONE, MISTAKE, STOPPED, guarded, version
 from millivid.command.help import describe_settings
 from millivid.command.launchers import adopt_slurm, is_first, leave_processes
 from millivid.command.settings import load_config
-
-DONE, MISTAKE, STOPPED = 0, 2, 130
 
 
 def run_command(
@@ -24,9 +24,14 @@ def run_command(
     function: its first parameter is annotated with the config class; what it returns is printed, unless it is None.
     words: key=value settings, or `--help`, or `--version`. conf: a folder of experiments (see `load_config`). name: what
     the command is called, by default `python -m` and the function's module.
-    Returns the exit code: 0, 2 for a mistake in what was asked for, 130 when stopped by Ctrl-C or SIGTERM.
+    Returns the exit code: 0, 2 for a mistake in what was asked for, 130 when stopped by Ctrl-C or SIGTERM, 70 and 141 as
+    `guarded` says.
     """
-    name = name or _name_of(function)
+    called = name or _name_of(function)
+    return guarded(lambda: _run(function, words, conf, called), called, words)
+
+
+def _run(function: Callable[[Any], object], words: Sequence[str], conf: Path | None, name: str) -> int:
     config_class = config_class_of(function)
     if {"-h", "--help"} & set(words):
         print(describe_settings(config_class, conf))
@@ -43,7 +48,9 @@ def run_command(
             kept = stopped.args[0] if stopped.args else "; finished work is kept"
             print(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on", file=sys.stderr)
         return STOPPED
-    except (ValueError, OSError, ImportError, MemoryError) as error:
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) or not is_mistake(error):
+            raise
         print(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}", file=sys.stderr)
         return MISTAKE
     if result is not None and is_first():
@@ -65,13 +72,17 @@ def config_class_of(function: Callable[[Any], object]) -> type:
     return found
 
 
-def version() -> str:
-    """The installed distributions of MilliVid and their versions, a line each; the umbrella alone where it is there."""
-    found = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
-    ours = {name: found[name] for name in sorted(found) if name == "millivid" or name.startswith("millivid-")}
-    if "millivid" in ours:
-        return f"millivid {ours['millivid']}"
-    return "\n".join(f"{name} {number}" for name, number in ours.items())
+_NO_MEMORY = re.compile(r"(?:out of|allocate) memory|Storage size calculation overflowed", re.IGNORECASE)
+_NO_SPACE = "No space left on device"
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error is one that a user can cause."""
+    if isinstance(error, ValueError | OSError | ImportError | MemoryError):
+        return True
+    return bool(_NO_MEMORY.search(str(error))) or _NO_SPACE in str(
+        error
+    )  # torch and safetensors have errors of their own
 
 
 def explain(error: BaseException) -> str:
@@ -79,8 +90,12 @@ def explain(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    elif isinstance(error, FileNotFoundError) and not error.filename and error.strerror == os.strerror(errno.ENOENT):
+        text = "the folder that this was started in is gone; go to another one"
+    elif _NO_SPACE in text:
         text = "no space is left on a disk that is written to; free some, and run the same command again"
-    elif isinstance(error, MemoryError):
-        text = f"the memory does not suffice ({text or 'no more could be had'}); take smaller frames, batches or pieces"
+    elif isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+        asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", text, re.IGNORECASE)
+        why = f"{asked[1]} more were asked for" if asked else text or "no more could be had"
+        text = f"the memory does not suffice ({why}); take smaller frames, batches or pieces"
     return " ".join(text.split())

@@ -1,6 +1,5 @@
 """Train a video model on a latent dataset: `python -m millivid.diffusion.train experiment=... data=... out=...`."""
 
-import importlib
 import math
 import sys
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from millivid.command import REQUIRED, ConfigError, alone_in_out, run_command, to_plain
+from millivid.command import REQUIRED, ConfigError, alone_in_out, class_named, run_command, to_plain
 from millivid.data import LatentDataset
 from millivid.diffusion import model_info
 from millivid.diffusion.actions import VectorEmbedding
@@ -21,6 +20,7 @@ from millivid.diffusion.model_settings import ModelSettings
 from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
+from millivid.files.pretrained import PretrainedModel
 from millivid.rollout import Chunk, make_schedule
 from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train
 
@@ -198,11 +198,7 @@ def _load_tokenizer(config: TrainDiffusionConfig, dataset: LatentDataset) -> Any
         if config.training.pictures_every:
             raise ConfigError("training.pictures_every needs a tokenizer to show frames; add tokenizer=RUN/model")
         return None
-    module, _, name = config.decoder.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), name).from_pretrained(config.tokenizer)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"decoder={config.decoder} cannot be loaded ({error}); give module:Class") from error
+    made: Any = class_named(config.decoder, PretrainedModel, "decoder").from_pretrained(config.tokenizer)
     if made.config.grids != dataset.index.grids or made.config.latent_channels != dataset.index.channels:
         raise ConfigError(
             f"tokenizer={config.tokenizer} has other latents than {config.data}; give the one that made them"

@@ -1,6 +1,5 @@
 """Train a tokenizer on a clip dataset: `python -m millivid.tokenizer.train experiment=tiny data=... out=...`."""
 
-import importlib
 import math
 import sys
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from millivid.command import REQUIRED, ConfigError, alone_in_out, run_command, to_plain
+from millivid.command import REQUIRED, ConfigError, alone_in_out, class_named, run_command, to_plain
 from millivid.data import ClipDataset
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.frames import FrameExamples, load_pool
@@ -141,14 +140,22 @@ def _finish(
 def _load_perceptual(config: TrainTokenizerConfig, device: torch.device) -> Perceptual | None:
     if config.perceptual is None:
         return None
-    module, _, name = config.perceptual.partition(":")
+    metric = class_named(config.perceptual, nn.Module, "perceptual")
+    images = torch.zeros(2, 3, *config.model.image_size, device=device)
     try:
-        made: torch.nn.Module = getattr(importlib.import_module(module), name)(**config.perceptual_settings)
-    except (ImportError, AttributeError, TypeError) as error:
+        made = metric(**config.perceptual_settings).to(device)
+        with torch.no_grad():
+            shape = tuple(made(images, images).shape)
+    except Exception as error:  # of code that is not ours
         raise ConfigError(
-            f"perceptual={config.perceptual} cannot be made ({error}); give module:Class and its settings, or null"
+            f"perceptual={config.perceptual} cannot be made and asked ({type(error).__name__}: {error}); give module:Class of "
+            "a metric, and its perceptual_settings, or null"
         ) from error
-    return made.to(device)
+    if shape != (2,):
+        raise ConfigError(
+            f"perceptual={config.perceptual} gives {shape} for 2 images; it takes a distance for each, (2,)"
+        )
+    return made
 
 
 if __name__ == "__main__":
