@@ -275,12 +275,18 @@ def test_checkpoints_that_cannot_be_looked_at_are_not_gone(tmp_path: Path) -> No
         newest_checkpoint(tmp_path)
 
 
-def test_a_checkpoint_whose_manifest_is_not_written_yet_is_none(tmp_path: Path) -> None:
+def test_a_checkpoint_whose_manifest_is_not_written_yet_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1}, keep=5)
     save_checkpoint(tmp_path, 2, {"step": 2}, keep=5).with_suffix(".json").unlink()
+    lost = save_checkpoint(tmp_path, 9, {"step": 9}, keep=5)
+    lost.with_suffix(".json").unlink()
     assert read_checkpoint(newest_checkpoint(tmp_path)) == {"step": 1}
+    assert "checkpoint step_00000009.pt has no manifest step_00000009.json" in capsys.readouterr().err
     save_checkpoint(tmp_path, 2, {"step": 2.5}, keep=5)
     assert read_checkpoint(newest_checkpoint(tmp_path)) == {"step": 2.5}
+    assert lost.is_file()
 
 
 def test_a_checkpoint_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

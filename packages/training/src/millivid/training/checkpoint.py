@@ -18,6 +18,7 @@ from millivid.files.json_reader import read_json
 from millivid.training.provenance import describe_launch
 
 RUN_FILE = "run.json"
+_CHECKPOINT = re.compile(r"step_\d{8}\.pt")
 FORMAT = "millivid-run"
 VERSION = 1
 FREE_TO_CHANGE = {
@@ -111,16 +112,17 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, k
     for old in checkpoints(out)[:-keep]:
         if not keep_every or int(old.stem.removeprefix("step_")) % keep_every:
             old.with_suffix(".json").unlink()
-    for left in folder.glob("step_*.pt"):
-        if not left.with_suffix(".json").exists():
-            left.unlink()
+    names = names_in(folder)
+    for left in filter(_CHECKPOINT.fullmatch, names):  # later ones may only lack a manifest that got lost
+        if left < file.name and f"{Path(left).stem}.json" not in names:
+            (folder / left).unlink()
     return file
 
 
 def checkpoints(out: Path) -> list[Path]:
     """Complete checkpoints, oldest first: those that have their manifest, which is written last."""
     names = names_in(out / "checkpoints")
-    files = [out / "checkpoints" / name for name in names if re.fullmatch(r"step_\d{8}\.pt", name)]
+    files = [out / "checkpoints" / name for name in filter(_CHECKPOINT.fullmatch, names)]
     return [file for file in files if file.with_suffix(".json").name in names]
 
 
@@ -128,9 +130,12 @@ def newest_checkpoint(out: Path) -> Path | None:
     """The newest checkpoint that is whole, or None when there is none at all.
 
     A damaged one is named on stderr, renamed to `step_N.damaged`, and the one before is taken; where none is left,
-    RunError names it.
+    RunError names it. One without its manifest, as a kill leaves it, is named too.
     """
     files = checkpoints(out)
+    for name in filter(_CHECKPOINT.fullmatch, names_in(out / "checkpoints")):
+        if out / "checkpoints" / name not in files:
+            print(f"checkpoint {name} has no manifest {Path(name).stem}.json, so it is not used", file=sys.stderr)
     while files:
         file = files.pop()
         damage = _damage(file)

@@ -122,7 +122,9 @@ def _read_tables(
         try:
             sides[video.name] = read_side_data(video.name, tables, wanted)
         except DatasetError as error:
-            if wanted.errors == "raise" or isinstance(error.__cause__, ImportError) or _is_away(error):
+            # Of what cannot be reached, nobody knows what it holds.
+            away = isinstance(error.__cause__, OSError) and error.__cause__.errno
+            if wanted.errors == "raise" or isinstance(error.__cause__, ImportError) or away:
                 raise
             left_out[video.name] = _without_folder(error, source)
     return sides, left_out
@@ -160,15 +162,21 @@ def _import(video: FolderVideo, writer: ClipWriter, source: Path, wanted: Import
         record = (cut_image if video.is_image else cut_video)(video, writer, wanted)
     except DatasetError as error:
         before = read_record(writer.folder, video.id)
-        if wanted.errors == "raise" or (before and before.videos and _is_away(error)):
+        if wanted.errors == "raise" or (before and before.videos and _is_away(video.path)):
             raise
         record = ImportRecord(file=video.name, bytes=video.bytes, skipped=_without_folder(error, source))
     record.write(writer.folder, video.id)
 
 
-def _is_away(error: DatasetError) -> bool:
-    """Whether a file could not be reached, which says nothing about what is in it."""
-    return isinstance(error.__cause__, OSError) and bool(error.__cause__.errno)
+def _is_away(path: Path) -> bool:
+    """Whether a file's bytes cannot be had, which is another thing than damage."""
+    try:
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return True
+    return False
 
 
 def _check_not_away(source: Path, writer: ClipWriter, found: Container[str]) -> None:
