@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from millivid.data import DatasetError
+from millivid.data import DatasetError, ImportSettings
 from millivid.data.importing.side_tables import read_table
+from millivid.data.importing.side_tracks import agree, read_side_data
 
 
 def csv(folder: Path, text: str | bytes) -> Path:
@@ -59,7 +60,7 @@ def test_columns_have_the_type_that_all_their_values_have(tmp_path: Path) -> Non
         ("x,y\n1,2,3\n", "line 2 has 3 values, but there are 2 columns"),
         ('x,y\n1,"2\n3,4\n', "no valid CSV"),
         (",".join(f"c{i}" for i in range(50_000)), "50,000 columns"),
-        (",".join(f"column{i}" for i in range(200_000)), "line of 1,048,576 characters or more"),
+        (",".join(f"column{i}" for i in range(200_000)), "line 1 has 1,048,576 characters or more"),
         ("x\n" + "1" * 200_000, "no valid CSV .field larger"),
         ("x\n" + "a" * 1000, "column 'x' holds texts of up to 1,000 characters"),
         ("x,a\u0301,á\n1,2,3\n", "two columns named 'á'"),
@@ -84,6 +85,17 @@ def test_a_number_is_a_number_and_a_word_stays_a_word(tmp_path: Path) -> None:
     ]
     with pytest.raises(DatasetError, match="column 'e' holds nan.*line 3"):
         table.numbers("e")
+
+
+def test_many_words_and_columns_take_no_time(tmp_path: Path) -> None:
+    names = [f"action_{index}" for index in range(5000)]
+    path = csv(tmp_path, f"{','.join(names)}\n" + f"{','.join(['0.5'] * 5000)}\n" * 2)
+    (columns, _, _) = agree({"a": read_side_data("clip.mp4", {"clip.csv": path}, ImportSettings())})
+    assert len(columns["action_names"]) == 5000
+    csv(tmp_path, "action\n" + "".join(f"w{index}\n" for index in range(50_000)))
+    side = read_side_data("clip.mp4", {"clip.csv": path}, ImportSettings())
+    with pytest.raises(DatasetError, match="the actions are 50,000 different words; 4,096 are the most"):
+        agree({"a": side})
 
 
 def test_whatever_is_no_file_is_refused_at_once(tmp_path: Path) -> None:

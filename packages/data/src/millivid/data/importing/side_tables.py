@@ -229,9 +229,12 @@ def _read_csv(path: Path) -> _Columns:
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[str]:
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise DatasetError(f"{path}: has a line of {LONGEST_LINE:,} characters or more; is it a table?")
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), "")):
+        if len(line) == LONGEST_LINE or number > MOST_VALUES:
+            raise DatasetError(
+                f"{path}: line {number + 1:,} has {len(line):,} characters or more; {LONGEST_LINE:,} characters and "
+                f"{MOST_VALUES:,} lines are the most"
+            )
         if "\0" in line:
             raise DatasetError(f"{path}: holds zero bytes, so it is damaged or not UTF-8; save it as CSV in UTF-8")
         yield line

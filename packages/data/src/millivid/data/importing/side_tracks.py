@@ -141,7 +141,7 @@ def read_side_data(video: str, tables: Mapping[str, Path], settings: ImportSetti
         table = read_table(path, settings.columns if role == "both" else asked_for[role] or None)
         if role == "both" and not table.named:
             raise DatasetError(
-                f"{path}: is an array of {len(table.columns)} columns without names; give columns=, or save "
+                f"{path}: is an array of {len(_all_names(table))} columns without names; give columns=, or save "
                 f"{path.stem}.actions.npy and {path.stem}.poses.npy instead"
             )
         used = {time := _time_column(table)}
@@ -210,7 +210,7 @@ def _choose(table: Table, what: What, asked_for: Sequence[str] | None, *, alone:
         return [column for name in asked_for for column in table.vectors.get(name, (name,))]
     prefixed = _prefixed(names, what)
     if what == "actions" and "action" in {*names, *table.vectors}:
-        vector = table.vectors.get("action", ("action",))
+        vector = dict.fromkeys(table.vectors.get("action", ("action",)))
         if others := [name for name in prefixed if name not in vector]:
             raise DatasetError(f"{table.path}: has both 'action' and {others[0]!r}; give action_columns=")
         return [*vector]
@@ -249,7 +249,7 @@ def _values(table: Table, columns: Sequence[str], categories: bool, known: Seque
     if column.dtype.kind == "i":
         return {"values": column}
     numbers = [bool(NUMBER.fullmatch(word)) for word in column.tolist()]
-    rare = sum(numbers) <= len(numbers) / 2
+    mixed, rare = any(numbers), sum(numbers) <= len(numbers) / 2
     for row, word in enumerate(column.tolist()):
         what = f"holds {word[:80]!r}"
         if not word:
@@ -257,7 +257,7 @@ def _values(table: Table, columns: Sequence[str], categories: bool, known: Seque
         if known and word not in known:
             raise table.error(row, columns[0], f"{what}, which is none of the actions {some_names(known, 20)}")
         odd = ""
-        if any(numbers) and numbers[row] == rare:
+        if mixed and numbers[row] == rare:
             odd = "a number among words" if rare else "no number, but others are"
         elif NO_TEXT.search(word) or (NOT_A_WORD.fullmatch(word) and not numbers[row]):
             odd = "neither a word nor a number such as 0.5 or 1e3"
@@ -352,7 +352,8 @@ def _in_common_form(side: SideData, columns: Columns) -> SideData:
     for what, track in side.tracks.items():
         values = track.values
         if what == "poses" or columns["action_type"] == "continuous":
-            order = [track.names.index(name) for name in names[what]]
+            places = {name: place for place, name in enumerate(track.names)}
+            order = [places[name] for name in names[what]]
             values = np.ascontiguousarray(values.reshape(len(values), -1)[:, order], np.float32)
         elif values.dtype.kind == "U":
             numbers = {word: number for number, word in enumerate(names[what])}
