@@ -551,7 +551,7 @@ def test_times_that_cannot_be_the_videos(rows: list[tuple[float, int]], what: st
         ]  # fmt: skip
 
 
-ODD = ("1.000.5", "1 000", "30%", "−1.5", "1.5D3", "٣", "１", "1'000", "1+0j", "b'jump'")
+ODD = ("1.000.5", "1 000", "30%", "−1.5", "1.5D3", "٣", "１", "1'000", "1+0j", "b'jump'", "jump\u200b")
 
 
 @pytest.mark.parametrize(

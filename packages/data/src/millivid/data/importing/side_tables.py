@@ -23,8 +23,8 @@ TRUTH = {"true": 1.0, "false": 0.0}
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 NO_FINITE_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters and halves of characters."""
+NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Control characters, those that cannot be seen and tell nothing, and halves of characters."""
 MOST_BYTES, MOST_VALUES, MOST_COLUMNS = 1 << 28, 20_000_000, 10_000
 """Of a table: days of video."""
 BATCH = 1024

@@ -207,7 +207,7 @@ def _choose(table: Table, what: What, asked_for: Sequence[str] | None, *, alone:
                     f"{table.path}: has no column {name!r} that {PREFIXES[what]}_columns= asks for; its columns are "
                     f"{_names(table)}"
                 )
-        return [column for name in asked_for for column in table.vectors.get(name, (name,))]
+        return [*dict.fromkeys(column for name in asked_for for column in table.vectors.get(name, (name,)))]
     prefixed = _prefixed(names, what)
     if what == "actions" and "action" in {*names, *table.vectors}:
         vector = dict.fromkeys(table.vectors.get("action", ("action",)))
