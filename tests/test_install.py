@@ -17,7 +17,7 @@ FOUND = [re.findall(r"^pip install .*|(?<=`)pip install [^`]+", file.read_text()
 LINES = sorted({line.split("  #")[0].strip() for lines in FOUND for line in lines})
 NEEDS_MORE = ['pip install "minerl==0.4.4" "numpy<2"']  # a Java kit, an older setuptools and the game
 EXTRAS = {  # a module that each extra is for
-    "cli": "millivid.eval.clips",
+    "cli": "millivid.data",
     "deepspeed": "deepspeed",
     "diffusion[train]": "millivid.diffusion.train",
     "draw": "matplotlib",

@@ -16,8 +16,8 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from millivid.data import POSE_NAMES, ClipDataset, DatasetError, inspect_clips, released_splits
-from millivid.data.importing import side_tracks, source_video
+from millivid.data import POSE_NAMES, ClipDataset, DatasetError, inspect_clips, released_splits, source_video
+from millivid.data.importing import side_tracks
 from millivid.data.importing.import_videos import import_videos
 
 Array = NDArray[np.uint8]

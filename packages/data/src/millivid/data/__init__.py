@@ -16,12 +16,12 @@ from .latent_writer import LatentWriter
 from .latents import LatentDataset, LatentIndex
 from .verification import Verification
 from .video import VideoInfo, probe_video, read_video, write_video
+from .video_reader import VideoReader
 
 __all__ = [
     "POSE_NAMES", "RELEASED_COLUMNS", "ActionType", "Clip", "ClipDataset", "ClipIndex", "ClipWriter", "DatasetError",
     "ImportReport", "ImportSettings", "Inspection", "LatentDataset", "LatentIndex", "LatentStatistics", "LatentWriter",
-    "PyramidFile", "Verification", "VideoInfo", "dataset_format", "encode_image", "export_webdataset",
+    "PyramidFile", "Verification", "VideoInfo", "VideoReader", "dataset_format", "encode_image", "export_webdataset",
     "import_released_clips", "import_released_latents", "import_videos", "inspect_clips", "inspection_text",
-    "probe_video", "read_frames_file", "read_video", "released_splits", "write_inspection",
-    "write_video",
+    "probe_video", "read_frames_file", "read_video", "released_splits", "write_inspection", "write_video",
 ]  # fmt: skip

@@ -66,14 +66,14 @@ class DatasetIndex:
                 raise ValueError(f"the names {', '.join(names)} are not all different")
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The index of a finished dataset.
+    def read(cls, folder: Path, finished: bool = True) -> Self:
+        """The index of a dataset, which has to be finished unless that is said to be of no matter.
 
         Raises:
             DatasetError: there is no such dataset, it is unfinished, or an entry is missing or not as it has to be.
         """
         value, path = load_index(folder, cls.format), folder / INDEX_NAME
-        if value.get("complete") is not True:
+        if finished and value.get("complete") is not True:
             raise DatasetError(
                 f"{folder} is an unfinished dataset: its making was interrupted or is still under way. "
                 f"Run the same command again to finish it; what is there is kept."

@@ -180,7 +180,8 @@ def has_decoder(stream: VideoStream) -> bool:
 def prepare_decoder(stream: VideoStream) -> None:
     """Set a stream up to be decoded by one thread, with errors for damage."""
     stream.codec_context.thread_count = 1  # several files at once bring more than several threads on one
-    stream.codec_context.options = {"err_detect": "explode"}  # else damage is painted over without a word
+    # Else damage is painted over without a word, and a frame may take all memory.
+    stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(LARGEST_SIDE**2)}
 
 
 def _decode_from(container: InputContainer, stream: VideoStream, start: int, path: Path) -> Iterator[av.VideoFrame]:

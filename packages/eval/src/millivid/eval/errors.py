@@ -1,4 +1,4 @@
-"""The two errors a user of this package can meet."""
+"""The two errors of this package; files of videos have those of millivid-data."""
 
 
 class EvaluationError(ValueError):

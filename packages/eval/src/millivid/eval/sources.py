@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from .clips import ClipFolder
 from .errors import EvaluationError, name_some
 from .image_folder import IMAGE_SUFFIXES, ImageFolder
-from .videos import Frames, VideoSource
+from .videos import Frames, VideoSource, check_range, file_sha256
 
 if TYPE_CHECKING:
-    from .video_file import VideoFile
+    from millivid.data import VideoReader
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v")
 
 
 def open_videos(path: str | os.PathLike[str], split: str | None = None) -> VideoSource:
-    """A clip dataset where `path` holds dataset.json (needs millivid-data), else a folder of videos.
+    """A clip dataset where `path` holds dataset.json, else a folder of videos; video files too need millivid-data.
 
     `split` names a split of a clip dataset; for a plain folder it is an error. Raises EvaluationError for a path that
     is not a folder.
@@ -35,13 +35,14 @@ class FolderOfVideos(VideoSource):
     """Every video in a folder, in alphabetical order: files (.mp4 .webm .mkv .mov .avi .m4v) by their name without its
     ending, and folders of images (.png .jpg .jpeg .webp), one image a frame, by theirs.
 
-    Raises EvaluationError for a folder without videos, two videos of one name, and, when it is read, one that cannot be.
+    Raises EvaluationError for a folder without videos and two videos of one name; when one is read that cannot be, too, or
+    millivid-data's DatasetError where it is a file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._videos: "dict[str, VideoFile | ImageFolder]" = {}
-        self._reading: "VideoFile | ImageFolder | None" = None
+        self._videos: "dict[str, VideoReader | ImageFolder]" = {}
+        self._reading: "VideoReader | ImageFolder | None" = None
         for file in sorted(self.path.iterdir()):
             if file.name.startswith(".") or (video := _open(file)) is None:
                 continue
@@ -63,6 +64,7 @@ class FolderOfVideos(VideoSource):
 
     def read(self, id: str, start: int, stop: int) -> Frames:
         video = self._video(id)
+        check_range(id, start, stop, video.num_frames)
         if self._reading is not None and self._reading is not video:
             self._reading.close()
         self._reading = video
@@ -72,19 +74,20 @@ class FolderOfVideos(VideoSource):
         return self._video(id).rate
 
     def fingerprint(self, id: str) -> str:
-        return self._video(id).fingerprint()
+        video = self._video(id)
+        return video.fingerprint() if isinstance(video, ImageFolder) else file_sha256(video.path)
 
     def describe(self) -> dict[str, Any]:
         """What the first video is like: codec, and of a file pixel format and key-frame distance."""
         return {"kind": "folder of videos", **self._videos[self.ids()[0]].describe()}
 
-    def _video(self, id: str) -> "VideoFile | ImageFolder":
+    def _video(self, id: str) -> "VideoReader | ImageFolder":
         if id not in self._videos:
             raise EvaluationError(f"no video {id!r} in {self.path.name}; it has {name_some(self.ids())}")
         return self._videos[id]
 
 
-def _open(path: Path) -> "VideoFile | ImageFolder | None":
+def _open(path: Path) -> "VideoReader | ImageFolder | None":
     if path.is_dir():
         images = ImageFolder(path)
         return images if images.files else None
@@ -93,7 +96,9 @@ def _open(path: Path) -> "VideoFile | ImageFolder | None":
             raise EvaluationError(f"{path} is a link to nothing, and may stand for a video; mend or delete it")
         return None
     try:
-        from .video_file import VideoFile
+        from millivid.data import VideoReader
     except ImportError as error:
-        raise ImportError(f"reading video files needs av: pip install av ({error})") from error
-    return VideoFile(path)
+        raise ImportError(
+            f"reading video files needs millivid-data, ./packages/data of its repository ({error})"
+        ) from error
+    return VideoReader(path)

@@ -2,15 +2,14 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..orientation import Orientation, display_size, orientation, upright
 from .import_settings import Fit
 
 # Bicubic widens its filter when it shrinks, so that nothing aliases; the other flags are about exact rounding and chroma.
@@ -19,32 +18,6 @@ FILTER = (
 )
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Transfer functions by their number in ISO/IEC 23091-2."""
-
-
-class Orientation(NamedTuple):
-    """How a stored picture becomes the one to look at: swap x and y, then mirror each."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-
-def orientation(frame: av.VideoFrame) -> Orientation:
-    """A frame's orientation, from its display matrix; other angles than quarter turns become the nearest."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(data, SideData):
-        return Orientation()
-    # Rows (a, b, u), (c, d, v), (x, y, w): a point (x, y) is shown at (a x + c y, b x + d y).
-    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
-    if abs(a) < abs(b):
-        return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
-    return Orientation(flip_x=a < 0, flip_y=d < 0)
-
-
-def display_size(frame: av.VideoFrame, aspect: Fraction) -> tuple[int, int]:
-    """(height, width) that a frame is meant to be seen at: square pixels, upright."""
-    height, width = frame.height, max(1, round(frame.width * aspect))
-    return (width, height) if orientation(frame).transpose else (height, width)
 
 
 def picture_notes(frame: av.VideoFrame, aspect: Fraction) -> list[str]:
@@ -91,10 +64,7 @@ class FrameFitter:
             )
         height, width = self._scaled_size(shown)
         pixels = self._scaled(frame, *((width, height) if turned.transpose else (height, width)))
-        if turned.transpose:
-            pixels = pixels.swapaxes(0, 1)
-        pixels = pixels[:: -1 if turned.flip_y else 1, :: -1 if turned.flip_x else 1]
-        return _crop_or_pad(pixels, self.size)
+        return _crop_or_pad(upright(pixels, turned), self.size)
 
     def _scaled_size(self, shown: tuple[int, int]) -> tuple[int, int]:
         """(height, width) before anything is cropped or padded."""

@@ -11,9 +11,9 @@ from typing import Any
 from millivid.files.atomic import MINUTE, remove_leftovers
 
 from ..clip_writer import ClipWriter
-from ..clips import CLIP_FORMAT
+from ..clips import ClipIndex
 from ..errors import DatasetError
-from ..index_file import INDEX_NAME, load_index
+from ..index_file import INDEX_NAME
 from .import_report import RECORDS, ImportRecord, ImportReport, read_record, some_names
 from .import_settings import ImportSettings
 from .side_tracks import SideData, agree, read_side_data
@@ -148,8 +148,8 @@ def _rate(out: Path, fps: float | None, videos: Sequence[FolderVideo]) -> tuple[
     if fps is not None:
         return float(fps), None
     if (out / INDEX_NAME).is_file():
-        index = load_index(out, CLIP_FORMAT)
-        return float(index["fps"]), index["source"].get("fps_of")
+        index = ClipIndex.read(out, finished=False)
+        return index.fps, index.source.get("fps_of")
     return (IMAGE_RATE, None) if videos[0].is_image else first_rate(videos)
 
 

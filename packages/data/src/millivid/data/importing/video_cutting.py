@@ -1,5 +1,7 @@
 """One source video becomes one clip, or several of equal length, frame by frame; an image becomes a clip of one frame."""
 
+import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,15 +11,17 @@ from numpy.typing import NDArray
 from ..clip import Clip
 from ..clip_writer import ClipWriter
 from ..errors import DatasetError
+from ..source_video import SAME_RATE, SourceFrame, decode_source, open_source
 from .frame_fitting import FrameFitter, picture_notes
 from .import_report import ImportRecord
 from .import_settings import ImportSettings
 from .side_tracks import SideData
 from .source_image import read_image
-from .source_video import SourceFrame, decode_source, on_grid, open_source
 from .video_folder import FolderVideo
 
 LEAST_FRAMES = 2
+JITTER = Fraction(1, 4)
+"""By how much of a frame's duration a frame may be late and still count for the time it was meant for."""
 LONG_STILL = 1
 """Seconds without a new frame that are worth a note, if frames come more often otherwise."""
 
@@ -116,3 +120,26 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
             f"no new frame for {float(still):.2f} s after {float(since):.2f} s: a still picture, or a hole in the file"
         )
     return ImportRecord(file=source.name, bytes=source.bytes, videos=tuple(written), frames=total, notes=tuple(notes))
+
+
+def on_grid(frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction) -> Iterator[tuple[SourceFrame, int]]:
+    """How often each frame is shown when pictures are taken ``fps`` times a second: the last one shown at each tick.
+
+    Args:
+        frames: in order of their times.
+        rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken for it: such a video plays
+            faster or slower by that much, and none of its frames is lost or repeated if they come at an even pace.
+        fps: ticks per second.
+    """
+    scale = rate if abs(rate / fps - 1) <= SAME_RATE else fps
+    slack = JITTER * min(Fraction(1), scale / rate)
+    tick, last, still = 0, None, 1 / rate
+    for frame in frames:
+        first = max(tick, math.ceil(frame.time * scale - slack))
+        if last is not None:
+            yield last, first - tick
+            # How long the last frame is shown, few files say: as long as the one before it, and not longer than most.
+            still = min(1 / rate, frame.time - last.time)
+        tick, last = first, frame
+    if last is not None:
+        yield last, max(0, math.ceil((last.time + still) * scale - slack) - tick)

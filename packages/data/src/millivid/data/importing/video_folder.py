@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import DatasetError
-from .frame_fitting import display_size
+from ..orientation import display_size
+from ..source_video import SAME_RATE, first_frame, open_source
 from .released import released_splits
 from .side_tables import READERS
 from .side_tracks import SideData
 from .source_image import IMAGE_SUFFIXES, image_size
-from .source_video import SAME_RATE, first_frame, open_source
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"

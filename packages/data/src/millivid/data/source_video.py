@@ -1,6 +1,5 @@
-"""Videos from anywhere: which stream, how fast, whether anything is missing; frames one by one, and on an even grid."""
+"""Videos from anywhere: which stream, how fast, whether anything is missing; frames one by one."""
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ..errors import DatasetError
-from ..video import has_decoder, prepare_decoder
+from .errors import DatasetError
+from .video import LARGEST_SIDE, has_decoder, prepare_decoder
 
 SAME_RATE = Fraction(1, 100)
 """Rates that differ by no more are the same one."""
-JITTER = Fraction(1, 4)
-"""By how much of a frame's duration a frame may be late and still count for the time it was meant for."""
 LONGEST_STILL = 600
 """A frame shown for more seconds than this is a broken clock, not a still picture."""
 KEPT_BYTES = 2**28
@@ -29,27 +26,37 @@ COUNTED_FROM_ZERO = ("matroska", "asf")
 """Containers whose length counts from time 0 and not from the first frame on."""
 PLAYLISTS = ("concat", "hls", "dash", "imf", "image2")
 """What ffmpeg would read other files for."""
+A_FRAME_EACH = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
+"""Codecs of which every packet shows one frame; others have packets that show none, or two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SourceVideo:
-    """An open video, and what can be known of it without decoding it.
+    """A video, and what can be known of it without decoding it.
 
     Attributes:
         path: the file.
-        stream: the one that is the video.
-        packets: its encoded frames; None where they are too many to be kept.
+        codec: what decodes it.
+        pixel_format: what it decodes to.
+        packets: its encoded frames, while the file is open; None where they are too many to be kept.
         rate: frames per second, on average.
-        even: frame i is shown at i / rate, whatever the times in the file are: it has none, or is an AVI.
+        stated_rate: what the header says of it, if anything.
+        times: of its frames, in their order, where the file tells them by order alone: it has none, or is an AVI.
+        shown: the presentation times of its frames in units of the stream, sorted; empty where only decoding tells.
+        keys: the times of its key frames, in the same units.
         aspect: width of a pixel by its height.
         notes: what was not taken as it is.
     """
 
     path: Path
-    stream: VideoStream
+    codec: str
+    pixel_format: str
     packets: list[av.Packet] | None
     rate: Fraction
-    even: bool
+    stated_rate: Fraction | None
+    times: tuple[Fraction, ...]
+    shown: tuple[int, ...]
+    keys: tuple[int, ...]
     aspect: Fraction
     notes: tuple[str, ...]
 
@@ -70,7 +77,7 @@ def open_source(path: Path) -> Iterator[SourceVideo]:
     Raises:
         DatasetError: no video, a cut-off or damaged file, or no frame rate.
     """
-    with _open(path) as container:
+    with open_container(path) as container:
         with _reading(path):
             video = _check(container, path)
         yield video
@@ -82,34 +89,48 @@ def decode_source(video: SourceVideo) -> Iterator[SourceFrame]:
     Raises:
         DatasetError: the file is damaged, holds no frame, or its clock jumps.
     """
-    index, origin, before = 0, Fraction(0), Fraction(-1)
+    origin, before = Fraction(0), Fraction(0)
+    for index, picture in enumerate(decode(video.path, _packets(video))):
+        if index < len(video.times):
+            shown = video.times[index]
+        elif video.times:
+            shown = origin + before + 1 / video.rate
+        elif picture.pts is None or picture.time_base is None:
+            raise DatasetError(f"{video.path}: frame {index} has no time; re-encode it, as an MP4 for example")
+        else:
+            shown = picture.pts * picture.time_base
+        origin = shown if index == 0 else origin
+        shown -= origin
+        if shown < before or shown - before > LONGEST_STILL:
+            raise DatasetError(
+                f"{video.path}: its clock jumps from {float(before):.2f} s to {float(shown):.2f} s at frame {index}; "
+                f"re-encode it, as an MP4 for example"
+            )
+        yield SourceFrame(index=index, time=shown, picture=picture)
+        before = shown
+
+
+def decode(path: Path, packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
+    """The frames in a video's packets.
+
+    Raises:
+        DatasetError: they are damaged, or hold no frame.
+    """
+    index = 0
     try:
-        for packet in _packets(video):
+        for packet in packets:
             for picture in packet.decode():
                 assert isinstance(picture, av.VideoFrame)
                 if picture.is_corrupt:
-                    raise DatasetError(f"{video.path}: is damaged at frame {index}")
-                shown = index / video.rate
-                if not video.even:
-                    if picture.pts is None or picture.time_base is None:
-                        raise DatasetError(
-                            f"{video.path}: frame {index} has no time; re-encode it, as an MP4 for example"
-                        )
-                    origin = picture.pts * picture.time_base if index == 0 else origin
-                    shown = picture.pts * picture.time_base - origin
-                if shown < before or (index and shown - before > LONGEST_STILL):
-                    raise DatasetError(
-                        f"{video.path}: its clock jumps from {float(before):.2f} s to {float(shown):.2f} s at frame {index}; "
-                        f"re-encode it, as an MP4 for example"
-                    )
-                yield SourceFrame(index=index, time=shown, picture=picture)
-                index, before = index + 1, shown
+                    raise DatasetError(f"{path}: is damaged at frame {index}")
+                yield picture
+                index += 1
     except av.FFmpegError as error:
         raise DatasetError(
-            f"{video.path}: is damaged at frame {index}, or was cut off there ({error.strerror or error})"
+            f"{path}: is damaged at frame {index}, or was cut off there ({error.strerror or error})"
         ) from error
     if not index:
-        raise DatasetError(f"{video.path}: holds no frame that can be decoded")
+        raise DatasetError(f"{path}: holds no frame that can be decoded")
 
 
 def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
@@ -118,41 +139,22 @@ def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
     Raises:
         DatasetError: there is none, or the file is damaged.
     """
-    with _open(path) as container, _reading(path):
-        stream = _choose(container, path)
+    with open_container(path) as container, _reading(path):
+        stream = choose_stream(container, path)
         for picture in container.decode(stream):
             return picture, stream.sample_aspect_ratio or Fraction(1)
     raise DatasetError(f"{path}: holds no frame that can be decoded")
 
 
-def on_grid(frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction) -> Iterator[tuple[SourceFrame, int]]:
-    """How often each frame is shown when pictures are taken ``fps`` times a second: the last one shown at each tick.
-
-    Args:
-        frames: in order of their times.
-        rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken for it: such a video plays
-            faster or slower by that much, and none of its frames is lost or repeated if they come at an even pace.
-        fps: ticks per second.
-    """
-    scale = rate if abs(rate / fps - 1) <= SAME_RATE else fps
-    slack = JITTER * min(Fraction(1), scale / rate)
-    tick, last, still = 0, None, 1 / rate
-    for frame in frames:
-        first = max(tick, math.ceil(frame.time * scale - slack))
-        if last is not None:
-            yield last, first - tick
-            # How long the last frame is shown, few files say: as long as the one before it, and not longer than most.
-            still = min(1 / rate, frame.time - last.time)
-        tick, last = first, frame
-    if last is not None:
-        yield last, max(0, math.ceil((last.time + still) * scale - slack) - tick)
-
-
 def _check(container: InputContainer, path: Path) -> SourceVideo:
-    stream = _choose(container, path)
+    stream = choose_stream(container, path)
+    kind, stated = container.format.name.split(",")[0], stream.average_rate or stream.guessed_rate
+    is_avi = kind == "avi"
     packets: list[av.Packet] = []
-    times: list[Fraction] = []
-    count, kept, end = 0, 0, Fraction(0)
+    shown: list[int] = []
+    keys: list[int] = []
+    first: av.Packet | None = None
+    count, kept, end, own_times = 0, 0, Fraction(0), True
     for packet in container.demux():
         of_video = packet.stream.index == stream.index
         if of_video and kept <= KEPT_BYTES:
@@ -162,15 +164,28 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
             continue
         if packet.is_corrupt and of_video:
             raise DatasetError(f"{path}: is damaged or cut off (packet {count} of the video is broken)")
-        time = packet.pts if packet.pts is not None else packet.dts
+        # An AVI has no presentation times, and a dropped frame has a place among the decoding times.
+        time = packet.dts if is_avi or packet.pts is None else packet.pts
         if time is not None and packet.time_base:
             end = max(end, (time + (packet.duration or 0)) * packet.time_base)
         if of_video:
+            first = first or packet
+        if of_video and not packet.is_discard:  # what an edit list cuts off is decoded, not shown
             count += 1
-            if time is not None and packet.time_base:
-                times.append(time * packet.time_base)
-    kind = container.format.name.split(",")[0]
-    rate = _rate(path, stream.average_rate or stream.guessed_rate, times, count)
+            own_times = own_times and packet.pts is not None and packet.pts == time
+            if time is not None:
+                shown.append(time)
+                keys += [time] * packet.is_keyframe
+    shown.sort()
+    timed = bool(shown) and len(shown) == count
+    unit = stream.time_base or Fraction(0)
+    rate = _rate(path, stated, (shown[-1] - shown[0]) * unit if timed else Fraction(0), count, is_avi)
+    times: tuple[Fraction, ...] = ()
+    if is_avi or not timed:
+        times = tuple(time * unit for time in shown) if timed else tuple(index / rate for index in range(count))
+    whole = first is not None and first.is_keyframe and first.pts is not None and timed and first.pts <= shown[0]
+    exact = len(keys) == count or (stream.codec_context.name in A_FRAME_EACH and not is_avi)
+    numbered = whole and exact and own_times and len(set(shown)) == count
     if container.duration and kind in WITH_DURATION:
         start = 0 if kind in COUNTED_FROM_ZERO else container.start_time or 0
         expected = Fraction(start + container.duration, av.time_base)
@@ -179,7 +194,7 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
                 f"{path}: is cut off: it ends after {float(end):.2f} s, but its header says {float(expected):.2f} s"
             )
     notes = []
-    if kind != "avi" and len(times) < count:
+    if not is_avi and not timed:
         notes.append(f"has no times; read as {float(rate):g} frames per second")
     if container.streams.audio:
         notes.append("sound left out")
@@ -187,10 +202,14 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
         notes.append(f"has {videos} video streams; number {stream.index} ({stream.width}x{stream.height}) taken")
     return SourceVideo(
         path=path,
-        stream=stream,
+        codec=stream.codec_context.name,
+        pixel_format=str(stream.codec_context.pix_fmt),
         packets=packets if kept <= KEPT_BYTES else None,
         rate=rate,
-        even=kind == "avi" or len(times) < count,
+        stated_rate=stated,
+        times=times,
+        shown=tuple(shown) if numbered else (),
+        keys=tuple(keys),
         aspect=stream.sample_aspect_ratio or Fraction(1),
         notes=tuple(notes),
     )
@@ -201,25 +220,28 @@ def _packets(video: SourceVideo) -> Iterator[av.Packet]:
     if video.packets is not None:
         yield from video.packets
         return
-    with _open(video.path) as container:
-        stream = container.streams[video.stream.index]
-        assert isinstance(stream, VideoStream)
-        prepare_decoder(stream)
-        yield from container.demux(stream)
+    with open_container(video.path) as container:
+        yield from container.demux(choose_stream(container, video.path))
 
 
-def _rate(path: Path, stated: Fraction | None, times: list[Fraction], count: int) -> Fraction:
-    """Frames per second as the times say; as the header says where some packets seem to hold no frame to show."""
-    span = max(times) - min(times) if len(times) == count and times else Fraction(0)
+def _rate(path: Path, stated: Fraction | None, span: Fraction, count: int, is_avi: bool) -> Fraction:
+    """Frames per second as the times say; as the header says where frames were dropped, or packets seem to hold none."""
     measured = (count - 1) / span if span else None
-    if measured and stated and not SAME_RATE < abs(measured / stated - 1) < Fraction(1, 5):
+    if measured and stated and not is_avi and not SAME_RATE < abs(measured / stated - 1) < Fraction(1, 5):
         return measured
     if not (stated or measured):
         raise DatasetError(f"{path}: has no frame rate; re-encode it, as an MP4 for example")
     return stated or measured or Fraction(0)
 
 
-def _open(path: Path) -> InputContainer:
+def open_container(path: Path) -> InputContainer:
+    """Open a file as ffmpeg does, but no list of others.
+
+    Raises:
+        DatasetError: it is none that can be read.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path}: is no file; check the path")
     with _reading(path):
         # An absolute path, so that "a:b.mp4" is a file and not a protocol.
         container = av.open(str(path.absolute()), metadata_errors="replace")
@@ -239,7 +261,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path}: cannot be read as a video ({why}); it is damaged, cut off or no video") from error
 
 
-def _choose(container: InputContainer, path: Path) -> VideoStream:
+def choose_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is the video, ready to be decoded.
+
+    Raises:
+        DatasetError: there is none, or its frames are too large.
+    """
     streams = [stream for stream in container.streams.video if _is_video(stream)]
     if not streams:
         found = "only a cover picture" if container.streams.video else "no video stream"
@@ -247,6 +274,10 @@ def _choose(container: InputContainer, path: Path) -> VideoStream:
     stream = max(
         streams, key=lambda one: (bool(one.disposition & Disposition.default), one.width * one.height, -one.index)
     )
+    if max(stream.width, stream.height) > LARGEST_SIDE:
+        raise DatasetError(
+            f"{path}: has frames of {stream.width}x{stream.height} pixels; at most {LARGEST_SIDE} along a side are read"
+        )
     prepare_decoder(stream)
     return stream
 
