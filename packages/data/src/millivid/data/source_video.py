@@ -34,18 +34,12 @@ A_FRAME_EACH = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
 class SourceVideo:
     """A video, and what can be known of it without decoding it.
 
-    Attributes:
-        path: the file.
-        codec: what decodes it.
-        pixel_format: what it decodes to.
-        packets: its encoded frames, while the file is open; None where they are too many to be kept.
-        rate: frames per second, on average.
-        stated_rate: what the header says of it, if anything.
-        times: of its frames, in their order, where the file tells them by order alone: it has none, or is an AVI.
-        shown: the presentation times of its frames in units of the stream, sorted; empty where only decoding tells.
-        keys: the times of its key frames, in the same units.
-        aspect: width of a pixel by its height.
-        notes: what was not taken as it is.
+    path: the file. codec: what decodes it. pixel_format: what it decodes to. packets: its encoded frames, while the file is
+    open; None where they are too many to be kept. rate: frames per second, on average. stated_rate: what the header says of
+    it, if anything. times: of its frames, in their order, where the file tells them by order alone: it has none, or is an
+    AVI. shown: the presentation times of its frames in units of the stream, sorted; empty where only decoding tells. keys:
+    the times of its key frames, in the same units. aspect: width of a pixel by its height. notes: what was not taken as it
+    is.
     """
 
     path: Path
@@ -74,8 +68,7 @@ class SourceFrame:
 def open_source(path: Path) -> Iterator[SourceVideo]:
     """Open a video and check it from end to end.
 
-    Raises:
-        DatasetError: no video, a cut-off or damaged file, or no frame rate.
+    Raises DatasetError for what is no video, a cut-off or damaged file, or one without a frame rate.
     """
     with open_container(path) as container:
         with _reading(path):
@@ -86,8 +79,7 @@ def open_source(path: Path) -> Iterator[SourceVideo]:
 def decode_source(video: SourceVideo) -> Iterator[SourceFrame]:
     """All frames, one after the other; once only.
 
-    Raises:
-        DatasetError: the file is damaged, holds no frame, or its clock jumps.
+    Raises DatasetError where the file is damaged, holds no frame, or its clock jumps.
     """
     origin, before = Fraction(0), Fraction(0)
     for index, picture in enumerate(decode(video.path, _packets(video))):
@@ -111,11 +103,7 @@ def decode_source(video: SourceVideo) -> Iterator[SourceFrame]:
 
 
 def decode(path: Path, packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
-    """The frames in a video's packets.
-
-    Raises:
-        DatasetError: they are damaged, or hold no frame.
-    """
+    """The frames in a video's packets; raises DatasetError where they are damaged, or hold no frame."""
     index = 0
     try:
         for packet in packets:
@@ -136,8 +124,7 @@ def decode(path: Path, packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
 def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
     """The first frame and the shape of its pixels, width by height.
 
-    Raises:
-        DatasetError: there is none, or the file is damaged.
+    Raises DatasetError where there is none, or the file is damaged.
     """
     with open_container(path) as container, _reading(path):
         stream = choose_stream(container, path)
@@ -235,11 +222,7 @@ def _rate(path: Path, stated: Fraction | None, span: Fraction, count: int, is_av
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a file as ffmpeg does, but no list of others.
-
-    Raises:
-        DatasetError: it is none that can be read.
-    """
+    """Open a file as ffmpeg does, but no list of others; raises DatasetError where it cannot be read."""
     if not path.is_file():
         raise DatasetError(f"{path}: is no file; check the path")
     with _reading(path):
@@ -264,8 +247,7 @@ def _reading(path: Path) -> Iterator[None]:
 def choose_stream(container: InputContainer, path: Path) -> VideoStream:
     """The stream that is the video, ready to be decoded.
 
-    Raises:
-        DatasetError: there is none, or its frames are too large.
+    Raises DatasetError where there is none, or its frames are too large.
     """
     streams = [stream for stream in container.streams.video if _is_video(stream)]
     if not streams:

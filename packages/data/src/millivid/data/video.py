@@ -38,17 +38,13 @@ class VideoInfo:
 def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossless: bool = False) -> None:
     """Write frames as an H.264 MP4; the file appears whole or not at all.
 
-    Args:
-        path: the file to write, ending in ``.mp4``. An existing file is replaced.
-        frames: uint8 RGB, [frame, height, width, 3], at least one frame, any size.
-        fps: frames per second.
-        lossless: H.264 in RGB without quantisation: reading gives the same bytes. Otherwise full-resolution chroma
-            (4:4:4) at CRF 8, about 40 dB PSNR; half the chroma would cost 6 dB on frames of 64x64.
+    path: the file to write, ending in ``.mp4``. An existing file is replaced. frames: uint8 RGB, [frame, height, width, 3],
+    at least one frame, any size. fps: frames per second. lossless: H.264 in RGB without quantisation: reading gives the
+    same bytes. Otherwise full-resolution chroma (4:4:4) at CRF 8, about 40 dB PSNR; half the chroma would cost 6 dB on
+    frames of 64x64.
 
-    The result depends on the arguments alone: encoding the same frames twice gives the same file.
-
-    Raises:
-        ValueError: ``frames`` is not a uint8 array of that shape or too large, or fps is not positive.
+    The result depends on the arguments alone: encoding the same frames twice gives the same file. Raises ValueError where
+    ``frames`` is not a uint8 array of that shape or too large, or fps is not positive.
     """
     path = Path(path)
     frames = np.asarray(frames)
@@ -87,13 +83,10 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
 def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
     """Read frames ``start`` up to ``stop`` (excluded; None: to the end) as uint8 RGB, [frame, height, width, 3].
 
-    Seeks to the key frame before ``start``, so the cost depends on the length of the span and not on its place. The
-    frames are exactly those that reading the whole file gives. With ``start`` > 0 the video's frame rate has to be
-    constant.
-
-    Raises:
-        DatasetError: the file is missing, damaged, not a video, or has fewer than ``stop`` frames.
-        ValueError: not 0 <= start <= stop.
+    Seeks to the key frame before ``start``, so the cost depends on the length of the span and not on its place. The frames
+    are exactly those that reading the whole file gives. With ``start`` > 0 the video's frame rate has to be constant.
+    Raises DatasetError where the file is missing, damaged, not a video, or has fewer than ``stop`` frames, and ValueError
+    unless 0 <= start <= stop.
     """
     if start < 0 or (stop is not None and stop < start):
         raise ValueError(f"need 0 <= start <= stop; got start {start}, stop {stop}")
@@ -107,11 +100,8 @@ def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDA
 def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Read single frames, in the order of ``indices``: uint8 RGB, [index, height, width, 3].
 
-    The same frames that `read_video` gives. For each at most a group of pictures is decoded; near ones share it.
-
-    Raises:
-        DatasetError: the file is missing, damaged, not a video, or has fewer frames.
-        ValueError: an index is negative.
+    The same frames that `read_video` gives. For each at most a group of pictures is decoded; near ones share it. Raises
+    DatasetError where the file is missing, damaged, not a video, or has fewer frames, and ValueError for a negative index.
     """
     if min(indices, default=0) < 0:
         raise ValueError(f"indices of frames must be at least 0; got {min(indices)}")
@@ -125,8 +115,7 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
 def probe_video(path: str | Path) -> VideoInfo:
     """Number of frames, fps and size of a video file, from its header where the header has them.
 
-    Raises:
-        DatasetError: the file is missing, damaged or not a video.
+    Raises DatasetError where the file is missing, damaged or not a video.
     """
     path = Path(path)
     with _open_video(path) as (container, stream):

@@ -19,13 +19,11 @@ Decoding = Iterator[tuple[int, av.VideoFrame]]  # frames with their numbers
 
 
 class VideoReader:
-    """Frames of a video file, in the order in which a player shows them and as many, upright, in the size they are stored in.
+    """Frames of a video file, in the order and number that a player shows, upright, in the size they are stored in.
 
     Any rate and any distance of key frames reads exactly; a short distance reads fast. What tells no times (an AVI with
     frames that depend on others, a raw stream) is decoded from its beginning for every span that does not follow the last.
-
-    Raises:
-        DatasetError: when it is read, for a file that is no video, damaged or cut off.
+    Raises DatasetError, when it is read, for a file that is no video, damaged or cut off.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -57,8 +55,7 @@ class VideoReader:
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Frames ``start`` up to ``stop`` (excluded), RGB uint8, [frame, height, width, 3].
 
-        Raises:
-            DatasetError: the video has no such frames, they do not decode, or have different sizes.
+        Raises DatasetError where the video has no such frames, they do not decode, or have different sizes.
         """
         if not 0 <= start < stop <= self.num_frames:
             raise DatasetError(f"{self.path}: has {self.num_frames} frames; [{start}, {stop}) were asked for")

@@ -39,11 +39,8 @@ def picture_notes(frame: av.VideoFrame, aspect: Fraction) -> list[str]:
 class FrameFitter:
     """Turns the frames of a video into uint8 RGB, [height, width, 3].
 
-    Args:
-        path: the video, for errors.
-        size: (height, width) of what comes out.
-        fit: as for `import_videos`; None if frames are expected to have this size already, others are then refused.
-        aspect: width of the video's pixels by their height.
+    path: the video, for errors. size: (height, width) of what comes out. fit: as for `import_videos`; None if frames are
+    expected to have this size already, others are then refused. aspect: width of the video's pixels by their height.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fit: Fit | None, aspect: Fraction = Fraction(1)) -> None:
@@ -51,11 +48,7 @@ class FrameFitter:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """One frame.
-
-        Raises:
-            DatasetError: it has another size, and there is no ``fit``.
-        """
+        """One frame; raises DatasetError where it has another size, and there is no ``fit``."""
         shown, turned = display_size(frame, self.aspect), orientation(frame)
         if shown != self.size and self.fit is None:
             raise DatasetError(

@@ -54,11 +54,7 @@ class _Piece:
 
 
 def cut_image(source: FolderVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
-    """Write an image as a clip of one frame.
-
-    Raises:
-        DatasetError: it cannot be read, or has another size.
-    """
+    """Write an image as a clip of one frame; raises DatasetError where it cannot be read, or has another size."""
     pixels = FrameFitter(source.path, writer.index.size, settings.fit_to_size)(read_image(source.path))[None]
     nothing = np.zeros((1, 0), np.float32)
     writer.write(source.id, Clip(frames=pixels, actions=nothing, poses=nothing))
@@ -68,9 +64,8 @@ def cut_image(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
 def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings) -> ImportRecord:
     """Write a video's clips.
 
-    Raises:
-        DatasetError: the video is damaged, too short, or does not fit its tables. Pieces may have been written then; they
-            are in no split, and so are deleted when the dataset is finished.
+    Raises DatasetError where the video is damaged, too short, or does not fit its tables. Pieces may have been written
+    then; they are in no split, and so are deleted when the dataset is finished.
     """
     size, fps = writer.index.size, Fraction(writer.index.fps).limit_denominator(1001)
     notes, written, total = [*source.notes], list[str](), 0
@@ -125,11 +120,9 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
 def on_grid(frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction) -> Iterator[tuple[SourceFrame, int]]:
     """How often each frame is shown when pictures are taken ``fps`` times a second: the last one shown at each tick.
 
-    Args:
-        frames: in order of their times.
-        rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken for it: such a video plays
-            faster or slower by that much, and none of its frames is lost or repeated if they come at an even pace.
-        fps: ticks per second.
+    frames: in order of their times. rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken
+    for it: such a video plays faster or slower by that much, and none of its frames is lost or repeated if they come at an
+    even pace.
     """
     scale = rate if abs(rate / fps - 1) <= SAME_RATE else fps
     slack = JITTER * min(Fraction(1), scale / rate)
