@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from millivid.diffusion import Noise, RolloutProgress, SamplerConfig, VideoDiT, VideoModelInfo, rollout
+from millivid.diffusion.actions import known_actions
 from millivid.rollout import plan
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
@@ -71,9 +72,18 @@ class VideoPipeline:
 
         frames: the context in [0, 1]; actions: of every frame, the context's too; both go where the models are. steps,
         guidance: see `SamplerConfig`; by default the steps that the model was measured with. generator: of the models' device.
-        Raises ValueError when the context is shorter than the schedule's memory.
+        Raises ValueError when the context is shorter than the schedule's memory, and for frames, actions or settings that
+        cannot be.
         """
+        if not isinstance(frames, Tensor) or frames.ndim != 5:
+            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
+            raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
+        actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False)
+        sampler = SamplerConfig(steps=self.sampling_steps(steps), guidance=guidance, shift=self.info.shift)
+        noise = Noise(generator)
         start, end = frames.shape[1], actions.shape[1]
+        if start < self.num_context_frames:
+            raise ValueError(f"{start} context frames are too few; the model needs {self.num_context_frames} or more")
         if end <= start:
             raise ValueError(f"{end} actions for {start} context frames leave nothing to generate; give more actions")
         planned = plan(self.schedule, self.model.config.tokens_per_level, start, end)
@@ -87,8 +97,7 @@ class VideoPipeline:
             stores.append(store)
         missing = planned.buffer_end - end
         padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing), *actions.shape[2:])], dim=1)
-        sampler = SamplerConfig(steps=self.sampling_steps(steps), guidance=guidance, shift=self.info.shift)
-        for progress in rollout(self.model, stores, planned, padded, sampler, Noise(generator)):
+        for progress in rollout(self.model, stores, planned, padded, sampler, noise):
             if on_step is not None:
                 on_step(progress)
         parts = [self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from millivid.files.values import check_fields
+
 Grid = tuple[int, int]
 
 
@@ -35,6 +37,7 @@ class VideoDiTConfig:
     bottleneck: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.grids or any(min(grid) < 1 for grid in self.grids):
             raise ValueError(f"grids {self.grids} must name at least one level, each at least 1x1")
         for level, (fine, coarse) in enumerate(zip(self.grids, self.grids[1:], strict=False)):
@@ -50,17 +53,12 @@ class VideoDiTConfig:
                 f"width {self.width} must be at least 12 and a multiple of num_heads {self.num_heads}; "
                 f"{max(1, round(self.width / self.num_heads)) * self.num_heads} is"
             )
-        if self.action_type not in ("categorical", "continuous"):
-            raise ValueError(f"action_type is {self.action_type!r}; use categorical or continuous")
         if self.odometry is not None and self.action_type == "continuous":
             raise ValueError("odometry goes with categorical actions only; leave it out for continuous ones")
         if self.odometry is not None and len(self.odometry) != self.num_actions:
             raise ValueError(
                 f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each"
             )
-
-        if self.patchify not in ("linear", "framepack"):
-            raise ValueError(f"patchify is {self.patchify!r}; use linear or framepack")
         if self.bottleneck is not None and (self.patchify != "framepack" or self.bottleneck < 1):
             raise ValueError(f"bottleneck is {self.bottleneck}; it is at least 1 and belongs to patchify=framepack")
 

@@ -14,8 +14,11 @@ T_MAX = math.atan(math.exp(LOGSNR_MAX / 2))
 def logsnr(t: Float[Tensor, "*b"], shift: float = 1.0) -> Float[Tensor, "*b"]:
     """Log signal-to-noise ratio at time t in [0, 1], 15 at 0 (data) and -15 at 1 (noise) for shift 1.
 
-    Hoogeboom et al. 2023, eq. 4.
+    Hoogeboom et al. 2023, eq. 4. Raises ValueError for a shift that is not positive; times, which may lie on a GPU, are not
+    looked at.
     """
+    if not 0 < shift < math.inf:
+        raise ValueError(f"noise shift is {shift}; it must be positive and finite, 1 for none")
     return -2 * torch.log(torch.tan(T_MIN + t * (T_MAX - T_MIN))) + 2 * math.log(shift)
 
 

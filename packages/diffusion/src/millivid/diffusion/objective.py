@@ -10,6 +10,7 @@ from millivid.diffusion.actions import Actions, withhold
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma, velocity
 from millivid.diffusion.tokens import TokenBatch
+from millivid.files.values import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,11 @@ class Draws:
 
 
 def draw(x: Float[Tensor, "batch token c"], context_dropout: float, generator: torch.Generator | None = None) -> Draws:
-    """Uniform times, context dropped with the given probability, and standard normal noise for a batch like x."""
+    """Uniform times, context dropped with the given probability, and standard normal noise for a batch like x.
+
+    Raises ValueError for a probability outside [0, 1].
+    """
+    check_number(context_dropout, "context_dropout", 0, 1)
     batch = len(x)
     return Draws(
         t=torch.rand(batch, generator=generator, device=x.device),

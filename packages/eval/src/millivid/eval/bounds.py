@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from millivid.files.values import check_number
+
 from .errors import EvaluationError
 from .videos import Frames, VideoSource, check_range, hash_of
 
@@ -71,6 +73,8 @@ class ShuffledFrames(_Derived):
 
     def __init__(self, source: VideoSource, *, seed: int = 0, keep: int = 0, stop: int | None = None) -> None:
         super().__init__(source)
+        for name, value in {"seed": seed, "keep": keep, "stop": 0 if stop is None else stop}.items():
+            check_number(value, name, 0, whole=True, error=EvaluationError)
         self._seed, self._keep, self._stop = seed, keep, stop
         self._held: tuple[str, Frames] | None = None
 
@@ -106,6 +110,8 @@ class OtherVideos(_Derived):
         super().__init__(source)
         if len(source.ids()) < 2:
             raise EvaluationError(f"frames of other videos need at least 2 videos; there are {len(source.ids())}")
+        for name, value in {"seed": seed, "keep": keep}.items():
+            check_number(value, name, 0, whole=True, error=EvaluationError)
         self._seed, self._keep = seed, keep
         self._lengths = {id: source.num_frames(id) for id in source.ids()}
 
@@ -136,6 +142,7 @@ class AfterContext(_Derived):
 
     def __init__(self, source: VideoSource, reference: VideoSource, context: int) -> None:
         super().__init__(source)
+        check_number(context, "context", 0, whole=True, error=EvaluationError)
         self._reference, self._context = reference, context
 
     def num_frames(self, id: str) -> int:

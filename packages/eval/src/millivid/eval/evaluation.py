@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 
 import torch
 
+from millivid.files.values import check_number
+
 from .errors import EvaluationError
 from .figures import SEED
 from .horizons import Horizon, clip_horizons, horizons_from
@@ -95,12 +97,14 @@ class Evaluation:
 
         Raises EvaluationError for ids, lengths, rates, poses or settings that do not match.
         """
+        for name, value in {"start": start, "stop": 0 if stop is None else stop}.items():
+            check_number(value, name, 0, whole=True, error=EvaluationError)
         ids = matched_ids(runs, reference, ids)
         stop = matched_stop(runs, reference, ids, start, stop)
         if check_rate:
             check_rates(runs, reference, ids)
-        if seed < 0 or batch_frames < 1:
-            raise EvaluationError(f"seed is {seed} and batch_frames {batch_frames}; at least 0 and 1 are possible")
+        check_number(seed, "seed", 0, whole=True, error=EvaluationError)
+        check_number(batch_frames, "batch_frames", 1, whole=True, error=EvaluationError)
         for kind, names in (("bounds", bounds), ("descriptions", descriptions or ())):
             if unknown := [name for name in names if name not in runs]:
                 raise EvaluationError(f"{kind} name {unknown[0]!r}, which is not a run; these are: {', '.join(runs)}")

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from millivid.files.values import check_number
+
 from .errors import EvaluationError
 
 
@@ -18,6 +20,9 @@ class Horizon:
     def __post_init__(self) -> None:
         if not self.name:
             raise EvaluationError("a horizon needs a name")
+        for frame in (self.first, self.last):
+            name, hint = f"a frame of horizon {self.name!r}", ": frames count from 1"
+            check_number(frame, name, 0, whole=True, hint=hint, error=EvaluationError)
         if self.first < 1 or self.last < self.first:
             raise EvaluationError(
                 f"horizon {self.name!r} runs from {self.first} to {self.last}; frames count from 1, and the last "
@@ -47,6 +52,8 @@ def horizons_from(edges: Sequence[int] = (16, 64, 128)) -> tuple[Horizon, ...]:
     EvaluationError unless edges rise from at least 1.
     """
     edges = tuple(edges)
+    for edge in edges:
+        check_number(edge, f"of the horizon edges {edges}, one", 0, whole=True, error=EvaluationError)
     if not edges or edges[0] < 1 or any(b <= a for a, b in itertools.pairwise(edges)):
         raise EvaluationError(f"horizon edges {edges} must rise, from 1 or more: (16, 64, 128) for instance")
     firsts = [1, *(edge + 1 for edge in edges[:-1])]

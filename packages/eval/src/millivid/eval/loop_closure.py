@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from millivid.files.values import check_number
+
 from .errors import EvaluationError
 from .frames import to_unit_range
 from .pixels import mean_squared_error
@@ -48,11 +50,14 @@ def loop_closure(
     No true frame is needed. poses, away_distance, away_angle: see `find_returns`. At most 16 frames of a way, evenly spread,
     say how far it led. Raises EvaluationError where these do not go together.
     """
-    if context < 1:
-        raise EvaluationError(f"context is {context}; it must be at least 1")
-    if poses.shape != (len(frames), 5):
+    check_number(context, "context", 1, len(frames), whole=True, error=EvaluationError)
+    for name, value in {"away_distance": away_distance, "away_angle": away_angle}.items():
+        check_number(value, name, 0, error=EvaluationError)
+    if frames.dtype != np.uint8 or frames.ndim != 4:
+        raise EvaluationError(f"frames are {frames.dtype} {frames.shape}; expected uint8 (frame, height, width, 3)")
+    if poses.shape != (len(frames), 5) or not np.isfinite(poses).all():
         raise EvaluationError(
-            f"{len(frames)} frames came with poses {poses.shape}; each frame needs one of x, y, z, yaw, pitch"
+            f"{len(frames)} frames came with poses {poses.shape}; each frame needs one of x, y, z, yaw, pitch, finite numbers"
         )
     pairs = find_returns(poses, context - 1, away_distance, away_angle)
     distances, closures = [], []

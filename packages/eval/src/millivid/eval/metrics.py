@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from .errors import EvaluationError
 from .frames import check_pair
 from .networks.dinov2 import DINOv2
 from .networks.i3d import I3D
@@ -71,7 +72,7 @@ class FrameMetric(Metric):
     def measure(
         self, generated: Float[Tensor, "frame 3 height width"], reference: Float[Tensor, "frame 3 height width"]
     ) -> Float[Tensor, " frame"]:
-        """One averageable value per frame, for frames in [0, 1]."""
+        """One averageable value per frame, for frames in [0, 1]. Raises EvaluationError for any others."""
         raise NotImplementedError
 
     def measure_with_map(
@@ -97,7 +98,7 @@ class SetMetric(Metric):
     dim: int
 
     def features(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "item dim"]:
-        """The features of frames in [0, 1]; there are item x window of them."""
+        """The features of frames in [0, 1]; there are item x window of them. Raises EvaluationError for any others."""
         raise NotImplementedError
 
     def items(self, first: int, last: int) -> slice:
@@ -163,10 +164,12 @@ class LPIPSMetric(FrameMetric):
         )
 
     def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
+        check_pair(generated, reference, metric=self.label)
         distance: Tensor = self.network(generated, reference)
         return distance
 
     def measure_with_map(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        check_pair(generated, reference, metric=self.label)
         distance, where = self.network.with_map(generated, reference)
         return distance, where
 
@@ -236,6 +239,10 @@ class FVDMetric(SetMetric):
 
     @torch.no_grad()
     def features(self, frames: Tensor) -> Tensor:
+        if len(frames) % self.window or not len(frames):
+            raise EvaluationError(
+                f"FVD takes a multiple of {self.window} frames; got {len(frames)}: leave the last ones out"
+            )
         clips = frames.unflatten(0, (-1, self.window))
         return torch.cat([self.network(chunk) for chunk in clips.split(CLIPS_AT_ONCE)])
 

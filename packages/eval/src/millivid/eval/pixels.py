@@ -29,7 +29,7 @@ def psnr(
 
     Identical frames give +inf, which is what the formula says. So that one such frame does not swallow an average,
     every figure over several frames in this package averages the squared error first and takes the logarithm last
-    (`PSNRMetric.figure`). Raises EvaluationError for shapes that differ.
+    (`PSNRMetric.figure`). Raises EvaluationError for frames that are no floats in [0, 1], and shapes that differ.
     """
     return -10 * mean_squared_error(generated, reference).log10()
 
@@ -54,7 +54,7 @@ def ssim(
     frame count (the outer 5 pixels have no window of their own), as in scikit-image's `structural_similarity` with
     `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`. (torchmetrics continues frames by reflection and counts
     the borders too: its figures differ by about 1e-3, its map without the borders agrees.) Differentiable; constant frames are
-    fine. Raises EvaluationError for frames smaller than 11x11 or shapes that differ.
+    fine. Raises EvaluationError for frames that are no floats in [0, 1] or smaller than 11x11, and shapes that differ.
     """
     check_pair(generated, reference, metric="SSIM", min_size=WINDOW)
     # Few frames at a time, so that what is computed on the way stays in a processor's cache.

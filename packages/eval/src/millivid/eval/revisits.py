@@ -10,6 +10,8 @@ from typing import Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from millivid.files.values import check_number
+
 from .errors import EvaluationError
 
 NEVER = 0
@@ -28,10 +30,9 @@ class Revisits:
     angle: float = 15.0
 
     def __post_init__(self) -> None:
-        if not self.distance >= 0 or not 0 <= self.angle <= 180:
-            raise EvaluationError(
-                f"distance is {self.distance} and angle {self.angle}; distance must be at least 0, angle in 0 to 180 degrees"
-            )
+        hint = ": distance must be at least 0, angle in 0 to 180 degrees"
+        check_number(self.distance, "distance", 0, hint=hint, error=EvaluationError)
+        check_number(self.angle, "angle", 0, 180, hint=hint, error=EvaluationError)
 
     def same_view(
         self, poses: Float[np.ndarray, "frame 5"], others: Float[np.ndarray, "other 5"]
@@ -81,7 +82,8 @@ def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revis
             f"poses have shape {poses.shape}{'' if np.isfinite(poses).all() else ' and hold NaN or infinity'}; expected "
             "finite numbers (frame, 5): x, y, z, yaw, pitch"
         )
-    if not 0 <= context < len(poses):
+    check_number(context, "context", 0, whole=True, error=EvaluationError)
+    if context >= len(poses):
         raise EvaluationError(f"context is {context} of {len(poses)} frames; it must leave at least one")
     same = revisits.same_view(poses[context:], poses)
     gaps, stays = np.zeros(len(same), np.int64), np.zeros(len(same), np.int64)

@@ -68,8 +68,12 @@ def frechet_distance(
 
     Heusel et al. 2017, eq. 6. With C = F' F the last trace is the sum of the singular values of F_x F_y', so no square root
     of a matrix is taken and covariances need not have full rank. Computed in float64. Raises EvaluationError for fewer
-    than two items.
+    than two items, features that are not finite or of two sizes, and negative weights.
     """
+    if x.shape[-1] != y.shape[-1]:
+        raise EvaluationError(
+            f"features have {x.shape[-1]} and {y.shape[-1]} dimensions; a distance needs one number of them"
+        )
     mean_x, factor_x = _mean_and_factor(x, weights_x)
     mean_y, factor_y = _mean_and_factor(y, weights_y)
     cross = torch.linalg.svdvals(factor_x @ factor_y.T).sum()
@@ -79,6 +83,15 @@ def frechet_distance(
 
 def _mean_and_factor(x: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """The mean, and F of at most min(item, dim) rows with F' F the covariance; in float64."""
+    if (
+        x.ndim != 2
+        or not x.isfinite().all()
+        or (weights is not None and (weights.shape != x.shape[:1] or weights.min() < 0))
+    ):
+        raise EvaluationError(
+            f"features are {tuple(x.shape)}{'' if x.isfinite().all() else ' with NaN or infinity'}; expected finite numbers "
+            "(item, dim), with weights of at least 0 (item)"
+        )
     count, dim = x.shape
     weights = (
         torch.ones(count, dtype=torch.float64, device=x.device) if weights is None else weights.to(x.device).double()

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from .errors import EvaluationError
+from millivid.files.values import check_number
+
+from .errors import EvaluationError, name_some
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
 
@@ -56,10 +58,14 @@ class VideosInMemory(VideoSource):
         self, videos: Mapping[str, Frames], fps: float = 20.0, poses: Mapping[str, np.ndarray] | None = None
     ) -> None:
         for id, frames in videos.items():
-            if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
                 raise EvaluationError(
-                    f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3)"
+                    f"video {id!r} is {frames.dtype} {frames.shape}; it takes uint8 (frame, height, width, 3), not empty"
                 )
+        for id, each in (poses or {}).items():
+            if np.ndim(each) != 2 or np.shape(each)[1] != 5:
+                raise EvaluationError(f"poses of video {id!r} are {np.shape(each)}; it takes (frame, 5)")
+        check_number(fps, "fps", 0.01, 1000, error=EvaluationError)
         self._videos, self._poses, self._fps = dict(videos), dict(poses or {}), float(fps)
         self._fingerprints: dict[str, str] = {}
 
@@ -67,6 +73,8 @@ class VideosInMemory(VideoSource):
         return list(self._videos)
 
     def num_frames(self, id: str) -> int:
+        if id not in self._videos:
+            raise EvaluationError(f"no video {id!r}; it has {name_some(self.ids())}")
         return len(self._videos[id])
 
     def read(self, id: str, start: int, stop: int) -> Frames:
@@ -91,6 +99,8 @@ class VideosInMemory(VideoSource):
 
 def check_range(id: str, start: int, stop: int, count: int) -> None:
     """Raise EvaluationError unless [start, stop) holds at least one frame and lies within `count` frames."""
+    check_number(start, f"video {id!r}: start", 0, whole=True, error=EvaluationError)
+    check_number(stop, f"video {id!r}: stop", 0, whole=True, error=EvaluationError)
     if not 0 <= start < stop <= count:
         raise EvaluationError(f"video {id!r}: frames [{start}, {stop}) were asked for, it has [0, {count})")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from millivid.files.values import check_fields
 from millivid.tokenizer.pyramid import Grid, level_grids
 
 
@@ -33,6 +34,7 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         if self.variant not in ("adaptive", "cascaded"):
             raise ValueError(f"tokenizer variant {self.variant!r} is unknown; use 'adaptive' or 'cascaded'")
+        check_fields(self)
         level_grids(self.image_size, self.patch_size, self.num_levels)
         if self.latent_channels < 1:
             raise ValueError(f"latent_channels is {self.latent_channels}; it must be at least 1")

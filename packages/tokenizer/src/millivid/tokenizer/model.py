@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from millivid.files.pretrained import PretrainedModel
+from millivid.tokenizer.checks import check_finite, check_range, check_tensor
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.pyramid import image_pyramid, patchify, sincos_2d, unpatchify
 from millivid.tokenizer.transformer import Transformer
@@ -116,13 +117,12 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
     def encode(self, frames: Float[Tensor, "*batch 3 h w"]) -> Pyramid:
         """The pyramid of latents of every frame.
 
-        frames: float in [0, 1], of the config's image size. Raises ValueError for another size.
+        frames: float in [0, 1], of the config's image size. Raises ValueError for others.
         """
         expected = (3, *self.config.image_size)
-        if frames.shape[-3:] != expected:
-            raise ValueError(
-                f"frames of shape {tuple(frames.shape)} do not end in {expected}; resize them to this tokenizer's size"
-            )
+        weight = self.encoder.bottleneck.weight
+        check_tensor(frames, "frames", expected, weight, ", (channel, height, width) of this tokenizer")
+        check_range(frames)
         batch = frames.shape[:-3]
         latents = self.encode_patches(self.patches(frames.reshape(-1, *expected)))
         levels = latents.split(self.config.tokens_per_level, dim=1)
@@ -134,18 +134,22 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
     def decode(self, pyramid: Sequence[Tensor], level: int = 0) -> Float[Tensor, "*batch 3 h w"]:
         """Frames in about [0, 1], decoded from one level of a pyramid; the other levels are not read.
 
-        Raises ValueError when the level does not exist or its latents have another shape than this tokenizer makes.
+        Raises ValueError when the level does not exist or its latents are not finite ones of the shape that this tokenizer
+        makes. A video model's may leave [-1, 1] somewhat.
         """
-        if not 0 <= level < self.config.num_levels or level >= len(pyramid):
+        if isinstance(pyramid, Tensor):
+            raise ValueError(
+                "the pyramid is a single tensor; give a tuple with the latents of each level, finest first"
+            )
+        if isinstance(level, (bool, float)) or level not in range(min(self.config.num_levels, len(pyramid))):
             raise ValueError(
                 f"level {level} does not exist; this tokenizer has levels 0 to {self.config.num_levels - 1}"
             )
         given = pyramid[level]
         grid, channels = self.config.grids[level], self.config.latent_channels
-        if given.shape[-3:] != (*grid, channels):
-            raise ValueError(
-                f"latents of shape {tuple(given.shape)} do not end in {(*grid, channels)}, level {level} of this tokenizer"
-            )
+        weight = self.decoder.unbottleneck.weight
+        check_tensor(given, "latents", (*grid, channels), weight, f", level {level} of this tokenizer")
+        check_finite(given)
         batch = given.shape[:-3]
         given = given.reshape(-1, grid[0] * grid[1], channels)
         latents = given.new_zeros(len(given), len(self.token_level), channels)

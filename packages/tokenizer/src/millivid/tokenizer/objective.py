@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from millivid.files.values import check_number
 from millivid.tokenizer.model import HierarchicalTokenizer
 from millivid.tokenizer.pyramid import unpatchify
 
@@ -46,7 +47,13 @@ def tokenizer_loss(
 def level_psnr(
     model: HierarchicalTokenizer, frames: Float[Tensor, "batch 3 h w"], batch: int = 128
 ) -> tuple[float, ...]:
-    """PSNR in dB of frames in [0, 1] decoded from each level, finest first, of the squared error averaged over all."""
+    """PSNR in dB of frames in [0, 1] decoded from each level, finest first, of the squared error averaged over all.
+
+    Raises ValueError for other frames, or none.
+    """
+    check_number(batch, "batch", 1, whole=True)
+    if not len(frames):
+        raise ValueError("there are no frames to measure; give at least one")
     errors = torch.zeros(model.config.num_levels, dtype=torch.float64)
     for part in frames.split(batch):
         pyramid = model.encode(part)

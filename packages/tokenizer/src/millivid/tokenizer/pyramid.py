@@ -46,7 +46,8 @@ def _most_levels(height: int, width: int) -> int:
 
 
 def image_pyramid(image: Float[Tensor, "batch c h w"], num_levels: int) -> tuple[Tensor, ...]:
-    """The image and its repeated 2x2 means, finest first."""
+    """The image and its repeated 2x2 means, finest first. Raises ValueError for one that cannot be halved so often."""
+    level_grids((image.shape[-2], image.shape[-1]), (1, 1), num_levels)
     images = [image]
     for _ in range(num_levels - 1):
         images.append(F.avg_pool2d(images[-1], 2))
@@ -54,8 +55,12 @@ def image_pyramid(image: Float[Tensor, "batch c h w"], num_levels: int) -> tuple
 
 
 def patchify(image: Float[Tensor, "batch c h w"], patch_size: Grid) -> Float[Tensor, "batch token patch"]:
-    """Cut an image into row-major patches, each flattened as (channel, patch row, patch column)."""
+    """Cut an image into row-major patches, each flattened as (channel, patch row, patch column).
+
+    Raises ValueError when the patches do not tile the image.
+    """
     batch, channel, height, width = image.shape
+    level_grids((height, width), patch_size, 1)
     ph, pw = patch_size
     cut = image.reshape(batch, channel, height // ph, ph, width // pw, pw)
     return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, (height // ph) * (width // pw), channel * ph * pw)
@@ -64,9 +69,11 @@ def patchify(image: Float[Tensor, "batch c h w"], patch_size: Grid) -> Float[Ten
 def unpatchify(
     patches: Float[Tensor, "batch token patch"], grid: Grid, patch_size: Grid
 ) -> Float[Tensor, "batch c h w"]:
-    """The inverse of `patchify` for a latent grid of (height, width)."""
+    """The inverse of `patchify` for a latent grid of (height, width). Raises ValueError for another number of patches."""
     batch = patches.shape[0]
     (rows, columns), (ph, pw) = grid, patch_size
+    if patches.shape[1] != rows * columns or patches.shape[2] % (ph * pw):
+        raise ValueError(f"patches of shape {tuple(patches.shape)} are none of grid {grid} and patch_size {patch_size}")
     cut = patches.reshape(batch, rows, columns, -1, ph, pw)
     return cut.permute(0, 3, 1, 4, 2, 5).reshape(batch, -1, rows * ph, columns * pw)
 

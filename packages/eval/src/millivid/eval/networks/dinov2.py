@@ -75,7 +75,7 @@ class DINOv2(Pretrained):
 
     @torch.no_grad()
     def forward(self, frames: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "frame dim"]:
-        """The class token after the last norm. Raises EvaluationError for other than 3 channels."""
+        """The class token after the last norm. Raises EvaluationError for frames that are no floats in [0, 1] of 3 channels."""
         check_frames(frames, "DINOv2", rgb=True)
         return torch.cat([self.network(prepare(chunk)).pooler_output for chunk in frames.split(CHUNK)])
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import EvaluationError
+from ..frames import check_frames
 from .weights import Pretrained, WeightsFile, as_tensor, locate, read_arrays
 
 WEIGHTS = WeightsFile(
@@ -146,13 +147,14 @@ class I3D(Pretrained):
     def forward(self, frames: Float[Tensor, "clip time 3 height width"]) -> Float[Tensor, "clip 400"]:
         """Logits of clips with values in [0, 1], resized to 224x224 as the original FVD does, then scaled to [-1, 1].
 
-        Raises EvaluationError for clips of fewer than 9 frames, or of other than 3 channels.
+        Raises EvaluationError for clips of fewer than 9 frames, or frames that are no floats in [0, 1] of 3 channels.
         """
-        if frames.ndim != 5 or frames.shape[2] != 3 or frames.shape[1] < MIN_FRAMES:
+        if not isinstance(frames, Tensor) or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape[1] < MIN_FRAMES:
+            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
             raise EvaluationError(
-                f"I3D: clips have shape {tuple(frames.shape)}; it takes (clip, time, 3, height, width) with at least "
-                f"{MIN_FRAMES} frames"
+                f"I3D: clips are {came}; it takes (clip, time, 3, height, width) with at least {MIN_FRAMES} frames"
             )
+        check_frames(frames.flatten(0, 1), "I3D")
         x = 2 * resize_bilinear(frames.flatten(0, 1).float(), SIZE) - 1
         x = x.unflatten(0, frames.shape[:2]).transpose(1, 2)
         x = self.logits(functional.avg_pool3d(self.layers(x), (2, 7, 7), stride=1))

@@ -39,7 +39,7 @@ class InceptionFeatures(Pretrained):
 
     `network`: something whose `layers` takes (frame, 3, 299, 299) in [-1, 1) and gives features; None loads the
     TorchScript file that clean-fid uses. Needs Pillow. Raises MissingWeights without the file or Pillow, EvaluationError for
-    another file or frames that are not (frame, 3, height, width).
+    another file or frames that are not floats in [0, 1] (frame, 3, height, width).
     """
 
     def __init__(self, network: nn.Module | None = None) -> None:

@@ -44,6 +44,8 @@ STAGES: dict[str, tuple[tuple[Layer, ...], ...]] = {
     "alex": (((11, 4, 2),), (_POOL3, (5, 1, 2)), (_POOL3, _CONV3), (_CONV3,), (_CONV3,)),
     "vgg": ((_CONV3,) * 2, (_POOL2, *(_CONV3,) * 2), *((_POOL2, *(_CONV3,) * 3),) * 3),
 }
+OVERSHOOT = 0.1
+"""By how much images may leave [0, 1]: as a loss it also compares what is still being optimised. The metric is stricter."""
 MIN_SIZE = {"alex": 31, "vgg": 16}  # below this a pooling layer has nothing left to pool
 
 
@@ -99,8 +101,9 @@ class LPIPS(Pretrained):
     ) -> Float[Tensor, " batch"]:
         """Distance of each pair of images in [0, 1]; 0 means identical, usual values lie below 1.
 
-        Raises EvaluationError for images smaller than 31 (alex) or 16 (vgg) pixels, other than 3 channels, or shapes
-        that differ. The metric was calibrated on 64x64 patches: treat values on much smaller images with care.
+        Raises EvaluationError for images smaller than 31 (alex) or 16 (vgg) pixels, other than 3 channels, shapes that
+        differ, and, unless a gradient is asked for, values more than 0.1 outside [0, 1]. The metric was calibrated on
+        64x64 patches: treat values on much smaller images with care.
         """
         return reduce(torch.add, (layer.mean(dim=(1, 2)) for layer in self._layer_maps(a, b)))
 
@@ -119,7 +122,7 @@ class LPIPS(Pretrained):
 
     def _layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
         """Distances (batch, height, width) of each layer, at that layer's own size."""
-        check_pair(a, b, metric=f"LPIPS {self.net}", rgb=True, min_size=self.min_size)
+        check_pair(a, b, metric=f"LPIPS {self.net}", rgb=True, min_size=self.min_size, rounding=OVERSHOOT)
         # Features separately, so that an image without gradient costs no backward pass. A product and a sum, not a
         # matmul: autocast leaves these in float32.
         return [
