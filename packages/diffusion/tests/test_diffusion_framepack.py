@@ -100,7 +100,10 @@ def test_denoise(path: Path) -> None:
     framepack = FramePack(load(path))
     eps = framepack.pack(framepack.golden["in.denoise_eps"])
     for (t,) in results(framepack.golden, r"out\.denoise_t([\d.]+)\.x"):
-        found = denoise(framepack.model, framepack.latents, eps, float(t), framepack.tokens, framepack.actions)
+        found = denoise(
+            framepack.model, framepack.latents, eps, float(t), framepack.tokens, framepack.actions,
+            shift=framepack.meta["shift"],
+        )  # fmt: skip
         for name, value in zip(("x", "eps"), found, strict=True):
             assert_near(framepack.targets(value), framepack.golden[f"out.denoise_t{t}.{name}"], VIDEO)
 

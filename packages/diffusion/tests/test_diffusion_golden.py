@@ -210,8 +210,9 @@ def test_denoise(path: Path) -> None:
     tokens = video.tokens(index).expand(len(video.actions))
     action = video.actions[:, tokens.cell_frame[0]]
     x, eps = video.golden[f"out.select{index}.values"], video.golden["in.denoise_eps"]
+    shift = video.meta["shift"]
     for t, guidance in results(video.golden, r"out\.denoise_t([\d.]+)_gs([\d.]+)\.x"):
-        found = denoise(video.model, x, eps, float(t), tokens, action, guidance=float(guidance))
+        found = denoise(video.model, x, eps, float(t), tokens, action, guidance=float(guidance), shift=shift)
         for name, value in zip(("x", "eps"), found, strict=True):
             assert_near(value, video.golden[f"out.denoise_t{t}_gs{guidance}.{name}"], VIDEO)
 

@@ -21,6 +21,7 @@ SCHEDULES: list[dict[str, Any]] = [
     {"name": "framepack", "num_targets": 2, "context": (1, 0, 5)},
     {"name": "framepack_mirrored", "targets": (1, 2, 4), "context": (1, 2, 3)},
     {"name": "rollout_upscale", "base": 2, "num_levels": 3},
+    {"name": "rollout_upscale", "base": 3, "num_levels": 2, "pads": True},
     {"name": "upscale", "base": 1, "num_levels": 3},
 ]
 # Grids of the coarsest of three levels, square and not.

@@ -65,6 +65,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         lambda: RolloutUpscale(base=3, num_levels=2),
         "base 3 cannot be halved into context and targets; 2 and 4 can",
     ),
+    (
+        lambda: RolloutUpscale(base=7, num_levels=2, pads=True),
+        "base 7 cannot be halved into context and targets; 6 and 8",
+    ),
+    (lambda: Upscale(base=1, num_levels=2, pads=None), "pads is None; expected True or False"),
     (lambda: RolloutUpscale(base=1, num_levels=1), "base is 1; expected an integer, 2 or more"),
     (lambda: Upscale(base=1, num_levels=1), "base 1 at a single level has no room for context and targets"),
     (lambda: Upscale(base=1, num_levels=0), "num_levels is 0; expected an integer, 1 or more"),
@@ -165,6 +170,8 @@ def test_neighbours_that_errors_name_work() -> None:
         suggest(budget, PAPER)
     for base in (2, 4):
         RolloutUpscale(base=base, num_levels=2).chunk(PAPER)
+    RolloutUpscale(base=3, num_levels=2, pads=True).chunk(PAPER)
+    Upscale(base=1, num_levels=2, pads=True).chunk((256, 100))
     plan(MilliVid(windows=(3, 12, 48, 192), history=768), PAPER, 255, 256)
     plan(SMALL, PAPER, 10, limit=14)
     assert one_level("CCT.", "CCCT", pads=True).num_tokens == 16

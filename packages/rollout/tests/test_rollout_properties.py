@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millivid.rollout import Plan, Role, ScheduleError, make_schedule, plan, schedule_names, suggest
-from millivid.rollout.schedule_registry import _BUILT_IN
+from millivid.rollout.schedule_registry import BUILT_IN
 
 
 @st.composite
@@ -46,8 +46,11 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"num_targets": st.integers(1, 5), "context": st.integers(1, 4).flatmap(contexts)}
     ),
     "framepack_mirrored": mirrored(),
-    "rollout_upscale": st.fixed_dictionaries({"base": st.sampled_from([2, 4, 6]), "num_levels": st.integers(1, 3)}),
-    "upscale": st.fixed_dictionaries({"base": st.integers(2, 5), "num_levels": st.integers(1, 3)}),
+    "rollout_upscale": st.fixed_dictionaries({"base": st.sampled_from([2, 4, 6]), "num_levels": st.integers(1, 3)})
+    | st.fixed_dictionaries({"base": st.integers(2, 6), "num_levels": st.integers(1, 3), "pads": st.just(True)}),
+    "upscale": st.fixed_dictionaries(
+        {"base": st.integers(2, 5), "num_levels": st.integers(1, 3), "pads": st.booleans()}
+    ),
 }
 
 # Tokens per level of square and of wide frames: 16x16, 8x8, 32x32, 16x32.
@@ -60,13 +63,17 @@ def named_settings(draw: Any) -> dict[str, Any]:
     return {"name": name} | draw(SETTINGS[name])
 
 
+UNEVEN = st.sampled_from([(100, 25, 6, 1), (60, 15, 4, 1), (9, 2, 1, 1)])
+
+
 @st.composite
 def chunks(draw: Any) -> Any:
-    return make_schedule(**draw(named_settings())).chunk(draw(PYRAMIDS))
+    named = draw(named_settings())
+    return make_schedule(**named).chunk(draw(PYRAMIDS | UNEVEN if named.get("pads") else PYRAMIDS))
 
 
 def test_every_built_in_schedule_is_covered() -> None:
-    assert set(SETTINGS) == set(_BUILT_IN) <= set(schedule_names())
+    assert set(SETTINGS) == set(BUILT_IN) <= set(schedule_names())
 
 
 @settings(max_examples=120, deadline=None)

@@ -11,6 +11,7 @@ from millivid.rollout import (
     MilliVid,
     Role,
     RolloutUpscale,
+    Schedule,
     Step,
     Upscale,
     cost,
@@ -142,6 +143,22 @@ def test_chunks_and_plans_compare_by_value() -> None:
     first, second = (plan(MilliVid(windows=(1, 4)), PAPER, 10, 20) for _ in range(2))
     assert first == second and hash(first) == hash(second)
     assert first != plan(MilliVid(windows=(1, 4)), PAPER, 11, 20)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pyramid", "tokens"),
+    [
+        # 5 frames of 6 tokens; then a frame of 25 with one of 6 above it
+        (Upscale(base=1, num_levels=2, pads=True), (25, 6), [30, 30] + 5 * [31]),
+        # 13 frames of 64 tokens; then a frame of context and one of targets, of 256 each, with one of 64 above it
+        (RolloutUpscale(base=3, num_levels=2, pads=True), (256, 64), [832, 832] + 13 * [576]),
+    ],
+)
+def test_levels_one_by_one_pad_on_request(schedule: Schedule, pyramid: tuple[int, ...], tokens: list[int]) -> None:
+    chunk = schedule.chunk(pyramid)
+    assert chunk.num_tokens_per_step.tolist() == tokens
+    assert chunk.pads and chunk.num_tokens == max(tokens)
+    assert not Upscale(base=1, num_levels=2, pads=True).chunk((256, 64)).pads
 
 
 def test_a_short_history_pads_on_request() -> None:

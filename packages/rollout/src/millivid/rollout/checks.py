@@ -37,6 +37,12 @@ def check_integers(values: object, name: str, item: str, minimum: int = 1) -> tu
     return tuple(check_integer(value, f"{item} at level {level}", minimum) for level, value in enumerate(values))
 
 
+def check_flag(value: object, name: str) -> None:
+    """Raise ScheduleError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ScheduleError(f"{name} is {value!r}; expected True or False")
+
+
 def multiples_around(value: int, divisor: int, minimum: int = 1) -> str:
     """Name the multiples of `divisor` next to `value`, for error messages: "48 and 60 are", "12 is"."""
     below = value // divisor * divisor

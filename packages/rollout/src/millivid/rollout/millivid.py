@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from .checks import (
     ScheduleError,
+    check_flag,
     check_integer,
     check_integers,
     check_tokens_per_level,
@@ -39,8 +40,7 @@ class MilliVid(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "windows", check_integers(self.windows, "windows", "window"))
         object.__setattr__(self, "history", check_integer(self.history, "history", 0))
-        if not isinstance(self.pads, bool):
-            raise ScheduleError(f"pads is {self.pads!r}; expected True or False")
+        check_flag(self.pads, "pads")
         check_windows_divide(self.windows)
 
     @property

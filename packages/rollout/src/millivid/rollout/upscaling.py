@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .checks import ScheduleError, check_integer, check_tokens_per_level
+from .checks import ScheduleError, check_flag, check_integer, check_tokens_per_level
 from .chunk import Chunk
 from .schedule import Schedule
 from .steps import Span, Step, make_step
@@ -16,15 +16,26 @@ class _LevelByLevel(Schedule):
 
     base: int
     num_levels: int
+    pads: bool = False
 
     _coarsest_width_in_eighths: ClassVar[int]
     _reads_own_past: ClassVar[bool]
 
+    def __post_init__(self) -> None:
+        least = 2 if self._reads_own_past else 1
+        object.__setattr__(self, "base", check_integer(self.base, "base", least))
+        object.__setattr__(self, "num_levels", check_integer(self.num_levels, "num_levels", 1))
+        check_flag(self.pads, "pads")
+
+    @property
+    def _coarsest_width(self) -> int:
+        return self.base * 4 ** (self.num_levels - 1) * self._coarsest_width_in_eighths // 8
+
     def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
         tokens = check_tokens_per_level(tokens_per_level, self.num_levels)
-        _check_factor_four(tokens)
-        coarsest = self.num_levels - 1
-        width = self.base * 4**coarsest * self._coarsest_width_in_eighths // 8
+        if not self.pads:
+            _check_factor_four(tokens)
+        coarsest, width = self.num_levels - 1, self._coarsest_width
         half, num_frames = width // 2, width // 2 + width
         steps = [
             self._step(num_frames, coarsest, (start + half, start + width), {coarsest: (start, start + half)})
@@ -37,7 +48,10 @@ class _LevelByLevel(Schedule):
                 target = (start, start + piece)
                 past = {level: (start - piece, start)} if self._reads_own_past else {}
                 steps.append(self._step(num_frames, level, target, past | {level + 1: target}))
-        return Chunk(steps=tuple(steps), tokens_per_level=tokens, target_start=half, rewrites=width % 2 == 1)
+        uneven = len({step.num_tokens(tokens) for step in steps}) > 1
+        return Chunk(
+            steps=tuple(steps), tokens_per_level=tokens, target_start=half, pads=uneven, rewrites=width % 2 == 1
+        )
 
     def _step(self, num_frames: int, level: int, target: Span, context: Mapping[int, Span]) -> Step:
         levels = range(self.num_levels)
@@ -51,9 +65,11 @@ class RolloutUpscale(_LevelByLevel):
 
     base: width in frames at the finest level; the width at level l is base * 4^l, at the coarsest 9/8 of that.
     num_levels: levels used.
+    pads: allow a base that cannot be halved, the larger half of which is left out, and tokens per frame that do not fall by 4
+        from level to level; steps then differ in length.
 
     Where the coarsest width is odd its target half is the longer one and the overlap is written twice. Raises
-    ScheduleError for a width that cannot be halved; `chunk` does unless tokens per frame fall by 4 from level to level.
+    ScheduleError for a width that cannot be halved; `chunk` does for tokens per frame that do not fall by 4, without `pads`.
     """
 
     name: ClassVar[str] = "rollout_upscale"
@@ -61,11 +77,12 @@ class RolloutUpscale(_LevelByLevel):
     _reads_own_past = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base", check_integer(self.base, "base", 2))
-        object.__setattr__(self, "num_levels", check_integer(self.num_levels, "num_levels", 1))
-        if self.num_levels > 1 and self.base % 2:
+        super().__post_init__()
+        tiles = self._coarsest_width % (self.base // 2) == 0
+        if self.num_levels > 1 and self.base % 2 and not (self.pads and tiles):
+            hint = ", and pads=True leaves a frame out" if tiles else ""
             raise ScheduleError(
-                f"base {self.base} cannot be halved into context and targets; {self.base - 1} and {self.base + 1} can"
+                f"base {self.base} cannot be halved into context and targets; {self.base - 1} and {self.base + 1} can{hint}"
             )
 
 
@@ -75,9 +92,10 @@ class Upscale(_LevelByLevel):
 
     base: window in frames at the finest level; the window at level l is base * 4^l, at the coarsest 5/4 of that.
     num_levels: levels used.
+    pads: allow tokens per frame that do not fall by 4 from level to level; steps then differ in length.
 
     Where the coarsest width is odd its target half is the longer one and the overlap is written twice. Raises
-    ScheduleError for a width that cannot be halved; `chunk` does unless tokens per frame fall by 4 from level to level.
+    ScheduleError for a width that cannot be halved; `chunk` does for tokens per frame that do not fall by 4, without `pads`.
     """
 
     name: ClassVar[str] = "upscale"
@@ -85,8 +103,7 @@ class Upscale(_LevelByLevel):
     _reads_own_past = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base", check_integer(self.base, "base", 1))
-        object.__setattr__(self, "num_levels", check_integer(self.num_levels, "num_levels", 1))
+        super().__post_init__()
         if self.num_levels == 1 and self.base == 1:
             raise ScheduleError("base 1 at a single level has no room for context and targets; base 2 or 2 levels have")
 
@@ -96,5 +113,6 @@ def _check_factor_four(tokens: Sequence[int]) -> None:
         if tokens[level] * 4 != tokens[level - 1]:
             raise ScheduleError(
                 f"tokens per frame fall from {tokens[level - 1]} at level {level - 1} to {tokens[level]} at level {level}; "
-                f"expected a factor of 4, as from {tokens[level] * 4} to {tokens[level]}: the widths rely on it"
+                f"expected a factor of 4, as from {tokens[level] * 4} to {tokens[level]}: "
+                "the widths rely on it, and pads=True takes any"
             )
