@@ -353,11 +353,13 @@ def test_names_that_are_no_text(raw: Path, out: Path) -> None:
     try:
         shutil.copy(raw / "a.mp4", os.fsencode(raw) + b"/\xff.mp4")
         shutil.copy(os.devnull, os.fsencode(raw) + b"/\xfe.mp4")
+        shutil.copy(os.devnull, raw / "two\nlines\x1b.mp4")
     except OSError:
         pytest.skip("this file system has no such names")
     report = import_videos(raw, out)
     assert sorted(ClipDataset(out).ids()) == ["_xff", "a"]
-    assert report.skipped["\\xfe.mp4"].startswith("\\xfe.mp4: cannot be read")
+    for name in ("\\xfe.mp4", "two\\x0alines\\x1b.mp4"):
+        assert report.skipped[name].startswith(f"{name}: cannot be read")
 
 
 def test_folders_that_go_round(raw: Path, out: Path) -> None:

@@ -1,5 +1,7 @@
 """What an import did with each source file: kept beside the dataset, and reported at the end."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +85,12 @@ class ImportReport:
             for note in notes:
                 files.setdefault(note, []).append(name)
         return lines + [f"{some_names(names)}: {note}" for note, names in files.items()]
+
+
+def in_one_line(text: str) -> str:
+    """A text with names of files, which may be any bytes, as JSON and a terminal take it."""
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return re.sub("[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def some_names(names: Sequence[str], most: int = 5) -> str:

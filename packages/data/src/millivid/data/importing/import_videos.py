@@ -1,6 +1,5 @@
 """Turning a folder of anyone's videos, with or without tables beside them, into a clip dataset."""
 
-import os
 import shutil
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from ..clip_writer import ClipWriter
 from ..clips import ClipIndex
 from ..errors import DatasetError
 from ..index_file import INDEX_NAME
-from .import_report import RECORDS, ImportRecord, ImportReport, read_record, some_names
+from .import_report import RECORDS, ImportRecord, ImportReport, in_one_line, read_record, some_names
 from .import_settings import ImportSettings
 from .side_tracks import SideData, agree, read_side_data
 from .video_cutting import cut_image, cut_video
@@ -227,5 +226,4 @@ def _none_imported(videos: Sequence[FolderVideo], why: Mapping[str, str]) -> Dat
 
 def _without_folder(error: DatasetError, source: Path) -> str:
     """The message with paths in the source folder instead of in the machine."""
-    text = str(error).replace(f"{source}/", "").replace(f"{source}\\", "")
-    return os.fsencode(text).decode("utf-8", "backslashreplace")  # names of files need not be UTF-8, JSON does
+    return in_one_line(str(error).replace(f"{source}/", "").replace(f"{source}\\", ""))

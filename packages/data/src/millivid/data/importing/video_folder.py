@@ -15,6 +15,7 @@ from typing import TypeVar
 from ..errors import DatasetError
 from ..orientation import display_size
 from ..source_video import SAME_RATE, first_frame, open_source
+from .import_report import in_one_line
 from .released import released_splits
 from .side_tables import READERS
 from .side_tracks import SideData
@@ -207,9 +208,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _name(path: Path, source: Path) -> str:
-    # Names that are not UTF-8 would not go into JSON; and systems differ in how they compose accents.
-    name = os.fsencode(path.relative_to(source).as_posix()).decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", name)
+    # Systems differ in how they compose accents.
+    return unicodedata.normalize("NFC", in_one_line(path.relative_to(source).as_posix()))
 
 
 def _named(videos: dict[str, Path]) -> list[FolderVideo]:
