@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from ..errors import DatasetError
 from ..index_file import HIGHEST_FPS, LOWEST_FPS
 from ..video import LARGEST_SIDE
-from .side_tables import as_text
+from .table_files import as_text
 
 Errors = Literal["raise", "skip"]
 Fit = Literal["crop", "pad", "stretch"]

@@ -1,4 +1,4 @@
-"""Which columns of the tables beside videos are actions and poses, what the videos share, and which row belongs to a frame."""
+"""Which columns of the tables beside videos are actions and poses, and what the videos share."""
 
 import re
 from collections import Counter
@@ -14,88 +14,25 @@ from ..clip import POSE_NAMES, ActionType
 from ..errors import DatasetError
 from .import_report import some_names
 from .import_settings import ImportSettings
-from .side_tables import NO_TEXT, NUMBER, Role, Table, find_tables, read_table
+from .side_tables import Role, Table, find_tables, read_table
+from .table_files import NO_TEXT, NUMBER
+from .track import TIMES, Track
 
 What = Literal["actions", "poses"]
 PREFIXES: dict[What, str] = {"actions": "action", "poses": "pose"}
 USUAL: dict[What, tuple[str, ...]] = {"actions": ("action",), "poses": POSE_NAMES}
 """Columns of these names, all of them, are taken unless others are asked for; else those that begin with the prefix are."""
-TIMES = ("time", "timestamp")
-"""The first column of these that is there, in seconds after the video's first frame, says when each row was."""
 COUNTS = frozenset(
     {"", "frame", "index", "frame_index", "episode_index", "task_index", "Unnamed: 0", "__index_level_0__"}
 )
 """Columns that number rows; never data unless they are asked for."""
 MOST_ACTIONS = 4096
 """Whole numbers beyond it are no numbers of actions, and more words are no words of a language of actions."""
-TIME_TOLERANCE = 0.1
-"""How far the row of a frame may be from it by default, in seconds, where frames are not longer."""
 NOT_A_WORD = re.compile(
     r"(?=.*\d)[^\w\s]?[\d.,'’\s]+[^\w\s]?([ED][+−-]?\d+)?|(?=.*\d)[-+\d.E]+J|[\[({].*|b['\"].*|(array|tensor)\(.*",
     re.DOTALL | re.IGNORECASE,
 )
 """Numbers as people and other programs write them (0,5 and 1.000,5 and 30 %), and what is printed for lists and bytes."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Track:
-    """Actions or poses of a video, row by row.
-
-    path: their table. names: what the columns are called in the dataset. values: float32 [row, column]; or int64 or str,
-    [row], for a single column of actions of that kind. times: seconds after the first frame, [row]; None where row i
-    belongs to frame i. tolerance: as `ImportSettings.time_tolerance`. word: of actions that are words, the first, and where
-    it stands. notes: what was lost.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    values: NDArray[Any]
-    times: NDArray[np.float64] | None
-    tolerance: float | None = None
-    word: str = ""
-    notes: tuple[str, ...] = ()
-
-    def at(self, indices: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[Any]:
-        """The values of frames, by their numbers and their times in seconds; without times in the table, the numbers."""
-        if self.times is None:
-            return self.values[np.minimum(indices, len(self.values) - 1)]  # whether there are enough, `check` says
-        return self.values[self._nearest(self.times, times)]
-
-    def check(self, shown: Sequence[float], gap: float) -> None:
-        """Raise DatasetError where there are too few or too many rows for a video, or their times are not its own.
-
-        shown: when each frame is shown, in seconds after the first. gap: seconds between frames.
-        """
-        rows, frames = len(self.values), len(shown)
-        if self.times is None:
-            if rows != frames:
-                raise DatasetError(
-                    f"{self.path}: has {rows} rows, but the video has {frames} frames; give one row per frame, or a column "
-                    f"{TIMES[0]!r} in seconds after the first frame"
-                )
-            return
-        first, last, end = self.times[0], self.times[-1], shown[-1]
-        limit = max(TIME_TOLERANCE, gap) if self.tolerance is None else self.tolerance
-        reach = 1.001 * limit
-        if first > reach or last < end - reach or first < -2 * reach or last > end + gap + 2 * reach:
-            raise DatasetError(
-                f"{self.path}: its times go from {first:.3f} s to {last:.3f} s, but the video's frames from 0 to {end:.3f} s; "
-                f"give rows for all of it and no more, in seconds after the first frame (time_tolerance= is {limit:g} s)"
-            )
-        nearest = self.times[self._nearest(self.times, np.array(shown))]
-        away = np.abs(nearest - shown)
-        if (worst := int(away.argmax())) and away[worst] > reach:
-            raise DatasetError(
-                f"{self.path}: its times have a hole: for the frame at {shown[worst]:.3f} s the nearest row is the one at "
-                f"{nearest[worst]:.3f} s; give the rows that are missing, or time_tolerance= ({limit:g} s now)"
-            )
-
-    @staticmethod
-    def _nearest(rows: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.int64]:
-        after = np.searchsorted(rows, times).clip(1, max(1, len(rows) - 1))
-        before = after - 1
-        after = np.minimum(after, len(rows) - 1)
-        return np.where(times - rows[before] <= rows[after] - times, before, after)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

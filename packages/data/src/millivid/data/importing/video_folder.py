@@ -17,9 +17,9 @@ from ..orientation import display_size
 from ..source_video import SAME_RATE, first_frame, open_source
 from .import_report import in_one_line
 from .released import released_splits
-from .side_tables import READERS
 from .side_tracks import SideData
 from .source_image import IMAGE_SUFFIXES, image_size
+from .table_files import READERS
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
