@@ -55,7 +55,7 @@ class Track:
             return
         first, last, end = self.times[0], self.times[-1], shown[-1]
         limit = max(TIME_TOLERANCE, gap) if self.tolerance is None else self.tolerance
-        reach = 1.001 * limit
+        reach = limit + 1e-4  # times are rounded
         if first > reach or last < end - reach or first < -2 * reach or last > end + gap + 2 * reach:
             raise DatasetError(
                 f"{self.path}: its times go from {first:.3f} s to {last:.3f} s, but the video's frames from 0 to {end:.3f} s; "
@@ -63,7 +63,8 @@ class Track:
             )
         nearest = self.times[self._nearest(self.times, np.array(shown))]
         away = np.abs(nearest - shown)
-        if (worst := int(away.argmax())) and away[worst] > reach:
+        worst = int(away.argmax())
+        if away[worst] > reach:
             raise DatasetError(
                 f"{self.path}: its times have a hole: for the frame at {shown[worst]:.3f} s the nearest row is the one at "
                 f"{nearest[worst]:.3f} s; give the rows that are missing, or time_tolerance= ({limit:g} s now)"
