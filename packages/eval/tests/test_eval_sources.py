@@ -81,7 +81,8 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_a_link_to_nothing_is_not_left_out(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", moving_discs(0, frames=4))
+    write_video(tmp_path / "cafe\u0301.mp4", moving_discs(0, frames=4))
+    assert FolderOfVideos(tmp_path).ids() == ["caf\u00e9"]
     (tmp_path / "b").symlink_to("a drive that is away")
     with pytest.raises(EvaluationError, match="b is a link to nothing"):
         FolderOfVideos(tmp_path)

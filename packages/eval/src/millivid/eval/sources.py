@@ -1,6 +1,7 @@
 """Folders of videos as sources: a clip dataset, or video files and folders of images that anyone made."""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class FolderOfVideos(VideoSource):
         for file in sorted(self.path.iterdir()):
             if file.name.startswith(".") or (video := _open(file)) is None:
                 continue
-            id = file.name if file.is_dir() else file.stem
+            id = unicodedata.normalize("NFC", file.name if file.is_dir() else file.stem)  # systems differ in this
             if id in self._videos:
                 raise EvaluationError(f"{self._videos[id].path.name} and {file.name} have one id; keep one of them")
             self._videos[id] = video
