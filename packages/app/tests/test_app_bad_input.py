@@ -49,11 +49,13 @@ def refused(command: str, capsys: pytest.CaptureFixture[str], **places: Path) ->
         (f"{TRAIN_DIFFUSION} schedule.windows=[4,16,640]", "has the 724 frames"),
         (f"{TRAIN_DIFFUSION} model.latent_channels=3", "model.latent_channels is 3"),
         (f"{TRAIN_DIFFUSION} model.num_actions=5 model.odometry=null", "model.num_actions is 5"),
-        (f"{TRAIN_DIFFUSION} model.width=100", "width 100"),
+        (f"{TRAIN_DIFFUSION} model.width=100", "model.width 100"),
+        (f"{TRAIN_DIFFUSION} model.num_actions=0", "model.odometry has 3 entries for 0 actions"),
+        (f"{TRAIN_DIFFUSION} model.num_actions=0", "or set model.odometry=null"),
         (f"{GENERATE} context=10", "context=10 is shorter than the 84 frames"),
         (f"{GENERATE} frames=500", "lower frames= or context="),
         (f"{GENERATE} seed=99999999999999999999", "seed is 99999999999999999999"),
-        (f"{GENERATE} steps=1", "it must be at least 2"),
+        (f"{GENERATE} steps=1", "it must be a whole number from 2"),
         (f"{GENERATE} guidance=nan", "guidance is nan"),
         (GENERATE.replace("{walk}/video/model", "{walk}/tokenizer/model"), "not a VideoDiT"),
         (GENERATE.replace("{walk}/video/model", "no/where"), "no model at no/where"),
@@ -65,6 +67,41 @@ def test_a_setting_that_cannot_work_leaves_nothing(
     command: str, sentence: str, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sentence in refused(command, capsys, walk=walk, tmp=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+LARGE = (
+    "train tokenizer data={walk}/clips out={tmp}/x model.latent_channels=99999999999",
+    "train tokenizer data={walk}/clips out={tmp}/x model.num_levels=99999999999999999999",
+    "train tokenizer data={walk}/clips out={tmp}/x model.num_levels=99999999999",
+    "train tokenizer data={walk}/clips out={tmp}/x model.image_size=[1048576,1048576]",
+    "train tokenizer data={walk}/clips out={tmp}/x model.width=99999999996",
+    "train tokenizer data={walk}/clips out={tmp}/x model.depth=99999999999",
+    "train tokenizer data={walk}/clips out={tmp}/x training.batch_size=99999999999",
+    "train tokenizer data={walk}/clips out={tmp}/x training.workers=99999999999",
+    "train diffusion data={walk}/latents out={tmp}/x model.width=99999999996",
+    "train diffusion data={walk}/latents out={tmp}/x schedule.history=99999999999",
+    "train diffusion data={walk}/latents out={tmp}/x schedule.windows=[1,99999999999]",
+    "plan schedule=framepack schedule.num_targets=1 schedule.context=[99999999999]",
+    "plan schedule=full_resolution schedule.num_frames=99999999999",
+    "plan schedule=upscale schedule.base=99999999999 schedule.num_levels=2",
+    "plan schedule=upscale schedule.base=2 schedule.num_levels=99999999999",
+    "encode data={walk}/clips tokenizer={walk}/tokenizer/model out={tmp}/x processes=99999999999",
+    "evaluate generated={walk}/clips reference={walk}/clips out={tmp}/x processes=99999999999",
+    "data generate out={tmp}/x world=voxel train_videos=1 frames=99999999999",
+    "data generate out={tmp}/x world=voxel train_videos=99999999999 frames=9",
+    "data generate out={tmp}/x world=voxel train_videos=1 frames=9 processes=99999999999",
+    "demo out={tmp}/x frames=99999999999",
+    "demo out={tmp}/x sampling_steps=99999999999",
+    "reproduce out={tmp}/x budget=99999999999",
+)
+
+
+@pytest.mark.parametrize("command", LARGE)
+def test_what_is_too_large_is_refused_before_the_work(
+    command: str, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(command, capsys, walk=walk, tmp=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,10 @@
 """The command, from data to report at the smallest size, and what it says to mistakes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,29 @@ def test_plan_draws_text_and_picture(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(words) == 0
     assert "T" in capsys.readouterr().out
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"HOME": None}, {"LANG": None, "LC_ALL": None}, {"LC_ALL": "xx_YY.nonsense"}, {"TMPDIR": "/proc", "LC_ALL": "C"},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+    ],
+)  # fmt: skip
+def test_an_odd_environment_changes_nothing(changes: dict[str, str | None], tmp_path: Path) -> None:
+    here = tmp_path / "видео"
+    here.mkdir()
+    environment = {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+    words = [sys.executable, "-m", "millivid.app.cli", "plan", "steps=1"]
+    done = subprocess.run(words, cwd=here, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"step 0 of 21")
+
+
+def test_a_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(["plan"]) == 2
+    assert capsys.readouterr().err == "millivid: the folder that this was started in is gone; go to another one\n"

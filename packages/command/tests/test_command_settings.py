@@ -91,7 +91,7 @@ def test_values_get_their_fields_types() -> None:
         ("flag=1", "flag is 1; it takes true or false"),
         ("model.variant=other", "model.variant is 'other'; use adaptive or cascaded"),
         ("model.grids=[[8,6,1]]", r"model.grids\[0\] has 3 values, \[8, 6, 1\]; it takes 2"),
-        ("model.width=6", "width 6 is not a multiple of 4"),
+        ("model.width=6", "^model.width 6 is not a multiple of 4$"),
         ("training.steps=0", "training.steps is 0; it must be at least 1"),
         ("training.ema=1", "training.ema is 1.0"),
         ("model.width", "'model.width' is not of the form key=value"),
@@ -167,6 +167,7 @@ def test_what_is_chosen_by_name_forgets_the_settings_of_another() -> None:
     assert load("schedule.history=64").schedule == {"name": "millivid", "history": 64}
     assert load("schedule=framepack").schedule == {"name": "framepack"}
     assert load("schedule=framepack", "schedule.targets=3").schedule == {"name": "framepack", "targets": 3}
+    assert load("schedule={history: 64}").schedule == {"name": "millivid", "history": 64}
     assert load("schedule={name: framepack, targets: [1,2]}").schedule == {"name": "framepack", "targets": [1, 2]}
 
 

@@ -56,8 +56,8 @@ def test_a_model_may_do_without_actions() -> None:
             "model.action_type=continuous",
             "model.action_type is continuous, but the latents in latents have categorical",
         ),
-        ("model.width=50", "model: width 50 must be at least 12 and a multiple of num_heads 12"),
-        ("model.odometry=[[1,0],[0,9]]", "model: odometry has 2 entries for 4 actions"),
+        ("model.width=50", "model.width 50 must be at least 12 and a multiple of num_heads 12"),
+        ("model.odometry=[[1,0],[0,9]]", "model.odometry has 2 entries for 4 actions"),
     ],
 )
 def test_what_differs_from_the_data_or_does_not_fit_is_refused(word: str, sentence: str) -> None:

@@ -132,7 +132,7 @@ def test_sruns_variables_become_torchruns(tmp_path, monkeypatch: pytest.MonkeyPa
     }  # fmt: skip
     expected = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1", "MASTER_ADDR": "n3", "MASTER_PORT": "34321"}
     assert slurm_environment(given) == expected
-    with pytest.raises(RuntimeError, match="the nodes of this SLURM job are unknown"):
+    with pytest.raises(ValueError, match="the nodes of this SLURM job are unknown"):
         slurm_environment({**given, "SLURM_STEP_NODELIST": "elsewhere"})
 
 

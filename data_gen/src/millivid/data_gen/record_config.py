@@ -19,6 +19,7 @@ from .world_registry import world_class
 SPLITS = ("train", "test")
 GENERATOR = "millivid-data-gen"
 """What the source of every recording says."""
+MOST_FRAMES = 100_000
 MOST_VIDEOS = 99_999
 """Numbers of a world that one dataset and split can have."""
 
@@ -59,6 +60,8 @@ class RecordConfig:
                 f"at most {MOST_VIDEOS:,} candidates for the test fit the numbering; got "
                 f"{self.test_videos * self.test_candidates:,}: record several datasets with different seeds"
             )
+        if self.frames > MOST_FRAMES:
+            raise ValueError(f"frames is {self.frames}; it must be at most {MOST_FRAMES:,}")
         if self.frames < 2 or not 0 < self.context < self.frames:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
 

@@ -96,8 +96,12 @@ def find_command(words: Sequence[str]) -> tuple[str, Callable[[Any], object], li
     found = importlib.import_module(module)
     settings = list(words[len(name.split()) :])
     if name in TAKES_A_FOLDER:
-        settings = [word if "=" in word or word.startswith("-") else f"data={word}" for word in settings]
+        settings = [f"data={word}" if _is_folder(word) else word for word in settings]
     return name, getattr(found, function), settings, getattr(found, "CONF", None)
+
+
+def _is_folder(word: str) -> bool:
+    return not word.startswith("-") and ("=" not in word or Path(word).is_dir())
 
 
 def _find(words: Sequence[str]) -> str:

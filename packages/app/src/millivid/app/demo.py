@@ -9,7 +9,7 @@ from millivid.app.evaluate_config import EvaluateConfig
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import DataGenerateConfig, generate_data
 from millivid.command import alone_in_out, available_cores, run_beside
-from millivid.diffusion import VideoModelInfo
+from millivid.diffusion import SamplerConfig, VideoModelInfo
 from millivid.eval import check_report_folder
 
 RUNS = ("millivid", "framepack", "full_resolution")
@@ -36,6 +36,10 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.test_videos < 2:
             raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
+        if self.frames < 1:
+            raise ValueError(f"frames is {self.frames}; it must be at least 1")
+        if self.sampling_steps is not None:
+            SamplerConfig(steps=self.sampling_steps)
 
 
 @alone_in_out

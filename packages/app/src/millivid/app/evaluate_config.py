@@ -80,6 +80,10 @@ class EvaluateConfig:
             value, least = getattr(self, name), 0 if name in ("context", "frames", "seed") else 1
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; it must be at least {least}")
+        if self.processes > 1024 or self.seed >= 2**31:
+            raise ValueError(
+                f"processes is {self.processes} and seed {self.seed}; they must be at most 1,024 and below 2^31"
+            )
         if wrong := [name for name, folder in self.runs.items() if not isinstance(folder, str)]:
             raise ValueError(
                 f"runs.{wrong[0]} is {self.runs[wrong[0]]!r}; it takes runs.NAME=FOLDER, and a name has no dots"

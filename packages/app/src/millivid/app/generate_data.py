@@ -54,8 +54,10 @@ class DataGenerateConfig:
         return lines
 
     def __post_init__(self) -> None:
-        if self.processes < 0:
-            raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
+        if not 0 <= self.processes <= 1024:
+            raise ValueError(
+                f"processes is {self.processes}; it must be at least 1, or 0 for one per core, and at most 1,024"
+            )
         parse_share(self.share)
 
 

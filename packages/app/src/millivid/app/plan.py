@@ -22,6 +22,8 @@ class PlanConfig:
     steps: int = 6
 
     def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"steps is {self.steps}; it must be at least 0")
         if self.out is not None and self.out.suffix not in (".png", ".gif"):
             raise ValueError(f"out is {self.out}; it must end in .png, or in .gif for all steps in turn")
 

@@ -22,6 +22,7 @@ from millivid.command import (
     to_plain,
 )
 from millivid.data_gen import VoxelConfig
+from millivid.diffusion import SamplerConfig
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
 from millivid.tokenizer import train as tokenizer_train
@@ -57,16 +58,16 @@ class ReproduceConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if not self.budget > 0:
-            raise ValueError(f"budget is {self.budget}; it is a number of minutes above 0")
+        if not 0 < self.budget <= 14_000:  # more than 93,000 videos fit no dataset
+            raise ValueError(f"budget is {self.budget}; it is a number of minutes above 0 and at most 14,000")
         if unknown := [name for name in self.models if name not in MODELS]:
             raise ValueError(f"models names {unknown[0]!r}; these are: {', '.join(MODELS)}")
         if not self.models:
             raise ValueError("models is empty; name at least one")
         if self.test_videos < 2:
             raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
-        if self.sampling_steps is not None and self.sampling_steps < 2:
-            raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2")
+        if self.sampling_steps is not None:
+            SamplerConfig(steps=self.sampling_steps)
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; it must be at least 1")
 

@@ -24,22 +24,26 @@ def guarded(run: Callable[[], int], name: str, words: Sequence[str]) -> int:
     """
     open_streams()
     try:
+        os.getcwd()
+    except FileNotFoundError:  # of which some libraries end the process
+        tell("millivid: the folder that this was started in is gone; go to another one")
+        return MISTAKE
+    try:
         code = run()
         sys.stdout.flush()  # not when Python ends, which would show a traceback
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        tell("\nstopped")
         code = STOPPED
     except BrokenPipeError:
         code = PIPE_CLOSED
     except OSError as error:
-        print(f"millivid: the output cannot be written ({error.strerror or error})", file=sys.stderr)
+        tell(f"millivid: the output cannot be written ({error.strerror or error})")
         code = MISTAKE
     except Exception as error:
         kept = _keep(f"{version()}\nPython {platform.python_version()}\n{name} {shlex.join(words)}\n\n", error)
-        print(
+        tell(
             f"millivid: this is a fault in MilliVid itself, not in what was asked for ({type(error).__name__}: "
-            f"{first_line(error)}); please report it, with {kept}",
-            file=sys.stderr,
+            f"{first_line(error)}); please report it, with {kept}"
         )
         code = FAULT
     for stream in (sys.stdout, sys.stderr):
@@ -49,6 +53,12 @@ def guarded(run: Callable[[], int], name: str, words: Sequence[str]) -> int:
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
+
+
+def tell(text: str) -> None:
+    """Print a line for people, which goes to the standard error; where that is full or nobody reads it, it is lost."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def open_streams() -> None:

@@ -100,7 +100,7 @@ def check_device(name: str) -> None:
     import torch
 
     try:
-        torch.zeros((), device=name)
+        torch.zeros((), device=name).item()
     except (RuntimeError, AssertionError) as error:
         usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise ConfigError(f"device={name} cannot be used; this machine has {', '.join(usable)}") from error

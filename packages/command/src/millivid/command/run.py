@@ -1,7 +1,5 @@
 """Run a command: words in, an exit code out, and one sentence for every mistake."""
 
-import errno
-import os
 import re
 import shlex
 import sys
@@ -10,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from millivid.command.guard import DONE, MISTAKE, STOPPED, guarded, version
+from millivid.command.guard import DONE, MISTAKE, STOPPED, guarded, tell, version
 from millivid.command.help import describe_settings
 from millivid.command.launchers import adopt_slurm, is_first, leave_processes
 from millivid.command.settings import load_config
@@ -46,12 +44,12 @@ def _run(function: Callable[[Any], object], words: Sequence[str], conf: Path | N
     except KeyboardInterrupt as stopped:
         if is_first():
             kept = stopped.args[0] if stopped.args else "; finished work is kept"
-            print(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on", file=sys.stderr)
+            tell(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on")
         return STOPPED
     except Exception as error:
         if isinstance(error, BrokenPipeError) or not is_mistake(error):
             raise
-        print(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}", file=sys.stderr)
+        tell(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}")
         return MISTAKE
     if result is not None and is_first():
         print(f"done: {result}")
@@ -90,8 +88,6 @@ def explain(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename} cannot be used ({error.strerror.lower()}); choose another path or free this one"
-    elif isinstance(error, FileNotFoundError) and not error.filename and error.strerror == os.strerror(errno.ENOENT):
-        text = "the folder that this was started in is gone; go to another one"
     elif _NO_SPACE in text:
         text = "no space is left on a disk that is written to; free some, and run the same command again"
     elif isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):

@@ -66,8 +66,10 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
     for key, text in words:
         group = next((name for name in chosen if key.startswith(f"{name}.")), None)
         if key in chosen:
-            values.pop(key)
-            _merge(values, _nested(key, _choice(key, text, known[key])))
+            choice = _choice(key, text, known[key])
+            if "name" in choice:
+                _merge(values, _nested(key, None))  # without the settings of another
+            _merge(values, _nested(key, choice))
         elif key in known:
             _merge(values, _nested(key, _value(key, text, known[key])))
         elif group is not None and all(key.split(".")):
@@ -179,8 +181,16 @@ def build(cls: type[Config], values: Mapping[str, Any], prefix: str = "") -> Con
     except ConfigError:
         raise
     except ValueError as error:
-        named = prefix and str(error).startswith(prefix)
-        raise ConfigError(str(error) if named or not prefix else f"{prefix.rstrip('.')}: {error}") from error
+        raise ConfigError(named_in_full(str(error), cls, prefix)) from error
+
+
+def named_in_full(text: str, cls: Any, prefix: str) -> str:
+    """What a config class says of its settings, which have a prefix where a user gives them: `model.width 6 is odd`."""
+    if not prefix or text.startswith(prefix):
+        return text
+    names = "|".join(field.name for field in dataclasses.fields(cls))
+    text = re.sub(rf"(?<![\w.])({names})=", rf"{prefix}\1=", text)
+    return f"{prefix}{text}" if re.match(rf"({names})\b", text) else f"{prefix.rstrip('.')}: {text}"
 
 
 REQUIRED: Any = "???"
@@ -306,7 +316,7 @@ def _check_plain(value: Any, name: str) -> None:
             str(value).encode()
         except UnicodeEncodeError as error:
             raise ConfigError(
-                f"{name} is {value!r}, which is no text in this terminal's encoding; rename it"
+                f"{name} is {str(value)!r}, which is no text in this terminal's encoding; rename it"
             ) from error
 
 

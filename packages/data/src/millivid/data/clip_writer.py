@@ -126,6 +126,11 @@ class ClipWriter(DatasetWriter[ClipIndex]):
         if kind == "continuous":
             if not np.isfinite(actions).all():
                 raise DatasetError(f"video {video!r}: actions hold NaN or infinity; give finite numbers")
+        elif not names:
+            raise DatasetError(
+                f"video {video!r}: has categorical actions, but the dataset none (action_names=[]); name them, or write no "
+                "actions: action_type='continuous' and arrays of no columns"
+            )
         elif actions.min() < 0 or actions.max() >= len(names):
             raise DatasetError(
                 f"video {video!r}: actions must lie in 0..{len(names) - 1} ({', '.join(names)}); "

@@ -68,7 +68,7 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
             options["mbtree"] = "0"
     if max(frames.shape[1:3]) > LARGEST_SIDE:
         raise ValueError(f"frames may have {LARGEST_SIDE} pixels along a side; got {frames.shape[1]}x{frames.shape[2]}")
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with replacing(path) as temporary, av.open(str(temporary.absolute()), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames.shape[1:3]
@@ -148,7 +148,7 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise DatasetError(f"{path}: no such video file. Check the path, or make the dataset again.")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:
             if not container.streams.video:
                 raise DatasetError(f"{path}: holds no video stream. Give a video file, such as an MP4.")
             stream = container.streams.video[0]

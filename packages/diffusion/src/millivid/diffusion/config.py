@@ -48,16 +48,23 @@ class VideoDiTConfig:
                 )
         if min(self.latent_channels, self.depth, self.num_heads) < 1 or self.num_actions < 0:
             raise ValueError("latent_channels, depth and num_heads must be at least 1 and num_actions at least 0")
+        if max(self.latent_channels, self.num_actions, self.width, self.bottleneck or 0) > 65_536 or self.depth > 1_024:
+            raise ValueError(
+                "latent_channels, num_actions, width and bottleneck must be at most 65,536 and depth at most 1,024"
+            )
         if self.width < 12 or self.width % self.num_heads:
             raise ValueError(
                 f"width {self.width} must be at least 12 and a multiple of num_heads {self.num_heads}; "
                 f"{max(1, round(self.width / self.num_heads)) * self.num_heads} is"
             )
         if self.odometry is not None and self.action_type == "continuous":
-            raise ValueError("odometry goes with categorical actions only; leave it out for continuous ones")
+            raise ValueError(
+                "odometry goes with categorical actions only; set odometry=null for others, or where there are none"
+            )
         if self.odometry is not None and len(self.odometry) != self.num_actions:
             raise ValueError(
-                f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each"
+                f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each, or "
+                "set odometry=null"
             )
         if self.bottleneck is not None and (self.patchify != "framepack" or self.bottleneck < 1):
             raise ValueError(f"bottleneck is {self.bottleneck}; it is at least 1 and belongs to patchify=framepack")

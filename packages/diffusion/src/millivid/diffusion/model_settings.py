@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from millivid.command import ConfigError
+from millivid.command.settings import named_in_full
 from millivid.data import LatentDataset
 from millivid.diffusion.config import Grid, VideoDiTConfig
 
@@ -33,12 +34,13 @@ class ModelSettings(VideoDiTConfig):
                 raise ConfigError(f"model.{name} is {given}, but the latents in {folder} have {value}; leave it out")
         names = index.action_names
         if self.num_actions not in (None, 0, len(names)):
+            has = f"the {len(names)} {index.action_type} actions {', '.join(names)}" if names else "no actions"
             raise ConfigError(
-                f"model.num_actions is {self.num_actions}, but {folder} has the {len(names)} {index.action_type} "
-                f"actions {', '.join(names)}; leave it out, or set it to 0 for a model without actions"
+                f"model.num_actions is {self.num_actions}, but {folder} has {has}; leave it out, or set it to 0 for a model "
+                "without actions"
             )
         of_data["num_actions"] = 0 if self.num_actions == 0 else len(names)
         try:
             return VideoDiTConfig(**{field.name: getattr(self, field.name) for field in fields(self)} | of_data)
         except ValueError as error:
-            raise ConfigError(f"model: {error}") from error
+            raise ConfigError(named_in_full(str(error), VideoDiTConfig, "model.")) from error

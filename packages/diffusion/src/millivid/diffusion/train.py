@@ -67,8 +67,8 @@ class TrainDiffusionConfig:
             raise ValueError(f"context_dropout is {self.context_dropout}; it must lie between 0 and 1")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
-        if self.sampling_steps < 2:
-            raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2")
+        if not 2 <= self.sampling_steps <= 10_000:
+            raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2 and at most 10,000")
         if not self.horizons or self.horizons[0] < 1 or list(self.horizons) != sorted(set(self.horizons)):
             raise ValueError(
                 f"horizons is {list(self.horizons)}; they must be frames above 0, each after the one before"
@@ -147,6 +147,10 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     settings = to_plain(config) | {"model": to_plain(model_config)}
     schedule = make_schedule(**config.schedule)  # type: ignore[arg-type]
     chunk = schedule.chunk(model_config.tokens_per_level)
+    if not dataset.index.splits.get("train"):
+        raise ConfigError(
+            f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
+        )
     if not long_enough(dataset, chunk):
         raise ConfigError(
             f"no training video of {config.data} has the {chunk.num_frames} frames that schedule {schedule.name} needs; "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .checks import ScheduleError, check_integer, check_integers, check_tokens_per_level
+from .checks import ScheduleError, check_integer, check_integers, check_size, check_tokens_per_level
 from .chunk import Chunk
 from .schedule import Schedule
 from .steps import Span, make_step
@@ -30,6 +30,7 @@ class FullResolution(Schedule):
 
     def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
         tokens = check_tokens_per_level(tokens_per_level, 1)
+        check_size(1, 1, self.num_frames)
         half = self.num_frames // 2
         step = make_step(self.num_frames, [[(0, half)]], [[(half, self.num_frames)]], group=0)
         return Chunk(steps=(step,), tokens_per_level=tokens, target_start=half)
@@ -105,6 +106,7 @@ def _check_context(context: object) -> tuple[int, ...]:
 def _pyramid(tokens_per_level: Sequence[int], context: Sequence[int], targets: Sequence[int]) -> Chunk:
     """One step: context per level whose coarsest is oldest, the finest targets at all levels, and coarser ones behind them."""
     tokens = check_tokens_per_level(tokens_per_level, len(context))
+    check_size(1, len(tokens), sum(context) + sum(targets))
     start = end = sum(context)
     kept = (start, start + targets[0])
     read: list[list[Span]] = []

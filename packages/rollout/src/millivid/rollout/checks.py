@@ -43,6 +43,19 @@ def check_flag(value: object, name: str) -> None:
         raise ScheduleError(f"{name} is {value!r}; expected True or False")
 
 
+MOST_CELLS = 2**30
+"""Of all steps of a chunk, each of which has a byte; the paper's have a million."""
+
+
+def check_size(steps: int, levels: int, frames: int) -> None:
+    """Raise ScheduleError for a chunk that is too large to be laid out."""
+    if steps * levels * frames > MOST_CELLS:
+        raise ScheduleError(
+            f"the chunk has {steps:,} steps over {frames:,} frames at {levels} levels, and {MOST_CELLS:,} cells are the most; "
+            "take smaller windows or less history"
+        )
+
+
 def multiples_around(value: int, divisor: int, minimum: int = 1) -> str:
     """Name the multiples of `divisor` next to `value`, for error messages: "48 and 60 are", "12 is"."""
     below = value // divisor * divisor

@@ -10,6 +10,7 @@ from .checks import (
     check_flag,
     check_integer,
     check_integers,
+    check_size,
     check_tokens_per_level,
     check_windows_divide,
     multiples_around,
@@ -57,6 +58,7 @@ class MilliVid(Schedule):
             )
         history = [self.history // count for count in tokens]  # further frames of each level, where it is the target
         num_frames = sum(self.windows) + history[-1]
+        check_size(sum(self.windows[-1] // window for window in self.windows), self.num_levels, num_frames)
         target_start = num_frames - self.windows[-1]
         # The newest window of every level; one that is not begun yet lies just before the targets.
         newest = [(target_start - window, target_start) for window in self.windows]

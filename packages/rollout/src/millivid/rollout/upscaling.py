@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .checks import ScheduleError, check_flag, check_integer, check_tokens_per_level
+from .checks import ScheduleError, check_flag, check_integer, check_size, check_tokens_per_level
 from .chunk import Chunk
 from .schedule import Schedule
 from .steps import Span, Step, make_step
@@ -26,6 +26,8 @@ class _LevelByLevel(Schedule):
         object.__setattr__(self, "base", check_integer(self.base, "base", least))
         object.__setattr__(self, "num_levels", check_integer(self.num_levels, "num_levels", 1))
         check_flag(self.pads, "pads")
+        if self.num_levels > 32:  # the width is a power of it
+            raise ScheduleError(f"num_levels is {self.num_levels}; expected 32 at most")
 
     @property
     def _coarsest_width(self) -> int:
@@ -37,6 +39,7 @@ class _LevelByLevel(Schedule):
             _check_factor_four(tokens)
         coarsest, width = self.num_levels - 1, self._coarsest_width
         half, num_frames = width // 2, width // 2 + width
+        check_size(2 + sum(num_frames // max(1, self.base * 4**level // 2) for level in range(coarsest)), 1, num_frames)
         steps = [
             self._step(num_frames, coarsest, (start + half, start + width), {coarsest: (start, start + half)})
             for start in (0, half)

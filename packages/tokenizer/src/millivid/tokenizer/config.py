@@ -6,6 +6,8 @@ from typing import Literal
 from millivid.files.values import check_fields
 from millivid.tokenizer.pyramid import Grid, level_grids
 
+MOST_WIDTH, MOST_DEPTH = 65_536, 1_024
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
@@ -35,12 +37,23 @@ class TokenizerConfig:
         if self.variant not in ("adaptive", "cascaded"):
             raise ValueError(f"tokenizer variant {self.variant!r} is unknown; use 'adaptive' or 'cascaded'")
         check_fields(self)
-        level_grids(self.image_size, self.patch_size, self.num_levels)
-        if self.latent_channels < 1:
-            raise ValueError(f"latent_channels is {self.latent_channels}; it must be at least 1")
+        grid = level_grids(self.image_size, self.patch_size, self.num_levels)[0]
+        if max(self.image_size) > 2**14 or grid[0] * grid[1] > 2**20:
+            raise ValueError(
+                f"image_size {self.image_size} in patches of {self.patch_size} is too large; the most are 16,384 pixels a side "
+                "and 1,048,576 patches"
+            )
+        if not 1 <= self.latent_channels <= MOST_WIDTH:
+            raise ValueError(
+                f"latent_channels is {self.latent_channels}; it must be at least 1 and at most {MOST_WIDTH}"
+            )
         for name, (width, depth, num_heads) in {"encoder": self.encoder, "decoder": self.decoder}.items():
             if depth < 1 or num_heads < 1:
                 raise ValueError(f"the {name}'s depth {depth} and num_heads {num_heads} must be at least 1")
+            if depth > MOST_DEPTH or width > MOST_WIDTH:
+                raise ValueError(
+                    f"the {name}'s depth {depth} and width {width} must be at most {MOST_DEPTH} and {MOST_WIDTH}"
+                )
             if width < 8 or width % num_heads or width % 4:
                 raise ValueError(
                     f"the {name}'s width {width} must be a multiple of 4 and of its num_heads {num_heads}; "

@@ -42,8 +42,10 @@ class EncodeConfig:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ValueError(f"batch is {self.batch}; it must be at least 1")
-        if self.processes < 0:
-            raise ValueError(f"processes is {self.processes}; it must be at least 1, or 0 for one per core")
+        if not 0 <= self.processes <= 1024:
+            raise ValueError(
+                f"processes is {self.processes}; it must be at least 1, or 0 for one per core, and at most 1,024"
+            )
         if self.processes != 1 and not self.device.startswith("cpu"):
             raise ValueError(
                 f"processes is {self.processes} with device={self.device}; it is for the CPU. "

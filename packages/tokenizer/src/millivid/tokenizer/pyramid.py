@@ -24,11 +24,11 @@ def level_grids(image_size: Grid, patch_size: Grid, num_levels: int) -> tuple[Gr
             f"{_nearest_multiple(image_height, patch_height), _nearest_multiple(image_width, patch_width)} is"
         )
     height, width = image_height // patch_height, image_width // patch_width
-    halvings = 2 ** (num_levels - 1)
-    if height % halvings or width % halvings:
+    if num_levels > (most := _most_levels(height, width)):
+        halvings = 2 ** min(num_levels - 1, 16)
         raise ValueError(
             f"a latent grid of {height}x{width} cannot be halved {num_levels - 1} times for {num_levels} levels; "
-            f"use at most {_most_levels(height, width)} levels or an image size that is a multiple of "
+            f"use at most {most} levels or an image size that is a multiple of "
             f"{patch_height * halvings, patch_width * halvings}"
         )
     return tuple((height >> level, width >> level) for level in range(num_levels))

@@ -102,7 +102,9 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
             f"{config.model.image_size}; set model.image_size={list(dataset.index.size)} or record other clips"
         )
     if not (ids := dataset.ids("train")):
-        raise ConfigError("the dataset has no train videos; record some with train_videos=...")
+        raise ConfigError(
+            f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
+        )
     if not config.dry_run:
         processes.once(lambda: open_run(config.out, "a tokenizer's training", to_plain(config)))
         if (config.out / "model" / "config.json").is_file():

@@ -8,6 +8,7 @@ _AT_LEAST = {
     "steps": 1, "batch_size": 1, "micro_batch_size": 1, "threads": 1, "log_every": 1, "checkpoint_every": 1, "keep": 1,
     "warmup": 0, "weight_decay": 0, "clip": 0, "keep_every": 0, "max_skipped": 0, "workers": 0, "pictures_every": 0,
 }  # fmt: skip
+_AT_MOST = {"steps": 10**9, "batch_size": 2**20, "threads": 1024, "workers": 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:
                 raise ValueError(f"training.{name} is {value}; it must be at least {least} and finite")
+            if value is not None and value > _AT_MOST.get(name, math.inf):
+                raise ValueError(f"training.{name} is {value}; it must be at most {_AT_MOST[name]:,}")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"training.lr is {self.lr}; it must be positive and finite")
         if not 0 <= self.seed < 2**31:

@@ -31,7 +31,7 @@ def write_side_by_side(results: Results, shown: Sequence[Shown], id: str, path: 
     frames = _compose(results, shown, id)
     first = next(frames)
     try:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
             stream.options = {"crf": "20", "preset": "veryfast"}
