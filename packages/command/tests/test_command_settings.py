@@ -178,6 +178,16 @@ def test_experiments_come_between_defaults_and_words(conf: Path) -> None:
     assert load("experiment=small", "model.width=16", conf=conf).model.width == 16
 
 
+def test_an_experiment_builds_on_another_and_on_its_own_values(conf: Path) -> None:
+    text = "# @package _global_\ndefaults: [small]\nmodel:\n  ratio: 2\n  depth: ${training.steps}\n"
+    (conf / "experiment" / "deep.yaml").write_text(text)
+    deep = load("experiment=deep", "model.variant=cascaded", conf=conf)
+    assert deep.model == ModelSettings(width=32, ratio=2.0, depth=7, variant="cascaded") and deep.training.steps == 7
+    (conf / "experiment" / "deep.yaml").write_text(text.replace("[small]", "[smal]"))
+    with pytest.raises(ConfigError, match=r"deep.yaml cannot be used: .*smal"):
+        load("experiment=deep", conf=conf)
+
+
 def test_an_unknown_experiment_is_named(conf: Path) -> None:
     with pytest.raises(ConfigError, match=r"no experiment smal; did you mean small\?"):
         load("experiment=smal", conf=conf)

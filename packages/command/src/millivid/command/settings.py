@@ -1,4 +1,4 @@
-"""From `key=value` words to a typed, frozen config: Hydra's grammar, dataclasses that check, and nothing is ignored."""
+"""From `key=value` words to a typed, frozen config: Hydra composes, dataclasses check, and nothing is ignored."""
 
 import contextlib
 import dataclasses
@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 Config = TypeVar("Config")
 
@@ -58,11 +61,9 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
         if key == "experiment" and conf and experiments:
             if text not in experiments:
                 raise ConfigError(_unknown(text, experiments, "experiment"))
-            file: Any = OmegaConf.to_container(OmegaConf.load(conf / "experiment" / f"{text}.yaml"))
-            values.update(
-                {name: {} for name in chosen if name in file}
-            )  # its choice comes without the default's settings
-            _merge(values, file)
+            file = OmegaConf.load(conf / "experiment" / f"{text}.yaml")
+            values |= {name: {} for name in chosen if name in file}  # its choice comes without the default's settings
+            values = _experiment(conf, text, values)
     for key, text in words:
         group = next((name for name in chosen if key.startswith(f"{name}.")), None)
         if key in chosen:
@@ -77,6 +78,18 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
         elif key != "experiment" or not experiments:
             raise ConfigError(_unknown(key, [*known, *(["experiment"] if experiments else [])]))
     return values
+
+
+def _experiment(conf: Path, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, and those of an experiment's file and of what it builds on instead."""
+    node = {**values, "defaults": ["_self_", {"optional experiment": None}]}
+    ConfigStore.instance().store(name="millivid", node=node)
+    try:
+        with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+            composed = compose("millivid", overrides=[f"experiment={name}"])
+            return typing.cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"{conf / 'experiment' / name}.yaml cannot be used: {first_line(error)}") from error
 
 
 def _key_and_text(word: str) -> tuple[str, str]:
