@@ -33,7 +33,8 @@ def draw_actions(rng: np.random.Generator, num_frames: int, frames_per_action: i
     Returns int64 [num_frames] of `FORWARD` 0, `LEFT` 1, `RIGHT` 2; the last decision may be cut short. Raises ValueError
     where a count is not positive.
     """
-    if num_frames < 1 or frames_per_action < 1:
+    counts = (num_frames, frames_per_action)
+    if not all(isinstance(count, (int, np.integer)) and not isinstance(count, bool) and count > 0 for count in counts):
         raise ValueError(
             f"num_frames and frames_per_action must be at least 1; got {num_frames} and {frames_per_action}"
         )
@@ -50,6 +51,6 @@ def hold(decisions: list[int], num_frames: int, frames_per_action: int) -> NDArr
 
 def check_action(action: object) -> None:
     """Raise ValueError unless it is one of the agent's actions."""
-    if action not in (FORWARD, LEFT, RIGHT):
+    if isinstance(action, (bool, float)) or np.ndim(action) or action not in (FORWARD, LEFT, RIGHT):  # type: ignore[arg-type]
         names = ", ".join(f"{index} {name}" for index, name in enumerate(ACTION_NAMES))
         raise ValueError(f"action must be one of {names}; got {action!r}")

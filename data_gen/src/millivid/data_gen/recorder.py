@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from millivid.command import available_cores, work_in_processes
 from millivid.data import Clip, ClipWriter, DatasetError
+from millivid.files.values import check_number
 
 from .record_config import RecordConfig, video_actions, world_seed
 from .trajectory import distance_covered
@@ -41,6 +42,8 @@ def record(
     installed; ChildProcessError where a process ended, for lack of memory perhaps (what is recorded is kept); KeyboardInterrupt
     on Ctrl-C: videos that are written are kept, those under way are given up.
     """
+    if processes is not None:
+        check_number(processes, "processes", 1, whole=True)
     number, count = share
     if not 0 <= number < count:
         raise ValueError(f"share {number} of {count} does not exist; they are numbered 0 to {count - 1}")

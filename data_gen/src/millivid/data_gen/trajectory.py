@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.files.values import check_number
+
 from .agent import FORWARD, LEFT, RIGHT, draw_actions
 
 DRAWN, KEPT = 100, 10
@@ -22,6 +24,7 @@ def flat_path(actions: NDArray[np.int64], frames_per_action: int) -> NDArray[np.
     actions: [frame]; a forward frame moves by 1 unit, a turning frame turns by 90 / ``frames_per_action`` degrees. Returns
     float64 [frame, 3]: x, z, heading in degrees in [0, 360). The start is (0, 0, 0); heading 0 goes to +z, 90 to -x.
     """
+    check_number(frames_per_action, "frames_per_action", 1, whole=True)
     turns = np.cumsum((actions == RIGHT).astype(np.int64) - (actions == LEFT)) % (4 * frames_per_action)
     heading = turns * (90.0 / frames_per_action)
     forward = actions == FORWARD
@@ -40,6 +43,10 @@ def chamfer_distance(first: NDArray[np.float64], second: NDArray[np.float64]) ->
 
     first, second: [point, axis], at least one point each.
     """
+    if first.ndim != 2 or first.shape[1:] != second.shape[1:] or not (len(first) and len(second)):
+        raise ValueError(
+            f"points are {first.shape} and {second.shape}; expected (point, axis) with at least one point each"
+        )
     squared = ((first[:, None, :] - second[None, :, :]) ** 2).sum(-1)
     return float(np.sqrt(squared.min(axis=1)).mean() + np.sqrt(squared.min(axis=0)).mean())
 
@@ -62,7 +69,8 @@ def draw_test_actions(
     draws a sequence of so many frames; None for the LOOPCRAFT agent. Raises ValueError where ``context`` leaves one of the
     two parts empty.
     """
-    if not 0 < context < num_frames:
+    check_number(num_frames, "num_frames", 2, whole=True)
+    if isinstance(context, (bool, float)) or context not in range(1, num_frames):
         raise ValueError(f"context must lie in 1..{num_frames - 1} for {num_frames} frames; got {context}")
     plan = plan or partial(draw_actions, frames_per_action=frames_per_action)
     drawn = [plan(rng, num_frames) for _ in range(DRAWN)]

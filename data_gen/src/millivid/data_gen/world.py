@@ -1,11 +1,14 @@
 """What a world is: something that an agent acts in and that shows a frame after every action."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from millivid.files.values import check_fields, check_number
 
 from .agent import ACTION_NAMES, FORWARD, RIGHT, check_action
 from .walking import HOP, direction, slide
@@ -42,8 +45,11 @@ def check_ranges(config: Any) -> None:
     """Raise ValueError for the first setting made by `within` that lies outside of its range."""
     for setting in fields(config):
         value, bounds = getattr(config, setting.name), setting.metadata.get("range")
-        if bounds is not None and not bounds[0] <= value <= bounds[1]:
-            raise ValueError(f"{setting.name} must lie in {bounds[0]} to {bounds[1]}; got {value}")
+        if bounds is not None:
+            try:
+                check_number(value, setting.name, *bounds, whole=setting.type is int)
+            except ValueError as error:
+                raise ValueError(f"{setting.name} must lie in {bounds[0]} to {bounds[1]}; got {value!r}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +71,12 @@ class WorldConfig:
     jump: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(side) for side in self.size))  # JSON has lists
-        if len(self.size) != 2 or not 8 <= min(self.size) <= max(self.size) <= 4096:
+        object.__setattr__(self, "size", tuple(self.size))  # JSON has lists
+        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.size)
+        if len(self.size) != 2 or not whole or not 8 <= min(self.size) <= max(self.size) <= 4096:
             raise ValueError(f"size must be (height, width) of 8 to 4096 pixels each; got {self.size}")
         check_ranges(self)
+        check_fields(self)
 
 
 class World(ABC):
@@ -156,7 +164,8 @@ class World(ABC):
 
 def check_seed(seed: object, bits: int | None = None) -> None:
     """Raise ValueError unless it is the seed of a world: an integer from 0 on, of at most so many bits."""
-    if not isinstance(seed, (int, np.integer)) or not (seed >= 0 and (bits is None or int(seed) < 2**bits)):
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= int(seed) < (math.inf if bits is None else 2**bits):  # type: ignore[call-overload]
         allowed = "of at least 0" if bits is None else f"of 0 to 2^{bits} - 1"
         raise ValueError(f"seed must be an integer {allowed}; got {seed!r}")
 

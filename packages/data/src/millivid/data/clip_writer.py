@@ -11,7 +11,7 @@ from millivid.files.atomic import MINUTE, remove_leftovers, write_json
 
 from .clip import POSE_NAMES, ActionType, Clip
 from .clips import ClipIndex
-from .dataset_writer import DatasetWriter
+from .dataset_writer import DatasetWriter, as_names
 from .errors import DatasetError
 from .index_file import INDEX_NAME, check_id
 from .table_reader import TableFile
@@ -48,10 +48,10 @@ class ClipWriter(DatasetWriter[ClipIndex]):
     ) -> None:
         index = ClipIndex(
             fps=fps,
-            size=(int(size[0]), int(size[1])),
-            action_names=tuple(action_names),
+            size=tuple(size),  # type: ignore[arg-type]  # checked below
+            action_names=as_names(action_names),
             action_type=action_type,
-            pose_names=tuple(pose_names),
+            pose_names=as_names(pose_names),
             lossless=lossless,
             source=dict(source),
         )
@@ -114,25 +114,3 @@ class ClipWriter(DatasetWriter[ClipIndex]):
             for path in list((self.folder / kind.folder).glob("[!.]*")):
                 if path.suffix == ".sha256" or path.stem not in listed:
                     path.unlink(missing_ok=True)
-
-    def _check_actions(self, video: str, actions: NDArray[Any]) -> None:
-        kind, names = self.index.action_type, self.index.action_names
-        shape, dtype = self.index.arrays(len(actions))["actions"]
-        if actions.dtype != dtype or actions.shape != shape:
-            raise DatasetError(
-                f"video {video!r}: {kind} actions are {np.dtype(dtype)} {list(shape)}; got {actions.dtype} "
-                f"{list(actions.shape)}"
-            )
-        if kind == "continuous":
-            if not np.isfinite(actions).all():
-                raise DatasetError(f"video {video!r}: actions hold NaN or infinity; give finite numbers")
-        elif not names:
-            raise DatasetError(
-                f"video {video!r}: has categorical actions, but the dataset none (action_names=[]); name them, or write no "
-                "actions: action_type='continuous' and arrays of no columns"
-            )
-        elif actions.min() < 0 or actions.max() >= len(names):
-            raise DatasetError(
-                f"video {video!r}: actions must lie in 0..{len(names) - 1} ({', '.join(names)}); "
-                f"got {actions.min()}..{actions.max()}"
-            )

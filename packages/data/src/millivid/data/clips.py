@@ -58,6 +58,7 @@ class ClipDataset(Dataset[ClipIndex]):
         DatasetError as `read` does, for a frame outside of the video too.
         """
         for index in indices:
+            self._check_span(video, index, None)
             self._check_span(video, index, index + 1)
         path = self._video(video)
         return self._of_size(path, read_frames(path, indices))

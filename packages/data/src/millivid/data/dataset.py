@@ -82,7 +82,8 @@ class Dataset(Generic[Index]):
         """The end of a span of frames, which must lie inside the video."""
         frames = self.num_frames(video)
         end = frames if stop is None else stop
-        if not 0 <= start <= end <= frames:
+        whole = all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in (start, end))
+        if not whole or not 0 <= start <= end <= frames:
             raise DatasetError(
                 f"{self.folder}: video {video!r} has {frames} frames; frames {start} to {end} are not all in it."
             )

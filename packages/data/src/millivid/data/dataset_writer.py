@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
+import numpy as np
+from numpy.typing import NDArray
+
 from millivid.files.atomic import MINUTE, names_in, remove_leftovers, write_json
+from millivid.files.values import check_fields
 
 from .dataset import Index
 from .errors import DatasetError
@@ -24,6 +28,7 @@ class DatasetWriter(Generic[Index]):
     """
 
     def __init__(self, folder: str | Path, index: Index, **empty: Any) -> None:
+        check_fields(index, DatasetError)
         self.folder = Path(folder)
         self.index = index
         if not continue_or_refuse(self.folder, index.header()):
@@ -106,3 +111,32 @@ class DatasetWriter(Generic[Index]):
 
     def _paths(self, video: str) -> tuple[Path, ...]:
         return self.index.paths(self.folder, video)
+
+    def _check_actions(self, video: str, actions: NDArray[Any]) -> None:
+        kind, names = self.index.action_type, self.index.action_names
+        shape, dtype = self.index.arrays(len(actions))["actions"]
+        if actions.dtype.kind not in ("iu" if kind == "categorical" else "iuf") or actions.shape != shape:
+            raise DatasetError(
+                f"video {video!r}: {kind} actions are {np.dtype(dtype)} {list(shape)}; got {actions.dtype} "
+                f"{list(actions.shape)}"
+            )
+        if not len(actions):
+            return
+        if kind == "continuous":
+            if not np.isfinite(actions).all():
+                raise DatasetError(f"video {video!r}: actions hold NaN or infinity; give finite numbers")
+        elif not names:
+            raise DatasetError(
+                f"video {video!r}: has categorical actions, but the dataset none (action_names=[]); name them, or write no "
+                "actions: action_type='continuous' and arrays of no columns"
+            )
+        elif actions.min() < 0 or actions.max() >= len(names):
+            raise DatasetError(
+                f"video {video!r}: actions must lie in 0..{len(names) - 1} ({', '.join(names)}); "
+                f"got {actions.min()}..{actions.max()}"
+            )
+
+
+def as_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names as a tuple; a single text, which would fall into its letters, stays what it is and is refused as such."""
+    return names if isinstance(names, str) else tuple(names)  # type: ignore[return-value]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from millivid.files.atomic import remove_leftovers, replacing, write_json
+from millivid.files.values import check_number
 
 from .clips import ClipDataset
 from .errors import DatasetError
@@ -43,6 +44,7 @@ def export_webdataset(
     Raises DatasetError where the folder holds something else or a video cannot be read, and ValueError where
     frames_per_shard is not positive, or image neither png nor jpg.
     """
+    check_number(frames_per_shard, "frames_per_shard", 0, whole=True)
     if frames_per_shard < 1:
         raise ValueError(f"frames_per_shard must be at least 1; got {frames_per_shard}")
     if image not in ("png", "jpg"):

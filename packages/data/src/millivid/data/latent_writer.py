@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clip import POSE_NAMES, ActionType
-from .dataset_writer import DatasetWriter
+from .dataset_writer import DatasetWriter, as_names
 from .errors import DatasetError
 from .index_file import check_id
 from .latent_statistics import StatisticsSum
@@ -66,11 +66,11 @@ class LatentWriter(DatasetWriter[LatentIndex]):
             )
         index = LatentIndex(
             fps=fps,
-            action_names=tuple(action_names),
+            action_names=as_names(action_names),
             action_type=action_type,
-            pose_names=tuple(pose_names),
-            grids=tuple((int(height), int(width)) for height, width in grids),
-            channels=int(channels),
+            pose_names=as_names(pose_names),
+            grids=tuple((height, width) for height, width in grids),
+            channels=channels,
             tokenizer=dict(tokenizer),
             source=dict(source or {}),
         )
@@ -84,8 +84,8 @@ class LatentWriter(DatasetWriter[LatentIndex]):
         video: the id, as in the clip dataset. levels: the pyramid, finest level first, each [frame, height, width,
         channel]; stored as float16. Whatever has that shape and gives arrays for slices of frames will do (a memory map, a
         `PyramidFile`'s levels), and is never read whole. actions: integers, [frame]; continuous ones: numbers, [frame,
-        action]. poses: [frame, pose]. Raises DatasetError where a shape is another one, or a latent is not finite in
-        float16.
+        action]. poses: [frame, pose]. Raises DatasetError where a shape is another one, an action none of the
+        dataset's, or a latent not finite in float16.
         """
         check_id(video)
         if len(levels) != len(self.index.grids):
@@ -97,9 +97,12 @@ class LatentWriter(DatasetWriter[LatentIndex]):
             shape, dtype = arrays[name]
             _check_shape(what, latents.shape, shape)
             table[name] = Pieces(shape, np.dtype(dtype), _half_precision(what, latents, shape))
+        self._check_actions(video, np.asarray(actions))
         for name, given in (("actions", np.asarray(actions)), ("poses", np.asarray(poses))):
             shape, dtype = arrays[name]
             _check_shape(f"video {video!r}, {name}", given.shape, shape)
+            if given.dtype.kind not in "iuf":
+                raise DatasetError(f"video {video!r}: {name} are {given.dtype}; expected numbers")
             table[name] = given.astype(dtype)
         write_table(self._paths(video)[-1], table)
 

@@ -86,7 +86,7 @@ class LatentDataset(Dataset[LatentIndex]):
         """
         arrays = self.index.arrays(self.num_frames(video))
         for level, parts in spans.items():
-            if not 0 <= level < len(self.index.grids):
+            if isinstance(level, (bool, float)) or level not in range(len(self.index.grids)):
                 raise DatasetError(f"{self.folder} has levels 0 to {len(self.index.grids) - 1}; got level {level}.")
             for start, stop in parts:
                 self._check_span(video, start, stop)

@@ -17,8 +17,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from millivid.files.atomic import replacing
+from millivid.files.values import check_number
 
 from .errors import DatasetError
+from .index_file import HIGHEST_FPS, LOWEST_FPS
 
 LARGEST_SIDE = 8192
 """Pixels along a side of a frame; H.264 has no more."""
@@ -53,8 +55,7 @@ def write_video(path: str | Path, frames: NDArray[np.uint8], fps: float, lossles
             f"frames must be uint8 with shape [frame, height, width, 3] and no empty axis; "
             f"got {frames.dtype} with shape {list(frames.shape)}"
         )
-    if not fps > 0:
-        raise ValueError(f"fps must be positive; got {fps}")
+    check_number(fps, "fps", LOWEST_FPS, HIGHEST_FPS)
     # One thread: with more, x264's output depends on their number. No B-frames: a frame's time is its index.
     options = {"g": str(GROUP_OF_PICTURES), "sc_threshold": "0", "bf": "0", "threads": "1"}
     if lossless:
@@ -88,7 +89,10 @@ def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> NDA
     Raises DatasetError where the file is missing, damaged, not a video, or has fewer than ``stop`` frames, and ValueError
     unless 0 <= start <= stop.
     """
-    if start < 0 or (stop is not None and stop < start):
+    whole = all(
+        isinstance(at, (int, np.integer)) and not isinstance(at, bool) for at in (start, 0 if stop is None else stop)
+    )
+    if not whole or start < 0 or (stop is not None and stop < start):
         raise ValueError(f"need 0 <= start <= stop; got start {start}, stop {stop}")
     frames = _read(Path(path), range(start, sys.maxsize if stop is None else stop))
     if stop is not None and len(frames) < stop - start:

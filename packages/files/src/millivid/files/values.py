@@ -3,6 +3,7 @@
 import math
 import operator
 import typing
+from dataclasses import is_dataclass
 from typing import Any
 
 import msgspec
@@ -38,8 +39,8 @@ def check_number(
 def check_fields(config: Any, error: type[ValueError] = ValueError) -> None:
     """Raise `error` unless every field of a dataclass is what its annotation says, and no number in it NaN or infinite."""
     for name, kind in typing.get_type_hints(type(config), include_extras=True).items():
-        if typing.get_origin(kind) is not typing.ClassVar:
-            value = getattr(config, name)
+        value = getattr(config, name)
+        if typing.get_origin(kind) is not typing.ClassVar and not (is_dataclass(kind) and type(value) is kind):
             try:
                 found = msgspec.convert(value, kind)
             except msgspec.ValidationError as problem:
