@@ -35,17 +35,12 @@ def import_videos(
     Run again later, it imports what is new or has another size in bytes, and drops what is gone from the folder or broken
     now. What the dataset is like (fps, size, names of actions) stays; where new files would change it, it is refused.
 
-    Args:
-        source: the folder. If all videos lie in folders ``train``, ``test``, ``val``, ``valid`` or ``validation``, these are
-            the splits.
-        out: the clip dataset; not inside of ``source``.
-        share: (i, n): import only every nth video from the ith on, so that n calls can share the work. The one that finds all
-            imported finishes the dataset.
-        progress: what the names of the videos to import are drawn through, `tqdm` for example.
-        settings: those of `ImportSettings`, such as ``size=(64, 64)``.
-
-    Raises:
-        DatasetError: the folder, the settings or, with ``errors="raise"``, a video or a table is not as it has to be.
+    source: the folder. If all videos lie in folders ``train``, ``test``, ``val``, ``valid`` or ``validation``, these are
+    the splits. out: the clip dataset; not inside of ``source``. share: (i, n): import only every nth video from the ith on,
+    so that n calls can share the work. The one that finds all imported finishes the dataset. progress: what the names of
+    the videos to import are drawn through, `tqdm` for example. settings: those of `ImportSettings`, such as ``size=(64,
+    64)``. Raises DatasetError where the folder, the settings or, with ``errors="raise"``, a video or a table is not as it
+    has to be.
     """
     source, out, wanted = Path(source), Path(out), ImportSettings(**settings)
     if not 0 <= share[0] < share[1]:

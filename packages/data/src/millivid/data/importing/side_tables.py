@@ -20,13 +20,10 @@ TRUTH = {"true": 1.0, "false": 0.0}
 class Table:
     """A table as it stands in its file.
 
-    Attributes:
-        path: the file.
-        columns: by name: int64, float64 or str, [row]. NaN stands for a number that is missing.
-        lines: the line of each row of a CSV file; else its number, from 0.
-        named: whether the columns have names; those of a plain array that was given none are numbered.
-        vectors: columns that hold a list of numbers in each row -> the columns that were made of them, ``name.0`` and so on.
-        unread: columns that hold neither numbers nor words -> what they hold.
+    path: the file. columns: by name: int64, float64 or str, [row]. NaN stands for a number that is missing. lines: the line
+    of each row of a CSV file; else its number, from 0. named: whether the columns have names; those of a plain array that
+    was given none are numbered. vectors: columns that hold a list of numbers in each row -> the columns that were made of
+    them, ``name.0`` and so on. unread: columns that hold neither numbers nor words -> what they hold.
     """
 
     path: Path
@@ -37,11 +34,7 @@ class Table:
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of numbers or words.
-
-        Raises:
-            DatasetError: it holds something else.
-        """
+        """A column of numbers or words; raises DatasetError where it holds something else."""
         if name not in self.columns:
             what = self.unread.get(name, "lists")
             raise DatasetError(f"{self.path}: column {name!r} holds {what}, which is no number, no word and no vector")
@@ -50,8 +43,7 @@ class Table:
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column of finite numbers; true and false are 1 and 0.
 
-        Raises:
-            DatasetError: a value is no finite number; it names the row.
+        Raises DatasetError where a value is no finite number; it names the row.
         """
         column = self.column(name)
         if column.dtype.kind == "U":
@@ -79,12 +71,8 @@ class Table:
 def find_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
     """A video's tables: ``clip.csv``, ``clip.actions.npy``, ``clip.mp4.poses.parquet`` and the like.
 
-    Args:
-        video: the video's path in the folder.
-        tables: all tables, by their path in the folder as it is and in lower case.
-
-    Raises:
-        DatasetError: there are two for the same purpose.
+    video: its path in the folder. tables: all tables, by their path in the folder as it is and in lower case. Raises
+    DatasetError where there are two for the same purpose.
     """
     found: dict[Role, Path] = {}
     stem = video.rpartition(".")[0]
@@ -106,12 +94,9 @@ def find_tables(video: str, tables: Mapping[str, Path]) -> dict[Role, Path]:
 def read_table(path: Path, names: Sequence[str] | None = None) -> Table:
     """Read a table, by its file's ending.
 
-    Args:
-        path: a .csv (UTF-8; separated by comma, semicolon or tab), .parquet or .npy file (structured, or of one or two axes).
-        names: of the columns of files that have none: plain arrays, and CSV files whose first line is numbers.
-
-    Raises:
-        DatasetError: the file cannot be read, is empty or too large, or its rows or names do not fit; it names the row.
+    path: a .csv (UTF-8; separated by comma, semicolon or tab), .parquet or .npy file (structured, or of one or two axes).
+    names: of the columns of files that have none: plain arrays, and CSV files whose first line is numbers. Raises
+    DatasetError where the file cannot be read, is empty or too large, or its rows or names do not fit; it names the row.
     """
     try:
         status = path.stat()

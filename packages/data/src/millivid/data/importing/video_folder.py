@@ -42,13 +42,9 @@ Found = TypeVar("Found")
 class FolderVideo:
     """A video or an image in a folder.
 
-    Attributes:
-        name: its path in the folder, with "/" on every system.
-        path: where it is.
-        id: what it is called in the dataset.
-        split: the split whose folder it is in, or None if folders are no splits.
-        notes: why the id is not just the path, and what its tables lost.
-        side: what its tables say, in the form that the dataset has.
+    name: its path in the folder, with "/" on every system. path: where it is. id: what it is called in the dataset. split:
+    the split whose folder it is in, or None if folders are no splits. notes: why the id is not just the path, and what its
+    tables lost. side: what its tables say, in the form that the dataset has.
     """
 
     name: str
@@ -74,10 +70,8 @@ def find_videos(source: Path) -> tuple[list[FolderVideo], dict[str, Path], list[
     """All videos below a folder; all tables, by their path in it as it is and in lower case; and other files' names.
 
     In a folder without videos, each image is one. Hidden files and folders are left out; links to folders are followed, but
-    never in a circle.
-
-    Raises:
-        DatasetError: there is no such folder, neither video nor image in it, or a place in it that cannot be looked at.
+    never in a circle. Raises DatasetError where there is no such folder, neither video nor image in it, or a place in it
+    that cannot be looked at.
     """
     try:
         if not source.is_dir():
@@ -121,8 +115,7 @@ def video_splits(videos: Sequence[FolderVideo], test_fraction: float) -> dict[st
 def common_size(videos: Sequence[FolderVideo]) -> tuple[int, int]:
     """(height, width) of all videos that can be read.
 
-    Raises:
-        DatasetError: two have different ones; it names them; or none can be read.
+    Raises DatasetError where two have different ones, which it names, or none can be read.
     """
     sizes = _readable(videos, _size)
     first, expected = next(sizes)
@@ -138,8 +131,7 @@ def common_size(videos: Sequence[FolderVideo]) -> tuple[int, int]:
 def first_rate(videos: Sequence[FolderVideo]) -> tuple[float, str]:
     """Frames per second of the first video that can be read, a whole number if one is near; and that video.
 
-    Raises:
-        DatasetError: none can be read.
+    Raises DatasetError where none can be read.
     """
     video, rate = next(_readable(videos, _rate))
     return rate, video.name
