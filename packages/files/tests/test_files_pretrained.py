@@ -1,14 +1,18 @@
 """Saving and loading: the same model comes back, and anything else is named."""
 
+import hashlib
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from millivid.files.pretrained import PretrainedModel, fingerprint
+from millivid.files.pretrained import PretrainedModel, fingerprint, save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +128,87 @@ def test_bad_value_in_config(folder: Path) -> None:
     edit(folder, sizes=[0, 4])
     with pytest.raises(ValueError, match=r"config.json: sizes \(0, 4\) must be at least 1; save the model again"):
         Scale.from_pretrained(folder)
+
+
+def unhashed(folder: Path) -> Path:
+    """The weights of a folder that an earlier version saved, or anyone else: its config has no hash."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "weights_sha256"}))
+    return folder / "model.safetensors"
+
+
+def test_a_folder_without_a_hash_loads_as_ever(model: Scale, folder: Path) -> None:
+    weights = unhashed(folder)
+    assert fingerprint(Scale.from_pretrained(weights.parent)) == fingerprint(model)
+
+
+def test_one_flipped_bit_in_the_weights_is_named(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    assert json.loads((folder / "config.json").read_text())["weights_sha256"] == hashlib.sha256(content).hexdigest()
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match="model.safetensors is damaged or of another model: its SHA-256"):
+        Scale.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_neither_saved_nor_loaded(model: Scale, folder: Path, value: float) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with torch.no_grad():
+        model.layers[0].bias[0] = value
+    with pytest.raises(ValueError, match=r"is not written, for the model has NaN or infinity in layers.0.bias"):
+        model.save_pretrained(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    save_file(model.state_dict(), unhashed(folder))
+    with pytest.raises(ValueError, match=r"model.safetensors has NaN or infinity in layers.0.bias"):
+        Scale.from_pretrained(folder)
+
+
+def test_weights_of_another_kind_of_number(folder: Path) -> None:
+    weights = unhashed(folder)
+    state = load_file(weights)
+    save_file({**state, "layers.0.bias": state["layers.0.bias"].long()}, weights)
+    with pytest.raises(ValueError, match=r"layers.0.bias is torch.int64, but torch.float32 was expected"):
+        Scale.from_pretrained(folder)
+    save_file({**state, "layers.0.bias": state["layers.0.bias"].double() + 1e300}, weights)
+    with pytest.raises(ValueError, match="NaN or infinity in layers.0.bias"):
+        Scale.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [10**12, 10**12], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 10**15]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [16, 0]},
+        {"dtype": "F99", "shape": [4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]},
+        [],
+    ],
+)
+def test_a_header_that_promises_what_is_not_there(folder: Path, entry: object) -> None:
+    header = json.dumps({"layers.0.bias": entry}).encode()
+    unhashed(folder).write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+    with pytest.raises(ValueError, match="is damaged"):
+        Scale.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("sizes", [[10**6, 4], [10**12, 4], [10**18], [1] * 30_000])
+def test_sizes_without_end_are_refused_before_a_model_is_made(folder: Path, sizes: list[int]) -> None:
+    edit(folder, sizes=sizes)
+    with pytest.raises(ValueError, match="describes no Scale|does not fit"):
+        Scale.from_pretrained(folder)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_model(
+    model: Scale, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr("millivid.files.pretrained.save_file", full)
+    with pytest.raises(OSError, match="could not be written .*No space left on device.*make room"):
+        save_weights(folder, {"class": "Scale"}, model.state_dict())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

@@ -2,13 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from millivid.files import replacing_folder
-
-WEIGHTS = "model.safetensors"
+from millivid.files import read_json, replacing_folder
+from millivid.files.pretrained import CONFIG_NAME, WEIGHTS_NAME, save_weights
 
 
 def round_to_half(model: Path, out: Path) -> None:
@@ -20,11 +19,9 @@ def round_to_half(model: Path, out: Path) -> None:
         return
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in load_file(model / WEIGHTS).items()
+        for name, tensor in load_file(model / WEIGHTS_NAME).items()
     }
-    beyond = [
-        name for name, tensor in tensors.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()
-    ]
+    beyond = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if beyond:
         raise ValueError(
             f"{beyond[0]} of {model} has values beyond float16's 65,504; train it anew with a lower training.lr"
@@ -32,4 +29,4 @@ def round_to_half(model: Path, out: Path) -> None:
     with replacing_folder(out) as folder:
         for file in model.glob("*.json"):
             shutil.copyfile(file, folder / file.name)
-        save_file(tensors, folder / WEIGHTS)
+        save_weights(folder, read_json(model / CONFIG_NAME, dict[str, Any]), tensors)

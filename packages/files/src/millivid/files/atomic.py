@@ -1,12 +1,16 @@
 """Writing files so that a reader sees the old file, the new file, or none, but never half a file."""
 
+import errno
+import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +91,21 @@ def names_in(folder: Path) -> list[str]:
         if folder.is_symlink():
             raise
         return []
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_file(path: Path | str) -> BufferedReader:
+    """Open an ordinary file for reading. Raises OSError for anything else: a pipe or a device might never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:

@@ -3,17 +3,21 @@
 import dataclasses
 import json
 import math
-import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never, TypeVar
 
 import msgspec
 
+from millivid.files.atomic import open_file
+
 T = TypeVar("T")
 
 MOST_BYTES = 1 << 28
 """Of a JSON file; an index of a million videos has 200 MB."""
+MOST_LEVELS, MOST_TOLD = 100, 300
+"""Objects and arrays within each other; characters of a reason."""
 
 
 def read_json(
@@ -25,22 +29,26 @@ def read_json(
     """The content of a JSON file as a value of `schema`: a dataclass, `dict[str, Any]`, or another type that msgspec knows.
 
     error: what is raised, with one sentence that names the file and the place in it and ends with `then`, for a file that
-    cannot be read, is larger than 256 MB, or is no JSON of that type. No key may be twice in an object, and no number NaN or
-    infinite.
+    cannot be read, is larger than 256 MB, or is no JSON of that type. No key may be twice in an object, and no number NaN,
+    infinite or, if whole, longer than 64 bits.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError("it is no file")
-        if found.st_size > MOST_BYTES:
-            raise OSError(f"it has {found.st_size:,} bytes, and {MOST_BYTES:,} are the most")
-        text = path.read_bytes().decode("utf-8")
+        with open_file(path) as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8")
+        if len(text) > MOST_BYTES:
+            raise OSError(f"it has more than {MOST_BYTES:,} bytes")
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem}); {then}") from problem
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is no valid JSON ({problem}); {then}") from problem
     try:
-        content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_float)
+        content = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_float, parse_int=_int
+        )
+        if _is_deeper(content, MOST_LEVELS):
+            raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+        if "\\ud" in text.lower():  # may be half a character, which no text can be made of
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise error(f"{path}: is no valid JSON ({problem}); {then}") from problem
     return typed(content, schema, str(path), error, then)
@@ -65,7 +73,7 @@ def typed(
         what, _, place = str(problem).replace("`", "").partition(" - at $")
         what = (what[:1].lower() + what[1:]).replace("object missing required field", "lacks the entry")
         where = f"{place.removeprefix('.')}: " if place else ""
-        raise error(f"{name}: {where}{what}; {then}") from problem
+        raise error(f"{name}: {where}{what[:MOST_TOLD]}; {then}") from problem
 
 
 def unknown_keys(content: dict[str, Any], schema: type) -> list[str]:
@@ -76,8 +84,8 @@ def unknown_keys(content: dict[str, Any], schema: type) -> list[str]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"an object has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"an object has the key {twice[:100]!r} twice")
     return found
 
 
@@ -90,3 +98,18 @@ def _float(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]} is larger than a number can be")
     return value
+
+
+def _int(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError(f"{text[:40]} has more digits than a whole number of 64 bits can")
+    return int(text)
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    """Whether objects and arrays lie within each other more than so many levels deep."""
+    layer = [content] if isinstance(content, dict | list) else []
+    for _ in range(levels + 1):
+        inside = (value.values() if isinstance(value, dict) else value for value in layer)
+        layer = [one for values in inside for one in values if isinstance(one, dict | list)]
+    return bool(layer)

@@ -3,22 +3,33 @@
 import dataclasses
 import hashlib
 import json
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
-from millivid.files.atomic import replacing, write_text
+from millivid.files.atomic import file_hash, replacing, write_text
 from millivid.files.json_reader import read_json, typed, unknown_keys
 
 Config = TypeVar("Config")
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+HASH_KEY = "weights_sha256"
+"""Where the config has the SHA-256 of the weights; folders of earlier versions lack it."""
+SLACK, MOST_CONSTANTS = 1 << 14, 1 << 28
+"""Weights by which a model may exceed its file, to say what differs; numbers that it may keep beside them (positions)."""
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
@@ -30,13 +41,18 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         super().__init__()
         self.config = config
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
-        content = json.dumps({"class": type(self).__name__, **values}, indent=2) + "\n"
-        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        with replacing(save_directory / WEIGHTS_NAME) as partial:
-            save_file(state, partial)
-        write_text(save_directory / CONFIG_NAME, content)  # last: now it is whole
+    def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
+        """Save the model into a folder, whole or not at all; a model that is there already keeps standing until then.
+
+        hub: as for `ModelHubMixin.save_pretrained`. Raises ValueError for weights that are not finite, OSError for a full disk.
+        """
+        folder, values = Path(save_directory), dataclasses.asdict(self.config)  # type: ignore[call-overload]
+        save_weights(folder, {"class": type(self).__name__, **values}, self.state_dict())
+        if not (folder / "README.md").exists():
+            write_text(folder / "README.md", str(self.generate_model_card()))
+        if hub.pop("push_to_hub", False):
+            return self.push_to_hub(hub.pop("repo_id", None) or folder.name, **hub)
+        return None
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """What `save_pretrained` leaves as README.md: the class and its config."""
@@ -73,29 +89,107 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
                 raise ValueError(f"{file.parent} holds no {file.name}, so it is no saved {cls.__name__}")
         then = "save the model again"
         values = read_json(config_file, dict[str, Any], then=then)
-        saved = values.pop("class", None)
+        saved, sha256 = values.pop("class", None), values.pop(HASH_KEY, None)
         if saved != cls.__name__:
             raise ValueError(f"{config_file.parent} holds a {saved or 'model of another kind'}, not a {cls.__name__}")
         if unknown := unknown_keys(values, cls.config_class):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
         config: Config = typed(values, cls.config_class, str(config_file), then=then)
+        if sha256 is not None and file_hash(weights_file) != sha256:
+            raise ValueError(
+                f"{weights_file} is damaged or of another model: its SHA-256 is not the one in {config_file.name}; "
+                "save or download it again"
+            )
         try:
-            model = cls(config)
-            state = load_file(weights_file)
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); {then}") from error
+            with safe_open(weights_file, "pt") as file:
+                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(f"{weights_file} is damaged ({error}); save or download it again") from error
-        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        if expected != found:
-            different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        try:
+            different = differences(lambda: cls(config), found)
+            if not different:
+                model = cls(config)
+        except (ValueError, RuntimeError, OverflowError) as error:
+            raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); {then}") from error
+        if different:
             raise ValueError(
-                f"{weights_file} does not fit its {CONFIG_NAME}: {len(different)} tensors differ, first {different[0]} "
-                f"(expected {expected.get(different[0], 'none')}, found {found.get(different[0], 'none')})"
+                f"{weights_file} does not fit its {CONFIG_NAME}: {len(different)} tensors differ, first {different[0][0]} "
+                f"(expected {different[0][1] or 'none'}, found {different[0][2] or 'none'})"
             )
-        model.load_state_dict(state)
+        fill(model, load_file(weights_file), str(weights_file))
         return model.eval()
+
+
+def save_weights(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Write `model.safetensors` and, with its hash, `config.json`; either takes the old one's place when both are whole.
+
+    Raises ValueError for weights that are not finite, OSError where they cannot be written.
+    """
+    file = folder / WEIGHTS_NAME
+    check_finite(state, f"{file} is not written, for the model")
+    with replacing(folder / CONFIG_NAME) as config_file, replacing(file) as partial:
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
+        except SafetensorError as error:
+            raise OSError(
+                f"{file} could not be written ({error}); make room, and run the same command again"
+            ) from error
+        values = {**config, HASH_KEY: file_hash(partial)}
+        config_file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Put weights of the model's names and shapes into it. Raises ValueError where they are no finite numbers."""
+    for key, tensor in model.state_dict().items():
+        if state[key].is_floating_point() != tensor.is_floating_point():
+            raise ValueError(
+                f"{name}: {key} is {state[key].dtype}, but {tensor.dtype} was expected; save the model again"
+            )
+    model.load_state_dict(dict(state))
+    check_finite(model.state_dict(), name)
+
+
+def check_finite(state: Mapping[str, Tensor], name: str) -> None:
+    """Raise ValueError, beginning with `name`, for a tensor with NaN or infinity."""
+    for key, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has NaN or infinity in {key}; take weights from before that, or train anew")
+
+
+def differences(
+    make: Callable[[], nn.Module], found: Shapes
+) -> list[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]]:
+    """Tensors whose shapes differ from those of the model that `make` makes: name, shape in the model, and found; or None.
+
+    Takes no memory. Raises ValueError as soon as the model is much larger than what was found.
+    """
+    most, beside = 2 * sum(map(math.prod, found.values())) + SLACK, MOST_CONSTANTS
+
+    def count_weights(_: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal most
+        most -= 0 if tensor is None else tensor.numel()
+        if most < 0:
+            raise ValueError("its sizes make a model far larger than its weights")
+
+    def count_constants(_: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal beside
+        beside -= 0 if tensor is None else tensor.numel()
+        if beside < 0:
+            raise ValueError(f"its sizes make tables of more than {MOST_CONSTANTS:,} numbers")
+
+    hooks = (
+        register_module_parameter_registration_hook(count_weights),
+        register_module_buffer_registration_hook(count_constants),
+    )
+    try:
+        with torch.device("meta"):
+            model = make()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names = sorted(expected.keys() | found.keys())
+    return [(name, expected.get(name), found.get(name)) for name in names if expected.get(name) != found.get(name)]
 
 
 def fingerprint(model: nn.Module) -> str:
