@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from millivid.data import Clip, ClipDataset, ClipWriter, DatasetError, encode_image, export_webdataset
+from millivid.data.export import _sample_keys
 
 FRAMES = {"a": 70, "b.c": 5, "d": 40}
 
@@ -115,6 +117,22 @@ def test_samples_of_different_videos_have_different_names(tmp_path: Path) -> Non
     with tarfile.open(shard) as tar:
         names = tar.getnames()
     assert len(set(names)) == len(names) == 12 and f"{long}-000001.png" in names
+
+
+def test_names_that_differ_in_case_alone_are_told_apart() -> None:
+    assert len({key.lower() for key in _sample_keys(["Walk", "walk", "run"]).values()}) == 3
+
+
+def test_a_damaged_video_is_not_exported(dataset: ClipDataset, tmp_path: Path) -> None:
+    folder = shutil.copytree(dataset.folder, tmp_path / "clips")
+    for kind, name in (("videos", "a.mp4"), ("tables", "a.safetensors")):
+        path = folder / kind / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
+        with pytest.raises(DatasetError, match=f"{name}: its content has changed since it was written"):
+            export_webdataset(ClipDataset(folder), tmp_path / "shards")
+        assert not list((tmp_path / "shards").glob("*.tar"))
+        path.write_bytes(content)
 
 
 def test_a_split_cannot_be_a_path(tmp_path: Path) -> None:

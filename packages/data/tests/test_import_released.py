@@ -1,6 +1,7 @@
 """The release becomes our datasets; damaged files are named, or left out, and never half imported."""
 
 import json
+import os
 import random
 import shutil
 import tracemalloc
@@ -14,6 +15,7 @@ from millivid.data import (
     DatasetError,
     LatentDataset,
     PyramidFile,
+    encode_image,
     import_released_clips,
     import_released_latents,
     released_splits,
@@ -154,3 +156,84 @@ def test_a_folder_that_is_no_release(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not the index of a release"):
         import_released_clips(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ({"../000": 6}, r"the key '../000', whose part '\.\.' cannot be a file name"),
+        ({"/000": 6}, "whose part '' cannot be a file name"),
+        ({"000/000": 6, "000_000": 6}, "would have the same id"),
+        ({"000/000": "6"}, "expected int, got str"),
+        ({"000/000": 0}, "expected int >= 1"),
+        ({"000/000": 10**12}, "expected int <"),
+        ({"000/000": 6.5}, "expected int, got float"),
+        ({}, "lists no videos"),
+        ([], "expected object, got array"),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(index: dict[str, int], message: str, tmp_path: Path, videos: Path) -> None:
+    (videos / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DatasetError, match=message):
+        import_released_clips(videos, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def spoil_npy(path: Path, how: str) -> None:
+    columns = np.load(path)
+    if how == "archive":
+        with open(path, "wb") as file:
+            np.savez(file, columns)
+    elif how == "more":
+        path.write_bytes(path.read_bytes() + b"abc")
+    elif how == "huge":
+        path.write_bytes(path.read_bytes().replace(b"(6, 6), }" + b" " * 11, b"(1000000000000, 6), }"))
+    elif how == "unbalanced":
+        path.write_bytes(path.read_bytes().replace(b"(6, 6)", b"((6, 6"))
+    elif how == "nan":
+        columns[2, 3] = np.nan
+        np.save(path, columns)
+    elif how == "objects":
+        np.save(path, columns.astype(object))
+    elif how == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    elif how == "device":
+        path.unlink()
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("how", ["archive", "more", "huge", "unbalanced", "nan", "objects", "pipe", "device"])
+def test_a_table_that_is_none_is_left_out_and_named(how: str, videos: Path, tmp_path: Path) -> None:
+    spoil_npy(videos / "000/000.npy", how)
+    left_out = import_released_clips(videos, tmp_path / "out", errors="skip")
+    assert list(left_out) == ["000/000"] and "000/000.npy" in left_out["000/000"]
+
+
+def test_nan_in_the_poses_of_latents_is_named(tmp_path: Path) -> None:
+    source = latents(tmp_path, 2)
+    path = source / "000/000.pyramid"
+    content = bytearray(path.read_bytes())
+    content[-4:] = np.float32("nan").tobytes()
+    path.write_bytes(content)
+    left_out = import_released_latents(
+        source, tmp_path / "out", grids=GRIDS, channels=6, fingerprint="f", errors="skip"
+    )
+    assert "000.pyramid has poses that are NaN" in left_out["000/000"]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (b"#EXTM3U\n#EXTINF:1,\nsecret.mp4\n", "neither PNG, JPEG nor WebP"),
+        (encode_image(np.zeros((8, 8, 3), np.uint8), "png"), "images of different sizes"),
+    ],
+)
+def test_what_is_no_image_is_not_opened_as_anything_else(second: bytes, message: str, tmp_path: Path) -> None:
+    source = release(tmp_path / "raw", {"000/000": 2, "000/001": 1})
+    first = encode_image(np.zeros((16, 16, 3), np.uint8), "png")
+    for key, images in (("000/000", [first, second]), ("000/001", [first])):
+        ends = np.cumsum([len(image) for image in images]).astype("<u8")
+        (source / f"{key}.frames").write_bytes(ends.tobytes() + b"".join(images))
+    left_out = import_released_clips(source, tmp_path / "out", errors="skip")
+    assert message in left_out["000/000"]

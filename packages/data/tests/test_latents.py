@@ -1,5 +1,6 @@
 """Latent datasets: slices from disk equal slices of what was written; statistics equal those of all latents at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,30 @@ def test_statistics_are_those_of_the_training_latents(folder: Path) -> None:
         expected = np.maximum(every.astype(np.float64).std(0), 1e-6)
         np.testing.assert_allclose(statistics.std[level], expected, rtol=1e-6)
     np.testing.assert_allclose(statistics.std[:, 4], 1e-6)  # the floor
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("std", 0.0, "standard deviations finite and at least 1e-06"),
+        ("std", -1.0, "standard deviations finite"),
+        ("std", 1e-300, "standard deviations finite"),
+        ("mean", 1e300, "means must be finite"),
+        ("mean", None, "expected lists of numbers"),
+        ("mean", "9", "expected lists of numbers"),
+        (None, None, r"statistics are of \[2, 6\] levels and channels, but the latents have \[3, 6\]"),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(folder: Path, name: str | None, value: object, message: str) -> None:
+    content = json.loads((folder / "dataset.json").read_text())
+    for key, rows in content["statistics"].items():
+        if name is None:
+            rows.pop()
+        elif key == name:
+            rows[0][0] = value
+    (folder / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=message):
+        LatentDataset(folder)
 
 
 def test_merging_is_exact_for_large_offsets() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import json
 import multiprocessing
 import os
 import pickle
@@ -190,6 +191,22 @@ def test_a_header_of_another_kind(folder: Path, header: bytes) -> None:
     (folder / "latents" / "a.safetensors").write_bytes(length.to_bytes(8, "little") + header)
     with pytest.raises(DatasetError, match=r"a\.safetensors"):
         LatentDataset(folder).read("a", 0)
+
+
+def test_arrays_that_overlap_and_files_that_are_none_are_refused(folder: Path) -> None:
+    data = LatentDataset(folder)
+    path = folder / "latents" / "a.safetensors"
+    content = path.read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:size])
+    header["poses"]["data_offsets"] = [0, FRAMES * 20]
+    path.write_bytes(content[:8] + json.dumps(header).encode().ljust(size - 8) + content[size:])
+    with pytest.raises(DatasetError, match="its arrays overlap, or leave bytes out"):
+        data.read_all("a")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match="it is no file"):
+        data.read_all("a")
 
 
 def test_what_the_safetensors_library_writes_is_read(tmp_path: Path) -> None:

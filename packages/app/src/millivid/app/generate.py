@@ -88,6 +88,8 @@ def generate_videos(config: GenerateConfig) -> Path:
             if all(writer.done(id) for id in batch):
                 bar.update(per_batch)
                 continue
+            for id in batch:
+                dataset.check(id)
             given = torch.stack([torch.from_numpy(dataset.read(id, 0, context).frames) for id in batch])
             actions = [dataset.actions(id, 0, end) for id in batch]
             made = pipeline.generate(

@@ -51,6 +51,17 @@ class Dataset(Generic[Index]):
         """Poses of a span of a video, float32 [frame, pose]; no frame is read for them."""
         return self._rows(video, "poses", start, stop)
 
+    def check(self, video: str, *folders: str) -> None:
+        """Raise DatasetError unless a video's files, or those in some of its folders, are what was written, by their hashes.
+
+        For whoever reads files whole: it costs reading them once more. Files without a recorded hash are taken as they are.
+        """
+        self.num_frames(video)  # there is such a video
+        paths, recorded = self.index.paths(self.folder, video), self.index.sha256.get(video, ())
+        for path, sha256 in zip(paths, recorded, strict=False):
+            if not folders or path.parent.name in folders:
+                check_file(path, sha256, {})
+
     def verify(self, progress: Progress = iter) -> Verification:
         """Read every file and check that it is what was written, and that no video is there that the index does not list.
 

@@ -96,9 +96,9 @@ def _spans(videos: dict[str, int], start: int, stop: int) -> Iterator[tuple[str,
 def _sample_keys(videos: Iterable[str]) -> dict[str, str]:
     """What samples are called by, per video: a sample's name ends at the first dot, so there is none in it."""
     plain = {video: video.replace(".", "_") for video in videos}
-    times = Counter(plain.values())
+    times = Counter(key.casefold() for key in plain.values())  # some file systems know no case
     return {
-        video: key if times[key] == 1 else f"{key}-{hashlib.sha256(video.encode()).hexdigest()[:8]}"
+        video: key if times[key.casefold()] == 1 else f"{key}-{hashlib.sha256(video.encode()).hexdigest()[:8]}"
         for video, key in plain.items()
     }
 
@@ -107,7 +107,11 @@ def _write_shard(
     path: Path, dataset: ClipDataset, spans: Iterable[tuple[str, int, int]], image: str, keys: dict[str, str]
 ) -> None:
     with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+        checked = set[str]()
         for video, start, stop in spans:
+            if video not in checked:
+                dataset.check(video)
+                checked.add(video)
             clip = dataset.read(video, start, stop)
             for place, pixels in enumerate(clip.frames):
                 key = f"{keys[video]}-{start + place:06d}"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ FORMATS = {
     "millivid-latents": "it is a dataset of latents",
     "millivid-webdataset": "it is an export of frames for other software",
 }
-ID = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+ID = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
+NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that have no place in a name: control characters, ends of lines, changes of direction, halves of characters."""
+LONGEST_NAME = 200
 
 
 def load_index(folder: Path, *formats: str) -> dict[str, Any]:
@@ -70,11 +73,21 @@ def check_splits(path: Path, splits: Mapping[str, Sequence[str]], known: Mapping
 
 
 def check_id(video: str, what: str = "video id") -> None:
-    """A video's id becomes a file name: letters, digits, dot, dash, underscore."""
+    """A video's id becomes a file name: letters, digits, dot, dash, underscore, 200 of them at most."""
     if not isinstance(video, str) or not re.fullmatch(ID, video):
         raise DatasetError(
-            f"{what} {video!r} cannot be a file name; use letters, digits, '.', '-' and '_', not beginning with '.'"
+            f"{what} {str(video)[:300]!r} cannot be a file name; use up to 200 letters, digits, '.', '-' and '_', not "
+            "beginning with '.' or '-'"
         )
+
+
+def check_names(names: Collection[str], what: str) -> None:
+    """Names of actions, of columns or of splits, which tables and pages show."""
+    if len(set(names)) < len(names):
+        raise DatasetError(f"{what}: the names {', '.join(names)[:300]} are not all different")
+    for name in names:
+        if len(name) > LONGEST_NAME or NO_NAME.search(name):
+            raise DatasetError(f"{what}: {name[:300]!r} is no name; use up to {LONGEST_NAME} characters of one line")
 
 
 def continue_or_refuse(folder: Path, header: Mapping[str, Any]) -> bool:

@@ -23,8 +23,10 @@ class LatentStatistics:
             raise ValueError(
                 f"mean and std must both be [level, channel]; got {list(self.mean.shape)} and {list(self.std.shape)}"
             )
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
-            raise ValueError("means must be finite, and standard deviations finite and above 0")
+        if not (
+            np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std >= np.float32(STD_FLOOR)).all()
+        ):
+            raise ValueError(f"means must be finite, and standard deviations finite and at least {STD_FLOOR}")
 
     @classmethod
     def from_lists(cls, mean: Any, std: Any) -> "LatentStatistics":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .dataset import Dataset
 from .dataset_index import Count, DatasetIndex, FileKind
 from .errors import DatasetError
+from .index_file import INDEX_NAME, REMAKE
 from .latent_statistics import LatentStatistics
 from .table_reader import Arrays
 
@@ -36,6 +37,18 @@ class LatentIndex(DatasetIndex):
     channels: Count
     tokenizer: Mapping[str, Any]
     statistics: LatentStatistics = field(default_factory=lambda: LatentStatistics.from_lists([[]], [[]]))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """As for every dataset; the statistics must be of these levels and channels."""
+        index = super().read(folder)
+        found, expected = index.statistics.mean.shape, (len(index.grids), index.channels)
+        if found != expected:
+            raise DatasetError(
+                f"{folder / INDEX_NAME}: statistics are of {list(found)} levels and channels, but the latents have "
+                f"{list(expected)}; {REMAKE}"
+            )
+        return index
 
     def arrays(self, frames: int) -> Arrays:
         """Shape and type of every array in the file of a video of so many frames."""

@@ -8,6 +8,7 @@ import functools
 import json
 import math
 import os
+import stat
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from .tables import TYPE_NAMES
 REMAKE = "delete it and make it again"
 FIRST_READ = 4096
 """Bytes that hold the header of most files."""
+LONGEST_HEADER = 1 << 20
 Arrays = Mapping[str, tuple[tuple[int, ...], DTypeLike]]
 """Shape and type of every array of a file."""
 Spans = tuple[str, tuple[int, ...], DTypeLike, Sequence[tuple[int, int]]]
@@ -37,20 +39,29 @@ class TableFile:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe would wait for ever
             weakref.finalize(self, os.close, self._descriptor)
-            size = os.fstat(self._descriptor).st_size
+            found = os.fstat(self._descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("it is no file")
+            size = found.st_size
             start = os.pread(self._descriptor, FIRST_READ, 0)
             self._data = 8 + int.from_bytes(start[:8], "little")
+            if self._data > LONGEST_HEADER:
+                raise ValueError(f"its header is longer than {LONGEST_HEADER:,} bytes")
             if FIRST_READ < self._data <= size:
                 start = os.pread(self._descriptor, self._data, 0)
             header = json.loads(start[8 : self._data])
             self._entries = {name: _entry(value) for name, value in header.items() if name != "__metadata__"}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self._damaged(error) from error
-        expected = self._data + max((end for _, _, _, end in self._entries.values()), default=0)
-        if expected != size:
-            raise self._damaged(f"it has {size} bytes, and its header says {expected}")
+        at = 0
+        for begin, end in sorted((begin, end) for _, _, begin, end in self._entries.values()):
+            if begin != at:
+                raise self._damaged(f"its arrays overlap, or leave bytes out, at byte {self._data + at}")
+            at = end
+        if self._data + at != size:
+            raise self._damaged(f"it has {size} bytes, and its header says {self._data + at}")
 
     def rows(self, name: str) -> int:
         """The number of rows of an array."""

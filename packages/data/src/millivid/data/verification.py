@@ -1,15 +1,18 @@
 """Whether the files of a dataset are those that were written: their number, their shapes, their hashes."""
 
-import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from millivid.files import file_hash as hash_of_file
+from millivid.files import open_file
 
 from .errors import DatasetError
 from .table_reader import REMAKE, Arrays, TableFile
 
 Progress = Callable[[Sequence[str]], Iterable[str]]
 """Gives the ids that it is given, one after the other, and may show how far that is."""
+HASH_BYTES = 1 << 12
 NAMED = 10
 """Files that an error names."""
 
@@ -26,16 +29,16 @@ class Verification:
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of_file(path)
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); {REMAKE}.") from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); {REMAKE}.") from error
 
 
 def read_hash(path: Path) -> str | None:
     """The hash in a file such as `sha256sum` writes; None where there is none."""
     try:
-        return path.read_text().split(maxsplit=1)[0]
+        with open_file(path) as file:
+            return file.read(HASH_BYTES).decode().split(maxsplit=1)[0]
     except (FileNotFoundError, IndexError, UnicodeDecodeError):
         return None
 

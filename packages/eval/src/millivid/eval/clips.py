@@ -23,6 +23,7 @@ class ClipFolder(VideoSource):
             ) from error
         self.dataset, self.split = ClipDataset(Path(path)), split
         self._ids = self.dataset.ids(split)
+        self._checked = set[str]()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ class ClipFolder(VideoSource):
         return self.dataset.num_frames(id)
 
     def read(self, id: str, start: int, stop: int) -> Frames:
+        self._check(id)
         return self.dataset.read(id, start, stop).frames
 
     def rate(self, id: str) -> float:
@@ -45,10 +47,18 @@ class ClipFolder(VideoSource):
         names = self.dataset.index.pose_names
         if not set(POSE) <= set(names):
             return None
+        self._check(id)
         return self.dataset.poses(id)[:, [names.index(name) for name in POSE]]
 
     def fingerprint(self, id: str) -> str:
+        self._check(id)
         return file_sha256(self.dataset.folder / "videos" / f"{id}.mp4")
+
+    def _check(self, id: str) -> None:
+        """That its files are those that were recorded, once."""
+        if id not in self._checked:
+            self.dataset.check(id)
+            self._checked.add(id)
 
     def describe(self) -> dict[str, Any]:
         index = self.dataset.index

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -34,9 +35,9 @@ def read_json(
     """
     try:
         with open_file(path) as file:
-            text = file.read(MOST_BYTES + 1).decode("utf-8")
-        if len(text) > MOST_BYTES:
-            raise OSError(f"it has more than {MOST_BYTES:,} bytes")
+            if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+                raise OSError(f"it has {size:,} bytes, and {MOST_BYTES:,} are the most")
+            text = file.read().decode("utf-8")
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem}); {then}") from problem
     except UnicodeDecodeError as problem:

@@ -83,7 +83,8 @@ class Encoder:
 
     @torch.no_grad()
     def encode(self, video: str) -> None:
-        """Write the latents of a video."""
+        """Write the latents of a video, whose files must be those that were recorded."""
+        self.dataset.check(video)
         clip, device = self.dataset.read(video), self.config.device
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
         parts = [self.tokenizer.encode(part.to(device).float() / 255) for part in frames.split(self.config.batch)]

@@ -5,20 +5,22 @@ The release is a folder with an `index.json` ({key: number of frames}, keys such
 """
 
 import io
-import json
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.files import read_json
+
 from ..clip import Clip
 from ..clip_writer import ClipWriter
+from ..dataset_index import Count
 from ..errors import DatasetError
+from ..index_file import check_id
 from ..latent_writer import LatentWriter
 from ..video import read_video
 from .import_settings import Errors
@@ -27,6 +29,8 @@ from .side_tables import read_table
 
 ACTIONS = ("forward", "left", "right")
 FPS = 20
+IMAGES = {b"\x89PNG": "png_pipe", b"\xff\xd8": "jpeg_pipe", b"RIFF": "webp_pipe"}
+"""By what an image begins with, ffmpeg's name of its format."""
 
 
 def released_splits(keys: Sequence[str], test_fraction: float) -> dict[str, list[str]]:
@@ -147,13 +151,16 @@ def _import_all(
 
 def _read_index(source: Path) -> dict[str, int]:
     path = source / "index.json"
-    try:
-        value: Any = json.loads(path.read_text(encoding="utf-8"))
-        index = {str(key): int(count) for key, count in value.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise DatasetError(f"{path} is not the index of a release, {{key: number of frames}} ({error})") from error
-    if not index or min(index.values()) < 1:
-        raise DatasetError(f"{path} lists no videos, or one without frames")
+    index = read_json(path, dict[str, Count], DatasetError, "it is not the index of a release, {key: number of frames}")
+    if not index:
+        raise DatasetError(f"{path} lists no videos")
+    keys: dict[str, str] = {}
+    for key in index:
+        for part in key.split("/"):
+            check_id(part, f"{path}: the key {key[:300]!r}, whose part")
+        check_id(_id(key), f"{path}: the key")
+        if (other := keys.setdefault(_id(key).casefold(), key)) != key:
+            raise DatasetError(f"{path}: the keys {other!r} and {key!r} would have the same id; rename one")
     return index
 
 
@@ -179,14 +186,19 @@ def _actions_and_poses(path: Path, columns: NDArray[np.float32]) -> tuple[NDArra
     actions = columns[:, 0]
     if not np.isin(actions, range(len(ACTIONS))).all():
         raise DatasetError(f"{path} has actions other than 0, 1 and 2 ({', '.join(ACTIONS)})")
+    if not np.isfinite(columns).all():
+        raise DatasetError(f"{path} has poses that are NaN or infinite")
     return actions.astype(np.int64), np.ascontiguousarray(columns[:, 1:])
 
 
 def _decode(path: Path, image: bytes) -> NDArray[np.uint8]:
+    kind = next((kind for start, kind in IMAGES.items() if image.startswith(start)), None)
     try:
-        with av.open(io.BytesIO(image), "r") as container:
+        if kind is None:  # ffmpeg would take a list of other files as well
+            raise ValueError("it is neither PNG, JPEG nor WebP")
+        with av.open(io.BytesIO(image), "r", format=kind) as container:
             return next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
-    except (av.FFmpegError, StopIteration) as error:
+    except (av.FFmpegError, StopIteration, ValueError) as error:
         raise DatasetError(f"{path} holds an image that cannot be decoded ({error})") from error
 
 
@@ -205,7 +217,10 @@ def _look_at_first(source: Path, index: dict[str, int], errors: Errors) -> tuple
 
 def _read_images(path: Path, num_frames: int, stop: int | None = None) -> NDArray[np.uint8]:
     if path.suffix == ".frames":
-        return np.stack([_decode(path, image) for image in read_frames_file(path, num_frames, 0, stop)])
+        images = [_decode(path, image) for image in read_frames_file(path, num_frames, 0, stop)]
+        if len({image.shape for image in images}) > 1:
+            raise DatasetError(f"{path} holds images of different sizes")
+        return np.stack(images)
     frames = read_video(path, 0, stop)
     if stop is None and len(frames) != num_frames:
         raise DatasetError(f"{path} has {len(frames)} frames, but index.json says {num_frames}")

@@ -134,6 +134,8 @@ def _read_npy(path: Path) -> _Columns:
         # Mapped: a header that promises more than the file holds is refused instead of filling the memory.
         with warnings.catch_warnings(action="ignore"):  # of Python 2
             array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        if (end := array.offset + array.nbytes) != path.stat().st_size:
+            raise ValueError(f"the array ends at byte {end:,}, but the file does not")
     except Exception as error:  # a header is parsed as Python is: its errors are many
         _refuse(path, "an array of numbers", error)
     if names := array.dtype.names:

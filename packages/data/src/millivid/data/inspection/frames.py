@@ -61,6 +61,7 @@ class FrameSample(NamedTuple):
 
 def sample_frames(dataset: ClipDataset, video: str, moments: Sequence[int]) -> FrameSample:
     """Decode some frames of a video and the one after each. Raises DatasetError if they cannot be."""
+    dataset.check(video, "videos")
     after = [moment + 1 for moment in moments if moment + 1 < dataset.num_frames(video)]
     frames = dataset.frames(video, [*moments, *after])
     here, there, wide = frames[: len(moments)], frames[len(moments) :], frames[: len(moments)].astype(np.float64)

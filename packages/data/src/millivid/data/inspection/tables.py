@@ -51,6 +51,7 @@ class Table(NamedTuple):
 
 def read_table(dataset: ClipDataset, video: str) -> Table:
     """A video's table. Raises DatasetError if it is damaged, or holds actions that no model could be given."""
+    dataset.check(video, "tables")
     actions, poses, index = dataset.actions(video), dataset.poses(video), dataset.index
     names, wrong = index.action_names, ""
     if index.action_type == "continuous":
