@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from millivid.app.cli import main
+from millivid.files.pretrained import save_weights
 
 TRAIN_TOKENIZER = "train tokenizer experiment=tiny data={walk}/clips out={tmp}/x training.steps=2 training.batch_size=4"
 TRAIN_DIFFUSION = "train diffusion experiment=tiny_millivid data={walk}/latents out={tmp}/x training.steps=2"
@@ -144,6 +147,54 @@ def test_a_damaged_model_is_named(
     command = GENERATE.replace("{walk}/video/model", "{tmp}/model")
     assert sentence in refused(command, capsys, walk=walk, tmp=tmp_path)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("encode data={walk}/clips tokenizer={walk}/tokenizer/model out={tmp}/x", "videos"),
+        (GENERATE, "videos"),
+        (GENERATE, "tables"),
+        (EVALUATE, "videos"),
+        ("data export data={walk}/clips out={tmp}/x", "tables"),
+    ],
+)
+def test_a_flipped_bit_in_a_clip_is_named(
+    command: str, kind: str, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(walk / "clips", tmp_path / "clips")
+    for path in (tmp_path / "clips" / kind).iterdir():
+        content = bytearray(path.read_bytes())
+        content[-60] ^= 1
+        path.write_bytes(content)
+    told = refused(command.replace("{walk}/clips", "{tmp}/clips"), capsys, walk=walk, tmp=tmp_path)
+    assert f"{tmp_path}/clips/{kind}/" in told and "its content has changed since it was written" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "settings", "sentence"),
+    [
+        ("head.linear.weight", 3e38, "", "the model gives no finite numbers with guidance=1"),
+        ("head.linear.weight", 1.0, " guidance=1e6", "guidance is 1000000.0"),
+        ("head.linear.weight", 1.0, " guidance=-1", "guidance is -1.0"),
+    ],
+)
+def test_numbers_without_end_are_no_black_video(
+    name: str,
+    value: float,
+    settings: str,
+    sentence: str,
+    walk: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(walk / "video" / "model", tmp_path / "model")
+    state = load_file(tmp_path / "model" / "model.safetensors")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    save_weights(tmp_path / "model", config, {**state, name: torch.full_like(state[name], value)})
+    command = GENERATE.replace("{walk}/video/model", "{tmp}/model") + settings
+    assert sentence in refused(command, capsys, walk=walk, tmp=tmp_path)
+    assert not list((tmp_path / "x").glob("videos/*"))
 
 
 def test_a_run_goes_on_only_with_its_own_settings(

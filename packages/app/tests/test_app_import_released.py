@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -116,6 +117,56 @@ def test_gaps_leftovers_and_shapes_are_listed(
     ):
         assert re.search(part, told)
     assert not (tmp_path / "out").exists()
+
+
+def changed(**tensors: Tensor) -> Callable[[dict[str, Tensor]], object]:
+    return lambda state: state.update({name.replace("__", "."): tensor for name, tensor in tensors.items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (changed(encoder__patchify__weight=torch.tensor(1.0)), r"lacks 'encoder.patchify.weight of a shape .*\(\)"),
+        (changed(encoder__bottleneck__weight=torch.zeros(0, 4)), "lacks 'encoder.bottleneck.weight of a shape"),
+        (changed(encoder__patchify__weight=torch.zeros(3, 3, device="meta")), "is a tensor of .* on meta"),
+        (changed(encoder__patchify__weight=torch.zeros(3, 3).to_sparse()), "is a tensor of .*sparse_coo"),
+        (changed(encoder__patchify__weight=torch.zeros(3, 3, dtype=torch.complex64)), "is a tensor of torch.complex64"),
+        (changed(encoder__bottleneck__weight=torch.zeros(1).expand(10**9, 16)), "for which its bytes are too few"),
+        (changed(encoder__bottleneck__bias=torch.tensor([torch.nan])), "'encoder.bottleneck.bias' has NaN or infinity"),
+        (changed(encoder__transformer__blocks__99999999999__x=torch.zeros(1)), "it has a block 99999999999"),
+        (changed(encoder__level_embedding__weight=torch.zeros(10**6, 1)), "does not fit image_size"),
+        (lambda state: state.update({5: torch.zeros(1)}), "holds no state dict"),
+        (lambda state: state.update({"encoder.x": [1.0]}), "'encoder.x' is no tensor"),
+        (lambda state: state.clear(), "holds no state dict"),
+    ],
+)
+def test_tensors_that_no_model_has_are_refused(
+    change: Callable[[dict[str, Tensor]], object],
+    message: str,
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = tensors(AUTOENCODER, "model.")
+    change(state)
+    release(tmp_path / "autoencoder.ckpt", state)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert re.search(message, told) and "autoencoder.ckpt" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_named(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "autoencoder.ckpt"
+    content = bytearray(path.read_bytes())
+    content[content.index(tensors(AUTOENCODER, "model.")["encoder.patchify.weight"].numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    assert main(words) == 2
+    assert re.search(
+        r"autoencoder.ckpt cannot be read .*the content of \S+ is not what was written", capsys.readouterr().err
+    )
 
 
 class Harmful:

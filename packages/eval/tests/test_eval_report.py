@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +22,7 @@ from millivid.eval import (
     Results,
     VideosInMemory,
     VideoSource,
+    check_report_folder,
     horizons_from,
     read_results,
     summarise,
@@ -35,6 +37,7 @@ from PIL import Image  # noqa: E402
 from millivid.eval.reporting.pictures import Shown, draw_recall, returned, strip_frames  # noqa: E402
 from millivid.eval.reporting.plots import draw_memory  # noqa: E402
 from millivid.eval.reporting.style import run_styles  # noqa: E402
+from millivid.eval.reporting.tables import markdown_text  # noqa: E402
 
 Scored = tuple[Evaluation, Results]
 
@@ -274,6 +277,90 @@ def test_what_was_written_is_read_back(tmp_path: Path, scored: Scored) -> None:
     (tmp_path / "metrics.json").write_text('{"format": "millivid.eval.report", "version": 2}')
     with pytest.raises(EvaluationError, match=r"is no metrics.json of a report \(KeyError"):
         read_results(tmp_path / "metrics.json")
+
+
+def _first(content: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(content["runs"]["ours"]["psnr"]["horizons"].values()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(start="8"),
+        lambda c: c.update(sizes=[[64]]),
+        lambda c: c.update(metrics=[]),
+        lambda c: c["metrics"]["psnr"].update(decimals=10**9),
+        lambda c: c["metrics"]["psnr"].update(better="larger"),
+        lambda c: c.update(runs=[1]),
+        lambda c: c["runs"].pop("ours"),
+        lambda c: c["runs"]["ours"].pop("psnr"),
+        lambda c: c["runs"]["ours"]["psnr"]["horizons"].popitem(),
+        lambda c: _first(c).update(value="many"),
+        lambda c: _first(c).update(items="many"),
+        lambda c: _first(c).update(interval=[1]),
+        lambda c: c.update(memory=3),
+        lambda c: c.update(horizons=[{"name": "all", "first": 0, "last": 1}]),
+        lambda c: c.update(roles={"ours": "boss"}),
+    ],
+)
+def test_results_of_another_kind_are_refused(
+    change: Callable[[dict[str, Any]], object], tmp_path: Path, scored: Scored
+) -> None:
+    content = {"format": "millivid.eval.report", "version": 2, **json.loads(json.dumps(scored[1].to_dict()))}
+    change(content)
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    with pytest.raises(EvaluationError):
+        read_results(tmp_path / "metrics.json")
+
+
+def test_only_files_of_a_report_are_removed_whatever_the_old_one_lists(tmp_path: Path, scored: Scored) -> None:
+    out = tmp_path / "out"
+    write_report(*scored, out, title="first", max_videos=1, strip_videos=0)
+    kept = [
+        out / "thesis.txt",
+        out / "stages" / "videos.mp4",
+        tmp_path / "outside.mp4",
+        tmp_path / "elsewhere" / "a.mp4",
+    ]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    shutil.move(out / "videos", tmp_path / "videos")
+    (out / "videos").symlink_to(tmp_path / "elsewhere")
+    content = json.loads((out / "metrics.json").read_text())
+    listed = [
+        "thesis.txt",
+        "stages/videos.mp4",
+        "../outside.mp4",
+        str(tmp_path / "outside.mp4"),
+        "videos/a.mp4",
+        "videos",
+        3,
+    ]
+    (out / "metrics.json").write_text(json.dumps({**content, "files": listed}))
+    assert check_report_folder(out) == []
+    (out / "metrics.json").write_text(json.dumps({**content, "files": 3}))
+    assert check_report_folder(out) == []
+    assert all(path.read_text() == "mine" for path in kept)
+
+
+def test_names_and_titles_stay_words(tmp_path: Path, scored: Scored) -> None:
+    evaluation, results = scored
+    odd = "<u>x</u> | `a` [b](javascript:1) $\\frac{1}$\n# c"
+    assert markdown_text(odd) == r"\<u>x\</u> \| \`a\` [b\](javascript:1) $\\frac{1}$ # c"
+    rename = {"ours": odd}
+    odd_results = replace(
+        results,
+        roles={rename.get(run, run): role for run, role in results.roles.items()},
+        scores={rename.get(run, run): scores for run, scores in results.scores.items()},
+        descriptions={odd: odd},
+        memory=None,
+    )
+    odd_evaluation = replace(evaluation, runs={rename.get(run, run): one for run, one in evaluation.runs.items()})
+    write_report(odd_evaluation, odd_results, tmp_path / "out", title=odd, max_videos=1, strip_videos=1)
+    text = (tmp_path / "out" / "metrics.md").read_text()
+    assert text.startswith(f"# {markdown_text(odd)}\n\n") and f"- {markdown_text(f'{odd}: {odd}')}" in text
+    assert not re.search(r"(?<!\\)<", text) and "<u>" not in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_one_frame_odd_sizes_and_odd_ids(tmp_path: Path) -> None:

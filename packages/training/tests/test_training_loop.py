@@ -1,12 +1,14 @@
 """Runs: folders, checkpoints, and training that resumes bit for bit."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -541,3 +543,53 @@ def test_pictures_that_cannot_be_drawn_do_not_end_a_run(tmp_path: Path, capsys: 
     task.pictures = pictures
     run(tmp_path, 4, task, pictures_every=2)
     assert capsys.readouterr().err.count("no pictures: test video is damaged") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("step"), "lacks the entry step"),
+        (lambda s: s.update(step=None), "step: expected int, got null"),
+        (lambda s: s.update(step=-1), "cannot be negative"),
+        (lambda s: s.update(step=4), "is of step 4"),
+        (lambda s: s.update(seconds=float("nan")), "without end"),
+        (lambda s: s.update(model=3), "model: expected object, got int"),
+        (lambda s: s.update(model=[torch.zeros(3)]), "model: expected object, got array"),
+        (lambda s: s["model"].update({"weight": 3}), "expected Tensor, got int"),
+        (lambda s: s.update(optimizer={"average": torch.zeros(3)}), "has no attribute 'keys'|expected object"),
+        (lambda s: torch.zeros(3), r"holds no run's state \(a Tensor\)"),
+    ],
+)
+def test_a_state_of_another_kind_is_refused(tmp_path: Path, change: Callable[[dict], object], message: str) -> None:
+    run(tmp_path, 2)
+    file = checkpoints(tmp_path)[-1]
+    state = read_checkpoint(file)
+    changed = change(state)
+    file.unlink()
+    file.with_suffix(".json").unlink()
+    torch.save(changed if message.startswith("holds") else state, file)
+    manifest = {"step": 2, "bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    file.with_suffix(".json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=message) as caught:
+        run(tmp_path, 4)
+    assert str(caught.value).startswith(f"checkpoint {file}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: [1], "expected object, got array"),
+        (lambda c: {**c, "settings": [None]}, "settings: expected object, got array"),
+        (lambda c: {k: v for k, v in c.items() if k != "settings"}, "lacks the entry settings"),
+        (lambda c: {**c, "launches": 5}, "launches: expected array, got int"),
+        (lambda c: {**c, "launches": [5]}, "launches.*expected object"),
+        (lambda c: {**c, "version": "1"}, "version: expected int, got str"),
+        (lambda c: {**c, "kind": "tokenizer"}, "holds tokenizer, not toy"),
+    ],
+)
+def test_a_run_file_of_another_kind_is_refused(tmp_path: Path, change: Callable[[dict], object], message: str) -> None:
+    open_run(tmp_path / "run", "toy", {"lr": 1})
+    file = tmp_path / "run" / "run.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(RunError, match=message):
+        open_run(tmp_path / "run", "toy", {"lr": 1})

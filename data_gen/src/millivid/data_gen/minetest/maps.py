@@ -50,9 +50,12 @@ def saved_map(config: MinetestConfig, seed: int) -> SavedMap:
             except OSError:
                 if not folder.is_dir():  # else another process was faster
                     raise
-    x, z = (int(word) for word in (folder / "middle").read_text().split())
-    with np.load(folder / "solids.npz") as file:
-        return SavedMap(folder=folder, middle=(x, z), solids=file["solids"])
+    try:
+        x, z = (int(word) for word in (folder / "middle").read_text().split())
+        with np.load(folder / "solids.npz", allow_pickle=False) as arrays:
+            return SavedMap(folder=folder, middle=(x, z), solids=arrays["solids"])
+    except Exception as error:  # as many kinds as zip and numpy know
+        raise ValueError(f"the map in {folder} is damaged ({error}); delete it, and it is made again") from error
 
 
 def _reach(config: MinetestConfig) -> int:

@@ -164,5 +164,7 @@ def _bounds(config: EvaluateConfig, reference: VideoSource, device: str, stop: i
 @torch.no_grad()
 def _reconstruct(tokenizer: HierarchicalTokenizer, device: str, frames: np.ndarray) -> np.ndarray:
     images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 255
-    decoded = tokenizer.decode(tokenizer.encode(images)).clamp(0, 1)
-    return (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    decoded = tokenizer.decode(tokenizer.encode(images))
+    if not torch.isfinite(decoded).all():
+        raise ConfigError("the tokenizer gives no finite numbers; give another one")
+    return (decoded.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -1,11 +1,11 @@
 """Turn the authors' released checkpoints into saved models of ours."""
 
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import ZipFile
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -16,6 +16,7 @@ from millivid.command import REQUIRED, ConfigError, alone_in_out
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.released import from_released_names
 from millivid.files import replacing_folder
+from millivid.files.pretrained import differences, fill
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
 
@@ -33,6 +34,9 @@ SCHEDULES: dict[str, dict[str, object]] = {
 }
 SAMPLING_STEPS, HORIZONS, ACTION_NAMES = 50, (64, 256, 768), ("forward", "left", "right")
 """What the paper samples with, measures at, and calls its three actions."""
+PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8, torch.bool)
+MOST_LISTED = 40
+"""Tensors that do not fit."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -102,40 +106,63 @@ class _Unread:
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
-    """The model's tensors in a released checkpoint, by name. Nothing in the file is executed."""
+    """The model's tensors in a released checkpoint, by name. Nothing in the file is executed; its CRCs are checked."""
     if not file.is_file():
         raise ConfigError(f"{file} is not there; give a released .ckpt, or hub=charatan/millivid to fetch it")
     try:
+        with ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+                raise ValueError("its entries are larger than the file")
+            if damaged := archive.testzip():  # torch looks at no CRC of a file that it maps
+                raise ValueError(f"the content of {damaged} is not what was written")
         # Beside the model may lie a loader's or a scheduler's objects; their classes are neither looked up nor called.
         others = [(_Unread, name) for name in get_unsafe_globals_in_checkpoint(file)]
         with safe_globals(others):  # type: ignore[arg-type]
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, LookupError, TypeError) as error:
+    except Exception as error:  # a pickle's reader fails in as many ways as Python does
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"{file} cannot be read as a checkpoint of plain tensors ({reason[:120]})") from error
     state = content.get("model") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not state or not all(isinstance(name, str) for name in state):
         raise ConfigError(f"{file} holds no state dict under 'model', as the released checkpoints do")
+    for name, value in state.items():
+        if (why := _unfit(value)) is not None:
+            raise ConfigError(
+                f"{file}: {name[:200]!r} {why}; a released checkpoint has plain tensors of finite numbers"
+            )
     return dict(state)
+
+
+def _unfit(value: object) -> str | None:
+    """Why a value is none that a model could have, None where it could."""
+    if not isinstance(value, Tensor):
+        return "is no tensor"
+    if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in PLAIN:
+        return f"is a tensor of {value.dtype}, {value.layout}, on {value.device}"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f"has the shape {tuple(value.shape)}, for which its bytes are too few"
+    return None if torch.isfinite(value).all() else "has NaN or infinity"
 
 
 def tokenizer_of(state: Mapping[str, Tensor], config: ImportReleasedConfig) -> HierarchicalTokenizer:
     """The tokenizer that a released autoencoder's tensors describe."""
     try:
-        encoder = _transformer_sizes(state, "encoder.transformer.", state["encoder.patchify.weight"].shape[0])
-        decoder = _transformer_sizes(state, "decoder.transformer.", state["decoder.unbottleneck.weight"].shape[0])
+        encoder = _transformer_sizes(state, "encoder.transformer.", _size(state, "encoder.patchify.weight"))
+        decoder = _transformer_sizes(state, "decoder.transformer.", _size(state, "decoder.unbottleneck.weight"))
         made = TokenizerConfig(
             image_size=config.image_size,
             patch_size=config.patch_size,
             variant=config.variant,  # type: ignore[arg-type]
-            num_levels=state["encoder.level_embedding.weight"].shape[0],
-            latent_channels=state["encoder.bottleneck.weight"].shape[0],
+            num_levels=_size(state, "encoder.level_embedding.weight"),
+            latent_channels=_size(state, "encoder.bottleneck.weight"),
             **encoder,
             **{f"decoder_{name}": value for name, value in decoder.items() if decoder != encoder},
         )
     except KeyError as error:
-        raise ConfigError(f"the autoencoder's file lacks {error}; it is no released autoencoder") from error
-    return _loaded(HierarchicalTokenizer(made), state, "the autoencoder's file")
+        raise ConfigError(f"{config.autoencoder} lacks {error}; it is no released autoencoder") from error
+    except ValueError as error:
+        raise ConfigError(f"{config.autoencoder} does not fit image_size and patch_size: {error}") from error
+    return _loaded(lambda: HierarchicalTokenizer(made), state, config.autoencoder)
 
 
 def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer, name: str) -> VideoDiT:
@@ -144,11 +171,11 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
     narrow = state.get("patchify.kernels.0.0.weight")
     own = narrow is not None or "patchify.kernels.0.weight" in state
     try:
-        sizes = _transformer_sizes(state, "", state["level_embedding.weight"].shape[1])
-        levels = state["level_embedding.weight"].shape[0]
+        sizes = _transformer_sizes(state, "", _size(state, "level_embedding.weight", 1))
+        levels = _size(state, "level_embedding.weight")
         if levels > tokenizer.config.num_levels:
             raise ConfigError(f"{name} has {levels} levels, but the autoencoder has {tokenizer.config.num_levels}")
-        channels = state["head.linear.weight"].shape[0]
+        channels = _size(state, "head.linear.weight")
         if channels != tokenizer.config.latent_channels:
             raise ConfigError(
                 f"{name} has latents of {channels} channels, but the autoencoder's have {tokenizer.config.latent_channels}"
@@ -156,31 +183,45 @@ def video_model_of(state: Mapping[str, Tensor], tokenizer: HierarchicalTokenizer
         made = VideoDiTConfig(
             grids=tokenizer.config.grids[:levels],
             latent_channels=channels,
-            num_actions=state["action_embedding.weight"].shape[0],
+            num_actions=_size(state, "action_embedding.weight"),
             patchify="framepack" if own else "linear",
-            bottleneck=None if narrow is None else narrow.shape[0],
+            bottleneck=None if narrow is None else _size(state, "patchify.kernels.0.0.weight"),
             **sizes,
         )
     except KeyError as error:
         raise ConfigError(f"{name} lacks {error}; it is no released video model") from error
-    return _loaded(VideoDiT(made), state, name)
+    return _loaded(lambda: VideoDiT(made), state, name)
 
 
 def _transformer_sizes(state: Mapping[str, Tensor], prefix: str, width: int) -> dict[str, Any]:
-    blocks = [int(m[1]) for name in state if (m := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", name))]
-    head = state[f"{prefix}blocks.0.attn.q_norm.weight"].shape[0]
-    return {"width": width, "depth": max(blocks) + 1, "num_heads": width // head}
+    blocks = {m[1] for name in state if (m := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", name))}
+    head = _size(state, f"{prefix}blocks.0.attn.q_norm.weight")
+    if odd := blocks - {str(number) for number in range(len(blocks))}:
+        raise KeyError(f"blocks 0 to {len(blocks) - 1} (it has a block {min(odd)[:40]})")
+    return {"width": width, "depth": len(blocks), "num_heads": width // head}
 
 
-def _loaded(model: Model, state: Mapping[str, Tensor], what: str) -> Model:
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    wrong = [f"lacks {name}" for name in expected if name not in found]
-    wrong += [f"has {name} besides" for name in found if name not in expected]
-    wrong += [f"has {n} as {found[n]} instead of {s}" for n, s in expected.items() if found.get(n, s) != s]
+def _size(state: Mapping[str, Tensor], name: str, axis: int = 0) -> int:
+    """A length of a tensor that must be there, and be no single number and not empty."""
+    shape = state[name].shape
+    if len(shape) <= axis or not shape[axis]:
+        raise KeyError(f"{name} of a shape that fits (it has {tuple(shape)})")
+    return shape[axis]
+
+
+def _loaded(make: Callable[[], Model], state: Mapping[str, Tensor], what: str) -> Model:
+    """The model with these weights, made once it is known that they fit."""
+    wrong = [
+        f"lacks {name}" if found is None
+        else f"has {name} besides" if expected is None
+        else f"has {name} as {found} instead of {expected}"
+        for name, expected, found in differences(make, {name: tuple(tensor.shape) for name, tensor in state.items()})
+    ]  # fmt: skip
     if wrong:
-        raise ConfigError(f"{what} does not fit: it " + ", ".join(wrong))
-    model.load_state_dict(dict(state))
+        more = f" and {len(wrong) - MOST_LISTED} more" if len(wrong) > MOST_LISTED else ""
+        raise ConfigError(f"{what} does not fit: it " + ", ".join(wrong[:MOST_LISTED]) + more)
+    model = make()
+    fill(model, state, what)
     return model.eval()
 
 

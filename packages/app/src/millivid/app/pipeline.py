@@ -100,5 +100,10 @@ class VideoPipeline:
         for progress in rollout(self.model, stores, planned, padded, sampler, noise):
             if on_step is not None:
                 on_step(progress)
-        parts = [self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)]
-        return torch.cat(parts, dim=1).clamp(0, 1)
+        wrong = f"the model gives no finite numbers with guidance={guidance:g}; use guidance=1, or a model that is not damaged"
+        if not torch.isfinite(stores[0]).all():
+            raise ValueError(wrong)
+        made = torch.cat([self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)], dim=1)
+        if not torch.isfinite(made).all():
+            raise ValueError(wrong)
+        return made.clamp(0, 1)

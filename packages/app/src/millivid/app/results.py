@@ -13,7 +13,7 @@ from millivid.diffusion import VideoDiT, VideoModelInfo
 from millivid.eval import Results, read_results
 from millivid.eval.figures import Figure
 from millivid.eval.memory import FRAME_KINDS
-from millivid.eval.reporting.tables import cell_of, horizon_tables, memory_table
+from millivid.eval.reporting.tables import cell_of, horizon_tables, markdown_text, memory_table
 from millivid.eval.results import MetricInfo
 from millivid.files import read_json, write_text
 from millivid.rollout import make_schedule
@@ -43,11 +43,18 @@ class Trained:
         return cls(
             name=name,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            schedule=f"{schedule['name']}: {settings}",
+            schedule=markdown_text(f"{schedule['name']}: {settings}"),
             tokens=max(model.sequence_length(step) for step in chunk.steps),
             context_frames=chunk.num_context_frames,
             cost=_cost(out / "models" / name),
         )
+
+
+@dataclass(frozen=True)
+class _Took:
+    examples: int
+    flop: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,8 @@ def _write(file: Path, template: str, **content: Any) -> Path:
 
 def _cost(run: Path) -> tuple[str, str, str]:
     """Examples, Tflop and hours of a training run."""
-    took = read_json(run / "trained.json", dict[str, Any])
-    return f"{took['examples']:,}", f"{took['flop'] / 1e12:,.0f}", f"{took['seconds'] / 3600:.1f}"
+    took = read_json(run / "trained.json", _Took)
+    return f"{took.examples:,}", f"{took.flop / 1e12:,.0f}", f"{took.seconds / 3600:.1f}"
 
 
 def _made_by(results: Results, run: Mapping[str, Any]) -> str:
@@ -141,7 +148,7 @@ def _claims(results: Results, models: Sequence[str]) -> Iterator[Claim]:
             for metric in results.metrics:
                 if metric.name in ("psnr", "lpips"):
                     figures = (results.figure(name, metric.name, horizon) for name in (OURS, rival))
-                    yield Claim(f"{metric.label}, {horizon}: better than {rival}", metric, *figures)
+                    yield Claim(markdown_text(f"{metric.label}, {horizon}: better than {rival}"), metric, *figures)
     psnr, memory = results.metric("psnr"), results.memory
     if psnr is None or memory is None:
         return

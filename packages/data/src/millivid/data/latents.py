@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +38,6 @@ class LatentIndex(DatasetIndex):
     tokenizer: Mapping[str, Any]
     statistics: LatentStatistics = field(default_factory=lambda: LatentStatistics.from_lists([[]], [[]]))
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """As for every dataset; the statistics must be of these levels and channels."""
-        index = super().read(folder)
-        found, expected = index.statistics.mean.shape, (len(index.grids), index.channels)
-        if found != expected:
-            raise DatasetError(
-                f"{folder / INDEX_NAME}: statistics are of {list(found)} levels and channels, but the latents have "
-                f"{list(expected)}; {REMAKE}"
-            )
-        return index
-
     def arrays(self, frames: int) -> Arrays:
         """Shape and type of every array in the file of a video of so many frames."""
         levels = {
@@ -70,6 +58,12 @@ class LatentDataset(Dataset[LatentIndex]):
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder, LatentIndex)
+        found, expected = self.index.statistics.mean.shape, (len(self.index.grids), self.index.channels)
+        if found != expected:
+            raise DatasetError(
+                f"{self.folder / INDEX_NAME}: statistics are of {list(found)} levels and channels, but the latents have "
+                f"{list(expected)}; {REMAKE}"
+            )
 
     def read(self, video: str, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float16]:
         """Latents of one level (0: finest), frames ``start`` up to ``stop``: float16 [frame, height, width, channel].

@@ -1,5 +1,6 @@
 """`video_model.json`: what a saved video model has to say beside its weights and its network's config."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +34,13 @@ class VideoModelInfo:
     horizons: tuple[int, ...] = ()
     action_names: tuple[str, ...] = ()
     trained_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("examples", 0), ("sampling_steps", 2), ("context", 1)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ValueError(f"{name} is {value}; it must be at least {least}")
+        if min(self.horizons, default=1) < 1 or not 0 < self.shift < math.inf:
+            raise ValueError(f"horizons {self.horizons} and shift {self.shift} must be above 0, and shift finite")
 
     def make_schedule(self) -> Schedule:
         """The rollout schedule; raises ValueError where its settings cannot be."""

@@ -1,6 +1,7 @@
 """A reported number with its 95 % interval, by bootstrap over videos."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -35,7 +36,7 @@ class Figure:
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """A figure as `to_dict` wrote it; what is None there is nan."""
         low, high = map(from_json, content["interval"])
-        counts = {key: content[key] for key in ("videos", "items") if key in content}
+        counts = {key: operator.index(content[key]) for key in ("videos", "items") if key in content}
         return cls(value=from_json(content["value"]), low=low, high=high, **counts)
 
 

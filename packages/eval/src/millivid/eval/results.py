@@ -1,15 +1,16 @@
 """What an evaluation found, as frozen values, and metrics.json, which holds them."""
 
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
 
-from millivid.files import read_json
+from millivid.files import read_json, typed
 
 from .errors import EvaluationError
 from .evaluation import Role
@@ -217,9 +218,51 @@ def read_results(path: str | os.PathLike[str]) -> Results:
             f"{path} is of format {content.get('format')} {content.get('version')}; this version reads {FORMAT} {VERSION}"
         )
     try:
-        return Results.from_dict(content)
-    except (KeyError, TypeError) as error:
+        results = Results.from_dict(content)
+        typed(content, _Content, str(path), EvaluationError, "evaluate again")
+        _check_whole(results)
+    except EvaluationError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise EvaluationError(f"{path} is no metrics.json of a report ({type(error).__name__}: {error})") from error
+    return results
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Metric:
+    label: str
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    decimals: Literal[0, 1, 2, 3, 4, 5, 6, 7, 8, 9] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    """The types of what `Results.to_dict` gives as it is."""
+
+    ids: list[str]
+    reference_videos: int
+    start: int
+    stop: int
+    fps: float | None
+    sizes: list[tuple[int, int]]
+    device: str
+    seconds: float
+    skipped: dict[str, str]
+    roles: dict[str, Role]
+    descriptions: dict[str, str]
+    metrics: dict[str, _Metric]
+    protocol: dict[str, Any]
+
+
+def _check_whole(results: Results) -> None:
+    """Raise KeyError where a run lacks a figure that the others have."""
+    metrics, horizons = [metric.name for metric in results.metrics], [horizon.name for horizon in results.horizons]
+    for run in results.roles:
+        for metric, horizon in itertools.product(metrics, horizons):
+            results.figure(run, metric, horizon)
+        for group in results.memory.groups if results.memory else ():
+            group.figures[run]
 
 
 def _array(values: list[float | None]) -> np.ndarray:

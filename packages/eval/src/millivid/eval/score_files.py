@@ -3,14 +3,12 @@
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from millivid.files import remove_leftovers, replacing
+from millivid.files import open_file, remove_leftovers, replacing
 
 FORMAT = 1
 ABANDONED_SECONDS = 3600
@@ -58,7 +56,7 @@ class ScoreFiles:
         if self._folder is None or not key.stored:
             return self._memory.get(key.hashed)
         try:
-            with np.load(self._folder / f"{key.hashed}.npz", allow_pickle=False) as arrays:
+            with open_file(self._folder / f"{key.hashed}.npz") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        except Exception:  # as many kinds as zip and numpy know; it is measured anew
             return None

@@ -1,20 +1,20 @@
 """A run's folder: what was asked for, and checkpoints that are whole or not there."""
 
-import hashlib
 import json
+import math
 import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from millivid.command.settings import first_line
-from millivid.files.atomic import TEMPORARY_PREFIX, json_text, names_in, remove_leftovers, replacing
-from millivid.files.json_reader import read_json
+from millivid.files.atomic import TEMPORARY_PREFIX, file_hash, json_text, names_in, remove_leftovers, replacing
+from millivid.files.json_reader import read_json, typed
 from millivid.training.provenance import describe_launch
 
 RUN_FILE = "run.json"
@@ -41,6 +41,34 @@ class Manifest:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Run:
+    """What `run.json` says."""
+
+    format: str
+    version: int
+    kind: str
+    settings: dict[str, Any]
+    launches: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint holds: where the run was, its weights by name, and the optimizer's tensors by kind and name."""
+
+    step: int
+    updates: int
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, dict[str, torch.Tensor]]
+    skipped: int = 0
+    unreadable: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.step, self.updates, self.skipped, self.unreadable) < 0 or not 0 <= self.seconds < math.inf:
+            raise ValueError("steps, counts and seconds cannot be negative or without end")
+
+
 class RunError(ValueError):
     """A run's folder that cannot be used; the message is one sentence for the user."""
 
@@ -61,16 +89,18 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: 
         header = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings}
         write_json(file, {**header, "launches": [describe_launch()]})
         return
-    found = read_json(file, dict[str, Any], RunError, f"delete {out} to start again")
-    if found.get("format") != FORMAT or found.get("version") != VERSION or found.get("kind") != kind:
-        raise RunError(f"{out} holds {found.get('kind', 'something')}, not {kind}; choose another out= or delete it")
-    old, new = _flat(found["settings"]), _flat(json.loads(json.dumps(settings)))
+    then = f"delete {out} to start again, or choose another out="
+    content = read_json(file, dict[str, Any], RunError, then)
+    found = typed(content, Run, str(file), RunError, then)
+    if (found.format, found.version, found.kind) != (FORMAT, VERSION, kind):
+        raise RunError(f"{out} holds {found.kind[:40]}, not {kind}; choose another out= or delete it")
+    old, new = _flat(found.settings), _flat(json.loads(json.dumps(settings)))
     free = FREE_TO_CHANGE.union(free_to_change, {"training.steps"} if new.get("training.decay") == "constant" else ())
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in free)
     if changed:
         listed = ", ".join(f"{key} was {old.get(key)} and is now {new.get(key)}" for key in changed[:3])
         raise RunError(f"{out} holds a run with other settings ({listed}); choose another out= or delete it")
-    write_json(file, {**found, "settings": settings, "launches": [*found.get("launches", []), describe_launch()]})
+    write_json(file, {**content, "settings": settings, "launches": [*found.launches, describe_launch()]})
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
@@ -107,7 +137,7 @@ def save_checkpoint(out: Path, step: int, state: Mapping[str, Any], keep: int, k
         return file
     file.unlink(missing_ok=True)
     write_whole(file, lambda partial: torch.save(dict(state), partial))
-    write_json(file.with_suffix(".json"), asdict(Manifest(step, file.stat().st_size, _hash(file))))
+    write_json(file.with_suffix(".json"), asdict(Manifest(step, file.stat().st_size, file_hash(file))))
     remove_leftovers(folder)
     for old in checkpoints(out)[:-keep]:
         if not keep_every or int(old.stem.removeprefix("step_")) % keep_every:
@@ -150,17 +180,28 @@ def newest_checkpoint(out: Path) -> Path | None:
     return None
 
 
+def read_state(file: Path) -> State:
+    """A checkpoint's state, to go on from. Raises RunError as `read_checkpoint`, and where it is no run's of that step."""
+    content, then = read_checkpoint(file), "it is of another version, or of no run: move it away"
+    state = typed(content, State, f"checkpoint {file}", RunError, then)
+    if file.name != f"step_{state.step:08d}.pt":
+        raise RunError(f"checkpoint {file} is of step {state.step}; give it back its name, or move it away")
+    return state
+
+
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """A checkpoint's state, on the CPU. Nothing in the file is executed. Raises RunError where it cannot be read."""
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise RunError(
             f"checkpoint {file} cannot be opened ({first_line(error)}); every process has to see it"
         ) from error
     except Exception as error:
         raise RunError(f"checkpoint {file} holds no run's state ({type(error).__name__}); move it away") from error
-    return state
+    if not isinstance(content, dict):
+        raise RunError(f"checkpoint {file} holds no run's state (a {type(content).__name__}); move it away")
+    return content
 
 
 def _damage(file: Path) -> str | None:
@@ -173,12 +214,7 @@ def _damage(file: Path) -> str | None:
         return "its manifest cannot be read"
     if file.stat().st_size != manifest.bytes:
         return f"it has {file.stat().st_size} bytes, not {manifest.bytes}"
-    return None if _hash(file) == manifest.sha256 else "its hash is another"
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return None if file_hash(file) == manifest.sha256 else "its hash is another"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from millivid.command import to_plain
 from millivid.training.checkpoint import (
     RunError,
     newest_checkpoint,
-    read_checkpoint,
+    read_state,
     save_checkpoint,
     write_json,
     write_whole,
@@ -57,21 +57,21 @@ def train(
         torch.set_num_threads(config.threads)
     whole = copy.deepcopy(task.model).cpu()  # to look at weights while the model itself belongs to the engine
     newest = processes.once(lambda: newest_checkpoint(out))
-    state: Mapping[str, Any] = read_checkpoint(newest) if newest else {}
+    state = read_state(newest) if newest else None
     with _refuse_another_config(out):
-        if state and bool(config.ema) != ("average" in state["optimizer"]):
+        if state and bool(config.ema) != ("average" in state.optimizer):
             raise KeyError("average")
-        _fill(task.model, state["model"] if state else {})
+        _fill(task.model, state.model if state else {})
     task.model.train()
     throughput = Throughput.of(task, config, processes)
     engine = make_engine(task, config, processes)
     optimizer = engine.optimizer
     if state:
         with _refuse_another_config(out):
-            optimizer.load_whole_state(state["optimizer"], int(state["updates"]))
-    step, skipped = int(state.get("step", 0)), int(state.get("skipped", 0))
-    begun, average = time.monotonic() - float(state.get("seconds", 0)), config.ema > 0
-    unread = int(state.get("unreadable", 0)) if processes.first else 0
+            optimizer.load_whole_state(state.optimizer, state.updates)
+    step, skipped = (state.step, state.skipped) if state else (0, 0)
+    begun, average = time.monotonic() - (state.seconds if state else 0), config.ema > 0
+    unread = state.unreadable if state and processes.first else 0
     log = Log(out, config, processes, step, throughput, progress, unread)
 
     def save() -> None:

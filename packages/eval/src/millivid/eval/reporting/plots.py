@@ -22,6 +22,7 @@ LOOK: Any = {
     "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": RULE, "grid.linewidth": 0.7,
     "xtick.major.size": 0, "ytick.major.size": 0, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5,
     "figure.constrained_layout.use": True, "figure.constrained_layout.w_pad": 0.16, "figure.constrained_layout.h_pad": 0.08,
+    "text.parse_math": False,  # a run may be called $x
     "svg.hashsalt": "millivid",  # no random names: the same figures give the same file
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from millivid.files.atomic import remove_leftovers, temporary_beside
@@ -21,6 +21,10 @@ from .style import INK, run_styles
 from .tables import tables_as_markdown
 
 METRICS = "metrics.json"
+WRITTEN = re.compile(
+    r"metrics\.(json|md)|index\.html|(curves|memory)\.(png|svg)|(recall|strip)\.png|videos/[A-Za-z0-9_-]+\.mp4"
+)
+"""The files of a report."""
 USUAL_FPS = 20.0
 """What videos are played at whose rate nobody knows."""
 
@@ -155,5 +159,8 @@ def check_report_folder(out: str | os.PathLike[str], alongside: Sequence[str] = 
         content = {}
     if content.get("format") != FORMAT:
         raise EvaluationError(f"{out} holds something other than a report; give a new folder, or empty this one")
-    files = [file for file in content.get("files", []) if isinstance(file, str)]
-    return [f for f in files if not PurePosixPath(f).is_absolute() and ".." not in PurePosixPath(f).parts]
+    listed = content.get("files")
+    files = [file for file in listed if isinstance(file, str)] if isinstance(listed, list) else []
+    # What anyone's file lists is deleted only where it is what a report has, and where it lies in this folder.
+    inside = out.resolve()
+    return [file for file in files if WRITTEN.fullmatch(file) and (out / file).resolve().is_relative_to(inside)]

@@ -1,6 +1,7 @@
 """The tables of a report, from its results: for the page, for metrics.md, and for anyone else's Markdown."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,11 @@ MEMORY_TEXT = (
 DASH = "\N{EN DASH}"
 
 
+def markdown_text(text: str) -> str:
+    """Anyone's words as they stand, in a line of Markdown: no table, picture, link, code or HTML is made of them."""
+    return re.sub(r"([\\`*<|]|\](?=[(\[:]))", r"\\\1", " ".join(text.split()))
+
+
 @dataclass(frozen=True)
 class Cell:
     """A figure as text, with its 95 % interval (empty if undefined); or the name of a row or a column.
@@ -48,7 +54,7 @@ class Cell:
     @property
     def markdown(self) -> str:
         """`**18.74** (18.48-19.01)`, with an en dash."""
-        text = self.text.replace("|", "\\|")
+        text = markdown_text(self.text)
         text = f"*{text}* (bound)" if self.role == "bound" else f"**{text}**" if self.best else text
         return text + ("†" if self.few else "") + (f" ({self.interval})" if self.interval else "")
 
@@ -185,7 +191,7 @@ def tables_as_markdown(results: Results, title: str) -> str:
     of = "" if len(results.ids) == results.reference_videos else f" of the reference's {results.reference_videos}"
     tables = horizon_tables(results)
     parts = [
-        f"# {title}",
+        f"# {markdown_text(title)}",
         f"{len(results.ids)} videos{of}, {results.num_frames} generated frames each, after {results.start} frames of "
         f"context; {sizes_text(results)} pixels. {INTERVALS_TEXT}",
         *(table.markdown for table in tables),
@@ -198,6 +204,6 @@ def tables_as_markdown(results: Results, title: str) -> str:
         parts += [SETS_TEXT, *(table.markdown for table in sets)]
     if memory := memory_tables(results):
         parts += ["## Memory", MEMORY_TEXT, *(table.markdown for table in memory)]
-    notes = [f"- {name}: {text}" for name, text in results.descriptions.items()]
-    notes += [f"- {name} is missing: {reason}" for name, reason in results.skipped.items()]
+    notes = [f"- {markdown_text(f'{name}: {text}')}" for name, text in results.descriptions.items()]
+    notes += [f"- {markdown_text(f'{name} is missing: {reason}')}" for name, reason in results.skipped.items()]
     return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
