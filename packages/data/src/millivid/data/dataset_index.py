@@ -43,15 +43,11 @@ class FileKind:
 class DatasetIndex:
     """What ``dataset.json`` says of every dataset.
 
-    Attributes:
-        fps: frames per second.
-        action_names: what action 0, 1, ... are, or the columns of continuous actions.
-        action_type: whether an action is one of the names or a vector with a number for each.
-        pose_names: what the columns of a pose are.
-        source: where the videos come from; free form (world and its settings, seed, ...).
-        splits: ids per split, such as ``train`` and ``test``.
-        frames: number of frames per id, for all videos.
-        sha256: the SHA-256 of each of a video's files; without the videos that were written before hashes were recorded.
+    fps: frames per second. action_names: what action 0, 1, ... are, or the columns of continuous actions. action_type:
+    whether an action is one of the names or a vector with a number for each. pose_names: what the columns of a pose are.
+    source: where the videos come from; free form (world and its settings, seed, ...). splits: ids per split, such as
+    ``train`` and ``test``. frames: number of frames per id, for all videos. sha256: the SHA-256 of each of a video's files;
+    without the videos that were written before hashes were recorded.
     """
 
     format: ClassVar[str]
@@ -78,8 +74,7 @@ class DatasetIndex:
     def read(cls, folder: Path, finished: bool = True) -> Self:
         """The index of a dataset, which has to be finished unless that is said to be of no matter.
 
-        Raises:
-            DatasetError: there is no such dataset, it is unfinished, or an entry is missing or not as it has to be.
+        Raises DatasetError where there is no such dataset, it is unfinished, or an entry is missing or not as it has to be.
         """
         value, path = load_index(folder, cls.format), folder / INDEX_NAME
         if finished and value.get("complete") is not True:

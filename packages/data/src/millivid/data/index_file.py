@@ -31,8 +31,7 @@ LONGEST_NAME = 200
 def load_index(folder: Path, *formats: str) -> dict[str, Any]:
     """The parsed ``dataset.json`` of ``folder``, of one of these formats and a known version; it may be unfinished.
 
-    Raises:
-        DatasetError: no such folder or file, no JSON, or another format or version.
+    Raises DatasetError where there is no such folder or file, for what is no JSON, and for another format or version.
     """
     path = folder / INDEX_NAME
     if not path.is_file():
@@ -54,8 +53,7 @@ def load_index(folder: Path, *formats: str) -> dict[str, Any]:
 def dataset_format(folder: str | Path) -> str:
     """What a dataset folder holds: ``millivid-clips`` or ``millivid-latents``.
 
-    Raises:
-        DatasetError: it holds no dataset, or one of another format.
+    Raises DatasetError where it holds no dataset, or one of another format.
     """
     return str(load_index(Path(folder), "millivid-clips", "millivid-latents")["format"])
 

@@ -22,11 +22,9 @@ LATENT_FORMAT = "millivid-latents"
 class LatentIndex(DatasetIndex):
     """What ``dataset.json`` of a latent dataset says, beside what `DatasetIndex` has.
 
-    Attributes:
-        grids: (height, width) of each level's token grid, finest level first.
-        channels: channels of a latent.
-        tokenizer: what encoded the frames; ``fingerprint`` tells tokenizers apart.
-        statistics: mean and standard deviation of the training latents per level and channel.
+    grids: (height, width) of each level's token grid, finest level first. channels: of a latent. tokenizer: what encoded
+    the frames; ``fingerprint`` tells tokenizers apart. statistics: mean and standard deviation of the training latents per
+    level and channel.
     """
 
     format = LATENT_FORMAT
@@ -49,11 +47,8 @@ class LatentIndex(DatasetIndex):
 class LatentDataset(Dataset[LatentIndex]):
     """Reads a latent dataset folder.
 
-    Args:
-        folder: holds ``dataset.json`` and ``latents/<id>.safetensors``.
-
-    Raises:
-        DatasetError: there is no such dataset, it is unfinished, or of another format or version.
+    folder: holds ``dataset.json`` and ``latents/<id>.safetensors``. Raises DatasetError where there is no such dataset, or
+    it is unfinished, or of another format or version.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -68,28 +63,20 @@ class LatentDataset(Dataset[LatentIndex]):
     def read(self, video: str, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float16]:
         """Latents of one level (0: finest), frames ``start`` up to ``stop``: float16 [frame, height, width, channel].
 
-        Only the bytes asked for are read.
-
-        Raises:
-            DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
+        Only the bytes asked for are read. Raises DatasetError where there is no such video or level, for a span outside of
+        the video, and for a missing or damaged file.
         """
         return self.read_spans(video, {level: [(start, self._check_span(video, start, stop))]})[level]
 
     def read_spans(self, video: str, spans: Mapping[int, Sequence[tuple[int, int]]]) -> dict[int, NDArray[np.float16]]:
         """Several spans of frames of several levels, with one opening of the file: what a training example is made of.
 
-        Args:
-            video: the id.
-            spans: per level (0: finest), the first frame of each span and the one after its last.
-
-        Returns:
-            Per level, the frames of its spans, one span after the other: float16 [frame, height, width, channel].
+        spans: per level (0: finest), the first frame of each span and the one after its last. Returns, per level, the
+        frames of its spans, one span after the other: float16 [frame, height, width, channel]. Raises DatasetError as
+        `read` does.
 
         Only the bytes asked for are read, and the file stays open for the next call; a file that was replaced is opened
         again.
-
-        Raises:
-            DatasetError: no such video or level, a span outside of the video, or a missing or damaged file.
         """
         arrays = self.index.arrays(self.num_frames(video))
         for level, parts in spans.items():

@@ -46,8 +46,7 @@ def read_hash(path: Path) -> str | None:
 def check_file(path: Path, expected: str | None, arrays: Arrays) -> str:
     """A file's SHA-256, once it is the expected one, if there is one, and a table has these arrays.
 
-    Raises:
-        DatasetError: the file is missing, damaged, or another one.
+    Raises DatasetError where the file is missing, damaged, or another one.
     """
     if not path.is_file():
         raise DatasetError(f"{path}: no such file. Make the dataset again.")
