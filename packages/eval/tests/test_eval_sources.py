@@ -152,8 +152,11 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
     write_images(tmp_path / "wider", moving_discs(0, frames=1, width=40), "{}.png")
     (tmp_path / "wider" / "0.png").replace(tmp_path / "a" / "frame_2.png")
     (tmp_path / "b" / "frame_1.png").write_bytes(b"no image")
+    write_images(tmp_path / "deep", np.full((1, 32, 32), 40000, np.uint16))
     source = open_videos(tmp_path)
-    assert source.ids() == ["a", "b"]
+    assert source.ids() == ["a", "b", "deep"]
+    with pytest.raises(EvaluationError, match=r"deep/frame_0.png .* more than 8 bits; save it with 8"):
+        source.read("deep", 0, 1)
     for start in (0, 2):
         with pytest.raises(EvaluationError, match=r"a/frame_2.png is 40x32, but frame_0.png is 32x32; .* one size"):
             source.read("a", start, 4)

@@ -1,5 +1,6 @@
 """Videos from anywhere: which stream, how fast, whether anything is missing; frames one by one."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,9 +38,9 @@ class SourceVideo:
     path: the file. codec: what decodes it. pixel_format: what it decodes to. packets: its encoded frames, while the file is
     open; None where they are too many to be kept. rate: frames per second, on average. stated_rate: what the header says of
     it, if anything. times: of its frames, in their order, where the file tells them by order alone: it has none, or is an
-    AVI. shown: the presentation times of its frames in units of the stream, sorted; empty where only decoding tells. keys:
-    the times of its key frames, in the same units. aspect: width of a pixel by its height. notes: what was not taken as it
-    is.
+    AVI. end: of an AVI's last frame, which dropped ones may follow; else 0. shown: the presentation times of its frames in
+    units of the stream, sorted; empty where only decoding tells. keys: the times of its key frames, in the same units.
+    aspect: width of a pixel by its height. notes: what was not taken as it is.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class SourceVideo:
     rate: Fraction
     stated_rate: Fraction | None
     times: tuple[Fraction, ...]
+    end: Fraction
     shown: tuple[int, ...]
     keys: tuple[int, ...]
     aspect: Fraction
@@ -166,6 +168,8 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
     shown.sort()
     timed = bool(shown) and len(shown) == count
     unit = stream.time_base or Fraction(0)
+    if is_avi:
+        end = max(end, _listed_in_avi(path, stream.index) * unit)
     rate = _rate(path, stated, (shown[-1] - shown[0]) * unit if timed else Fraction(0), count, is_avi)
     times: tuple[Fraction, ...] = ()
     if is_avi or not timed:
@@ -180,6 +184,8 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
             raise DatasetError(
                 f"{path}: is cut off: it ends after {float(end):.2f} s, but its header says {float(expected):.2f} s"
             )
+    if kind == "matroska" and _ends_early(path):
+        raise DatasetError(f"{path}: is cut off: it is shorter than its header says")
     notes = []
     if not is_avi and not timed:
         notes.append(f"has no times; read as {float(rate):g} frames per second")
@@ -195,11 +201,37 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
         rate=rate,
         stated_rate=stated,
         times=times,
+        end=end - shown[0] * unit if is_avi and timed else Fraction(0),
         shown=tuple(shown) if numbered else (),
         keys=tuple(keys),
         aspect=stream.sample_aspect_ratio or Fraction(1),
         notes=tuple(notes),
     )
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether a Matroska file is shorter than its segment says; ffmpeg takes the frames that are left for all."""
+    with path.open("rb") as file:
+        for _ in ("header", "segment"):
+            first = file.read(5)[-1:]
+            length = 9 - int.from_bytes(first).bit_length()  # of the size: bytes as the first one's leading zeros say
+            size = int.from_bytes(first + file.read(length - 1)) - (1 << 7 * length)
+            file.seek(size, os.SEEK_CUR)
+        unknown = size == (1 << 7 * length) - 1  # a stream
+        return not unknown and file.tell() > path.stat().st_size
+
+
+def _listed_in_avi(path: Path, stream: int) -> int:
+    """How many frames of a stream an AVI's index lists: dropped ones too, which are no packets."""
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            size = int.from_bytes(header[4:], "little")
+            if header.startswith(b"idx1"):
+                entries = file.read(size)
+                return sum(entries.startswith(b"%02d" % stream, at) for at in range(0, len(entries), 16))
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return 0
 
 
 def _packets(video: SourceVideo) -> Iterator[av.Packet]:

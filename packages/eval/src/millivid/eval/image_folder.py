@@ -55,13 +55,15 @@ class ImageFolder:
 
     def _read(self, file: Path) -> np.ndarray:
         try:
-            from PIL import Image
+            from PIL import Image, ImageOps
         except ImportError as error:
             raise ImportError(f"reading images needs Pillow: pip install pillow ({error})") from error
         try:
             with Image.open(file) as image:
-                return np.asarray(image.convert("RGB"))
-        except OSError as error:
+                if image.mode[0] in "IF":  # Pillow would cut off what is beyond 255
+                    raise ValueError("it has pixels of more than 8 bits; save it with 8")
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EvaluationError(f"{self.path.name}/{file.name} cannot be read as an image: {error}") from error
 
 

@@ -40,10 +40,10 @@ class Track:
             return self.values[np.minimum(indices, len(self.values) - 1)]  # whether there are enough, `check` says
         return self.values[self._nearest(self.times, times)]
 
-    def check(self, shown: Sequence[float], gap: float) -> None:
+    def check(self, shown: Sequence[float], gap: float, until: float) -> None:
         """Raise DatasetError where there are too few or too many rows for a video, or their times are not its own.
 
-        shown: when each frame is shown, in seconds after the first. gap: seconds between frames.
+        shown: when each frame is shown, in seconds after the first. gap: seconds between frames. until: when the last ends.
         """
         rows, frames = len(self.values), len(shown)
         if self.times is None:
@@ -56,7 +56,7 @@ class Track:
         first, last, end = self.times[0], self.times[-1], shown[-1]
         limit = max(TIME_TOLERANCE, gap) if self.tolerance is None else self.tolerance
         reach = limit + 1e-4  # times are rounded
-        if first > reach or last < end - reach or first < -2 * reach or last > end + gap + 2 * reach:
+        if first > reach or last < end - reach or first < -2 * reach or last > max(end + gap, until) + 2 * reach:
             raise DatasetError(
                 f"{self.path}: its times go from {first:.3f} s to {last:.3f} s, but the video's frames from 0 to {end:.3f} s; "
                 f"give rows for all of it and no more, in seconds after the first frame (time_tolerance= is {limit:g} s)"

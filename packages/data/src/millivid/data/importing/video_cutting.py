@@ -80,7 +80,7 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
     with open_source(source.path) as video:
         notes += video.notes
         fitter = FrameFitter(video.path, size, settings.fit_to_size, video.aspect)
-        for frame, ticks in on_grid(decode_source(video), video.rate, fps):
+        for frame, ticks in on_grid(decode_source(video), video.rate, fps, video.end):
             if not times:
                 notes += picture_notes(frame.picture, video.aspect)
             times.append(frame.time)
@@ -93,7 +93,7 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
                     total, piece = total + len(piece), _Piece(size, settings.frames)
                 piece.append(pixels, frame)
     for track in source.side.tracks.values():
-        track.check([*map(float, times)], float(1 / video.rate))
+        track.check([*map(float, times)], float(1 / video.rate), float(video.end))
     if total + len(piece) < LEAST_FRAMES:
         raise DatasetError(
             f"{video.path}: has {total + len(piece)} frames at this rate; at least {LEAST_FRAMES} are needed"
@@ -117,7 +117,9 @@ def cut_video(source: FolderVideo, writer: ClipWriter, settings: ImportSettings)
     return ImportRecord(file=source.name, bytes=source.bytes, videos=tuple(written), frames=total, notes=tuple(notes))
 
 
-def on_grid(frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction) -> Iterator[tuple[SourceFrame, int]]:
+def on_grid(
+    frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction, end: Fraction
+) -> Iterator[tuple[SourceFrame, int]]:
     """How often each frame is shown when pictures are taken ``fps`` times a second: the last one shown at each tick.
 
     frames: in order of their times. rate: frames per second of the source, on average. One within 1 % of ``fps`` is taken
@@ -135,4 +137,4 @@ def on_grid(frames: Iterable[SourceFrame], rate: Fraction, fps: Fraction) -> Ite
             still = min(1 / rate, frame.time - last.time)
         tick, last = first, frame
     if last is not None:
-        yield last, max(0, math.ceil((last.time + still) * scale - slack) - tick)
+        yield last, max(0, math.ceil(max(last.time + still, end) * scale - slack) - tick)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import DatasetError
+from ..index_file import HIGHEST_FPS, LOWEST_FPS
 from ..orientation import display_size
 from ..source_video import SAME_RATE, first_frame, open_source
 from .import_report import in_one_line
@@ -160,6 +161,10 @@ def _size(video: FolderVideo) -> tuple[int, int]:
 def _rate(video: FolderVideo) -> float:
     with open_source(video.path) as opened:
         rate = opened.rate
+    if not LOWEST_FPS <= rate <= HIGHEST_FPS:
+        raise DatasetError(
+            f"{video.path}: has {float(rate):g} frames per second; give fps=, the rate that all videos get"
+        )
     whole = max(1, round(rate))
     return float(whole) if abs(rate / whole - 1) <= SAME_RATE else round(float(rate), 3)
 
