@@ -2,7 +2,7 @@
 
     python tests/fuzz/fuzzing.py cases=20 seed=1            # so many of every kind of file and command
     python tests/fuzz/fuzzing.py seconds=3600 seed=2        # as many as there is time for
-    python tests/fuzz/fuzzing.py only=encode:clips/videos   # of those kinds alone
+    python tests/fuzz/fuzzing.py only=encode:clips/videos   # of those kinds alone; share=0/2: of every second kind
     python tests/fuzz/fuzzing.py case=encode:clips/videos/train_00000.mp4:17 seed=1   # one case, shown; keeps its folder
 
 Every case copies what it reads, spoils one file or word, and runs in a process of its own with limited memory and time.
@@ -367,7 +367,8 @@ def main(words: list[str]) -> int:
     import_everything()
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     expected: dict[str, str] = {}
-    kinds = list(cases(base, only))
+    number, _, count = given.get("share", "0/1").partition("/")
+    kinds = list(cases(base, only))[int(number) :: int(count)]
     try:
         for _ in range(limit):
             for kind in kinds:
