@@ -265,6 +265,8 @@ def prepare(base: Path, case: Case, seed: int | None, folder: Path) -> Callable[
         words = LINES[case.file].split()
         if seed is not None:
             words = spoil_words(words, draw)
+            if any("training." in word for word in words) and not any("training.steps=" in word for word in words):
+                words.append("training.steps=2")  # by default there are many
         return _words(case.file, words)
     if seed is not None:
         path = folder / case.file

@@ -28,7 +28,7 @@ LATENTS: dict[str, Any] = {
         ({"fps": 0}, "fps is 0"),
         ({"fps": 1e9}, "fps is 1000000000.0; expected float <= 1000"),
         ({"action_names": "forward"}, "action_names is 'forward'; expected array, got str|are not all different"),
-        ({"action_names": ("a", 1)}, "action_names is .*got int"),
+        ({"action_names": ("a", 1)}, "actions: 1 is no name"),
         ({"action_names": ("a", "a")}, "not all different"),
         ({"action_type": "vector"}, "action_type is 'vector'; use categorical or continuous"),
         ({"pose_names": "xyz"}, "pose_names is 'xyz'"),

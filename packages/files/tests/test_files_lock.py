@@ -13,10 +13,12 @@ import os, sys, time
 from pathlib import Path
 from millivid.files import locked
 with locked(Path(sys.argv[1]), shared="shared" in sys.argv):
-    if "fork" in sys.argv and os.fork() == 0:
+    if "fork" not in sys.argv:
+        print("held", flush=True)
+    elif os.fork() == 0:
+        print("held", flush=True)
         time.sleep(2)  # outlives its parent
         os._exit(0)
-    print("held", flush=True)
     sys.stdin.read()
 """
 

@@ -92,7 +92,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_another_class(folder: Path) -> None:
     edit(folder, **{"class": "Another"})
-    with pytest.raises(ValueError, match="holds a Another, not a Scale"):
+    with pytest.raises(ValueError, match="holds a 'Another', not a Scale"):
         Scale.from_pretrained(folder)
 
 

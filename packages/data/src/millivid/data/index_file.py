@@ -82,10 +82,12 @@ def check_id(video: str, what: str = "video id") -> None:
 def check_names(names: Collection[str], what: str) -> None:
     """Names of actions, of columns or of splits, which tables and pages show."""
     if len(set(names)) < len(names):
-        raise DatasetError(f"{what}: the names {', '.join(names)[:300]} are not all different")
+        raise DatasetError(f"{what}: the names {', '.join(map(str, names))[:300]} are not all different")
     for name in names:
-        if len(name) > LONGEST_NAME or NO_NAME.search(name):
-            raise DatasetError(f"{what}: {name[:300]!r} is no name; use up to {LONGEST_NAME} characters of one line")
+        if not isinstance(name, str) or len(name) > LONGEST_NAME or NO_NAME.search(name):
+            raise DatasetError(
+                f"{what}: {repr(name)[:300]} is no name; use up to {LONGEST_NAME} characters of one line"
+            )
 
 
 def continue_or_refuse(folder: Path, header: Mapping[str, Any]) -> bool:

@@ -91,7 +91,8 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         values = read_json(config_file, dict[str, Any], then=then)
         saved, sha256 = values.pop("class", None), values.pop(HASH_KEY, None)
         if saved != cls.__name__:
-            raise ValueError(f"{config_file.parent} holds a {saved or 'model of another kind'}, not a {cls.__name__}")
+            saved = repr(saved)[:80] if saved else "model of another kind"
+            raise ValueError(f"{config_file.parent} holds a {saved}, not a {cls.__name__}")
         if unknown := unknown_keys(values, cls.config_class):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
         config: Config = typed(values, cls.config_class, str(config_file), then=then)
