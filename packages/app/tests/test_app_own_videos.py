@@ -41,7 +41,7 @@ def test_the_whole_way(drives: Path, walk: Path, tmp_path: Path, capsys: pytest.
     assert main(f"encode data={clips} tokenizer={walk}/tokenizer/model out={latents}".split()) == 0
     train = f"train diffusion experiment=tiny_millivid data={latents} out={tmp_path}/run training.steps=2"
     assert main([*train.split(), "training.batch_size=2"]) == 2
-    assert "odometry goes with categorical actions only; leave it out" in capsys.readouterr().err
+    assert "set model.odometry=null" in capsys.readouterr().err
     assert main([*train.split(), "training.batch_size=2", "model.odometry=null"]) == 0
     model = tmp_path / "run" / "model"
     config = json.loads((model / "config.json").read_text())
