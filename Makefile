@@ -61,6 +61,7 @@ fuzz: $(VENV)/ready  ## spoiled files and odd words for FUZZ="seconds=3600 seed=
 NEEDS_tokenizer := packages/files
 NEEDS_diffusion := packages/files packages/rollout csrc
 NEEDS_eval := packages/files
+NEEDS_command := packages/files
 NEEDS_data := packages/files
 NEEDS_training := packages/files packages/command
 NEEDS_data_gen := packages/files packages/command packages/data

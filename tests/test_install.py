@@ -23,6 +23,7 @@ EXTRAS = {  # a module that each extra is for
     "draw": "matplotlib",
     "images": "PIL",
     "inspect": "jinja2",
+    "models": "millivid.files.pretrained",
     "networks": "kornia",
     "report": "millivid.eval.reporting",
     "slurm": "submitit",
