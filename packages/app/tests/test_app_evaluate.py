@@ -130,6 +130,7 @@ def test_videos_without_their_context(tmp_path: Path, truth: Path, made: Path) -
 
 
 def test_one_frame_and_constant_frames_have_results(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
     for name, shade in (("truth", 0), ("made", 51)):
         write_video(tmp_path / name / "a.mp4", np.full((1, 32, 32, 3), shade, np.uint8))
     words = [f"generated={tmp_path / 'made'}", f"reference={tmp_path / 'truth'}", f"out={tmp_path / 'x'}"]
