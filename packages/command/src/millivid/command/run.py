@@ -78,9 +78,8 @@ def is_mistake(error: BaseException) -> bool:
     """Whether an error is one that a user can cause."""
     if isinstance(error, ValueError | OSError | ImportError | MemoryError):
         return True
-    return bool(_NO_MEMORY.search(str(error))) or _NO_SPACE in str(
-        error
-    )  # torch and safetensors have errors of their own
+    text = str(error)  # torch and safetensors have errors of their own
+    return bool(_NO_MEMORY.search(text)) or _NO_SPACE in text
 
 
 def explain(error: BaseException) -> str:

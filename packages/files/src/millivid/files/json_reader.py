@@ -70,12 +70,8 @@ def typed(
     """
     try:
         return msgspec.convert(content, schema, dec_hook=decode)
-    except (
-        msgspec.ValidationError,
-        RecursionError,
-        AttributeError,
-        TypeError,
-    ) as problem:  # tensors end in the last two
+    # Tensors, of a checkpoint, end in the last two.
+    except (msgspec.ValidationError, RecursionError, AttributeError, TypeError) as problem:
         what, _, place = str(problem).replace("`", "").partition(" - at $")
         what = (what[:1].lower() + what[1:]).replace("object missing required field", "lacks the entry")
         where = f"{place.removeprefix('.')}: " if place else ""
