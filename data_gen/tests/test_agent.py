@@ -83,5 +83,5 @@ def test_actions_are_held_and_cut_to_length(hold: int) -> None:
 
 
 def test_bad_counts_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1; got 0 and 3"):
+    with pytest.raises(ValueError, match="num_frames is 0; it must be a whole number of at least 1"):
         draw_actions(np.random.default_rng(0), 0, 3)

@@ -11,7 +11,7 @@ import pytest
 
 from millivid.data_gen import World
 from millivid.data_gen.agent import FORWARD, LEFT, RIGHT
-from millivid.data_gen.boxes import average_boxes
+from millivid.data_gen.games import average_boxes
 from millivid.data_gen.minerl import MinerlConfig, MinerlWorld
 
 STEP = 0.2
@@ -262,17 +262,17 @@ def test_close_ends_the_game_and_reset_starts_another() -> None:
 
 
 def test_settings_and_misuse_are_explained() -> None:
-    with pytest.raises(ValueError, match="supersampling must lie in 1 to 4; got 0"):
+    with pytest.raises(ValueError, match="supersampling is 0; it must be a whole number from 1 to 4"):
         MinerlConfig(supersampling=0)
-    with pytest.raises(ValueError, match="settle must lie in 0 to 1000; got -1"):
+    with pytest.raises(ValueError, match="settle is -1; it must be a whole number from 0 to 1,000"):
         MinerlConfig(settle=-1)
     world = small()
     with pytest.raises(RuntimeError, match="call reset"):
         world.step(FORWARD)
-    with pytest.raises(ValueError, match=r"integer of 0 to 2\^63 - 1; got -1"):
+    with pytest.raises(ValueError, match="seed is -1; it must be a whole number from 0 to 9,223,372,036,854,775,807"):
         world.reset(-1)
     world.reset(0)
-    with pytest.raises(ValueError, match="0 forward, 1 left, 2 right; got 3"):
+    with pytest.raises(ValueError, match="action is 3.*0 forward, 1 left, 2 right"):
         world.step(3)
 
 

@@ -296,7 +296,7 @@ def test_a_world_of_another_package_is_found_by_name(monkeypatch: pytest.MonkeyP
             return Corridor
 
     monkeypatch.setattr(Corridor, "Config", CorridorConfig)
-    monkeypatch.setattr("millivid.data_gen.world_registry.entry_points", lambda group, name="corridor": [Entry()])
+    monkeypatch.setattr("millivid.data_gen.world.entry_points", lambda group, name="corridor": [Entry()])
     assert world_names() == ["corridor"]
     world = make_world("corridor", size=(16, 24))
     assert world.reset(3).frame.shape == (16, 24, 3)

@@ -100,10 +100,10 @@ def test_worlds_and_their_settings_by_name(tmp_path: Path, capsys: pytest.Captur
     for words, told in (
         ("world=voxle", "there is no world 'voxle'; did you mean 'voxel'?"),
         ("world=voxel world.sise=[32,32]", "there is no setting world.sise; did you mean world.size?"),
-        ("world=voxel world.step=7", "world.step must lie in 0.01 to 1.0; got 7"),
+        ("world=voxel world.step=7", "world.step is 7.0; it must be a finite number from 0.01 to 1.0"),
         ("experiment=tiny context=0", "context"),
         ("experiment=tiny fps=0", "fps"),
-        ("experiment=tiny test_candidates=0", "test_candidates must lie in 1 to 99999; got 0"),
+        ("experiment=tiny test_candidates=0", "test_candidates is 0; it must be a whole number from 1 to 99,999"),
     ):
         assert main(["data", "generate", f"out={tmp_path}/x", *words.split()]) == 2
         assert told in capsys.readouterr().err

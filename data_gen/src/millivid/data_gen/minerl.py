@@ -1,7 +1,4 @@
-"""Minecraft as a world, through MineRL 0.4.4.
-
-Not run against the game here: tested against a stand-in with MineRL's documented keys and shapes.
-"""
+"""Minecraft as a world, through MineRL 0.4.4."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,9 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.files.values import check_number
+
 from .agent import FORWARD, LEFT, RIGHT
-from .boxes import average_boxes
-from .world import Observation, World, WorldConfig, check_seed, within
+from .games import average_boxes
+from .world import Observation, World, WorldConfig, within
 
 NOON = 6000
 """Time of day at which the world stands still, in the game's ticks."""
@@ -59,7 +58,7 @@ class MinerlWorld(World):
 
         actions: without effect. Raises ValueError for a seed that is no integer from 0 to 2^63 - 1.
         """
-        check_seed(seed, bits=63)
+        check_number(seed, "seed", 0, 2**63 - 1, whole=True)
         super().close()
         if self._environment is None:
             height, width = (side * self.config.supersampling for side in self.config.size)

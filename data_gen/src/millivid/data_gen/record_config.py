@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from millivid.command import build
 
-from .agent import draw_actions
-from .trajectory import Plan, draw_test_actions
+from .agent import Plan, draw_actions, draw_test_actions
 from .voxel import VoxelConfig
-from .world import WorldConfig, check_ranges, within
-from .world_registry import world_class
+from .world import WorldConfig, check_ranges, within, world_class
 
 SPLITS = ("train", "test")
 GENERATOR = "millivid-data-gen"
@@ -44,7 +42,7 @@ class RecordConfig:
     train_videos: int = within(0, MOST_VIDEOS, default=1000)
     test_videos: int = within(0, MOST_VIDEOS, default=32)
     test_candidates: int = within(1, MOST_VIDEOS, default=10)
-    frames: int = 256
+    frames: int = within(2, MOST_FRAMES, default=256)
     context: int = 84
     seed: int = within(0, 2**31 - 1, default=0)
     fps: int = within(1, 1000, default=20)
@@ -60,9 +58,7 @@ class RecordConfig:
                 f"at most {MOST_VIDEOS:,} candidates for the test fit the numbering; got "
                 f"{self.test_videos * self.test_candidates:,}: record several datasets with different seeds"
             )
-        if self.frames > MOST_FRAMES:
-            raise ValueError(f"frames is {self.frames}; it must be at most {MOST_FRAMES:,}")
-        if self.frames < 2 or not 0 < self.context < self.frames:
+        if not 0 < self.context < self.frames:
             raise ValueError(f"need 0 < context < frames; got context {self.context}, frames {self.frames}")
 
     def ids(self) -> dict[str, list[str]]:

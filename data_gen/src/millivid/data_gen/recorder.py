@@ -14,10 +14,9 @@ from millivid.command import available_cores, work_in_processes
 from millivid.data import Clip, ClipWriter, DatasetError
 from millivid.files.values import check_number
 
+from .agent import distance_covered
 from .record_config import RecordConfig, video_actions, world_seed
-from .trajectory import distance_covered
-from .world import World
-from .world_registry import world_class
+from .world import World, world_class
 
 
 def record(

@@ -1,17 +1,23 @@
-"""What a world is: something that an agent acts in and that shows a frame after every action."""
+"""What a world is: something that an agent acts in and that shows a frame after every action; and worlds by name."""
 
+import difflib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.command import build
 from millivid.files.values import check_fields, check_number
 
-from .agent import ACTION_NAMES, FORWARD, RIGHT, check_action
-from .walking import HOP, direction, slide
+from .agent import ACTION_NAMES, FORWARD, RIGHT
+
+ENTRY_POINTS = "millivid.worlds"
+"""The group in which worlds are found, so that other packages can add their own."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,12 +50,8 @@ def within(low: Number, high: Number, default: Number) -> Number:
 def check_ranges(config: Any) -> None:
     """Raise ValueError for the first setting made by `within` that lies outside of its range."""
     for setting in fields(config):
-        value, bounds = getattr(config, setting.name), setting.metadata.get("range")
-        if bounds is not None:
-            try:
-                check_number(value, setting.name, *bounds, whole=setting.type is int)
-            except ValueError as error:
-                raise ValueError(f"{setting.name} must lie in {bounds[0]} to {bounds[1]}; got {value!r}") from error
+        if bounds := setting.metadata.get("range"):
+            check_number(getattr(config, setting.name), setting.name, *bounds, whole=setting.type is int)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,36 @@ class WorldConfig:
             raise ValueError(f"size must be (height, width) of 8 to 4096 pixels each; got {self.size}")
         check_ranges(self)
         check_fields(self)
+
+
+TAKE_OFF, GRAVITY, DRAG = 0.42, 0.08, 0.98
+"""Blocks per tick, blocks per tick squared, and the share of the speed that is left after a tick; 20 ticks a second."""
+
+
+def hop_heights() -> tuple[float, ...]:
+    """Height over the ground, in blocks, at each tick of a hop in Minecraft: 12 of them, up to 1.25, the first 0."""
+    heights, speed = [0.0], TAKE_OFF
+    while (height := heights[-1] + speed) > 0:
+        heights.append(height)
+        speed = (speed - GRAVITY) * DRAG
+    return tuple(heights)
+
+
+HOP = hop_heights()
+
+
+def direction(yaw: float) -> tuple[float, float]:
+    """The step (x, z) of length 1 in direction ``yaw``, in degrees: 0 is +z, 90 is -x. Exact at right angles."""
+    if yaw % 90 == 0:
+        return ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))[int(yaw // 90) % 4]
+    return -math.sin(math.radians(yaw)), math.cos(math.radians(yaw))
+
+
+def slide(dx: float, dz: float, move: Callable[[float, float], bool]) -> None:
+    """Go by (dx, dz), or as much of it as a wall along x or z allows. ``move`` does it and says whether it could."""
+    for part_x, part_z in ((dx, dz), (dx, 0.0), (0.0, dz)):
+        if (part_x or part_z) and move(part_x, part_z):
+            return
 
 
 class World(ABC):
@@ -116,7 +148,7 @@ class World(ABC):
         Where something is in the way, the agent slides along it if it can, else stays. Raises ValueError where the action
         is not in 0..2, RuntimeError where the world was not reset before, and ChildProcessError where the game failed.
         """
-        check_action(action)
+        check_number(action, "action", 0, 2, whole=True, hint=": 0 forward, 1 left, 2 right")
         self.check_started()
         self._act(int(action))
         return self._observe()
@@ -162,17 +194,42 @@ class World(ABC):
         raise NotImplementedError
 
 
-def check_seed(seed: object, bits: int | None = None) -> None:
-    """Raise ValueError unless it is the seed of a world: an integer from 0 on, of at most so many bits."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not 0 <= int(seed) < (math.inf if bits is None else 2**bits):  # type: ignore[call-overload]
-        allowed = "of at least 0" if bits is None else f"of 0 to 2^{bits} - 1"
-        raise ValueError(f"seed must be an integer {allowed}; got {seed!r}")
-
-
 def level_camera(pose: NDArray[np.float32]) -> tuple[float, float, float, float]:
     """x, y, z and yaw of a pose [5]; raises ValueError where the pitch is not 0."""
     x, y, z, yaw, pitch = (float(value) for value in np.asarray(pose, np.float32))
     if pitch != 0:
         raise ValueError(f"the camera of this world looks straight ahead: pitch must be 0; got {pitch}")
     return x, y, z, yaw
+
+
+def world_names() -> list[str]:
+    """Names of all worlds that are installed."""
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+
+
+def world_class(name: str) -> type[World]:
+    """The class of a world, by its name.
+
+    Raises ValueError where no world has this name, and names the closest one, or where its config has another name.
+    """
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        found: type[World] = entry.load()
+        if (called := getattr(found.Config, "world", None)) != name:
+            raise ValueError(
+                f"world {name!r} ({entry.value}): its config calls it {called!r}; give it world = {name!r}"
+            )
+        return found
+    names = world_names()
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "is its package installed?"
+    raise ValueError(f"there is no world {name!r}; {hint} Known: {', '.join(names) or 'none'}")
+
+
+def make_world(name: str, **settings: Any) -> World:
+    """Make a world by its name, one of `world_names`.
+
+    settings: the world's own; for ``voxel`` those of `VoxelConfig`. Raises ValueError where no world has this name, or it
+    has no such setting, or a value is out of range; the message names the closest one.
+    """
+    found = world_class(name)
+    return found(build(found.Config, settings))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..boxes import average_boxes
+from ..games import average_boxes
 from .config import MinetestConfig
 from .maps import HIGH, LOW, MOD, SavedMap, start_game
 from .programs import Display

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..guard import guarded_script
+from ..games import guarded_script
 
 INSTALL = "apt-get install minetest minetest-data xvfb libgl1-mesa-dri"
 START_SECONDS = 20.0

@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from ..walking import HOP, slide
+from ..world import HOP, slide
 
 FORBIDDEN, NOT_GROUND, HEIGHT = 255, 32, 31
 """What a byte of the map says: never enter (water, lava); part of a tree; bits of the height in sixteenths."""

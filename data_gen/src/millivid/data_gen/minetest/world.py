@@ -6,7 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..world import Observation, World, WorldConfig, check_seed
+from millivid.files.values import check_number
+
+from ..world import Observation, World, WorldConfig
 from .config import MinetestConfig
 from .game import Game
 from .maps import LOW, saved_map
@@ -40,7 +42,7 @@ class MinetestWorld(World):
         map has no dry ground; ImportError where minetest or Xvfb is not installed; ChildProcessError, with the end of the
         game's log, where it failed.
         """
-        check_seed(seed, bits=64)
+        check_number(seed, "seed", 0, 2**64 - 1, whole=True)
         find_program("Xvfb")
         saved = saved_map(self.config, int(seed))
         if self._game is None or self._seed != seed:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..boxes import average_boxes
+from ..games import average_boxes
 from ..world import WorldConfig, within
 
 SCREENS = [(width, width * 3 // 4) for width in (160, 200, 256, 320, 400, 512, 640, 800, 1024, 1280, 1400, 1600)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..guard import guarded_script
+from ..games import guarded_script
 from .config import VizdoomConfig, choose_screen, cut_frame
 from .wad import CAMERA_SCRIPT, UNITS, UNITS_UP, engine_wad
 

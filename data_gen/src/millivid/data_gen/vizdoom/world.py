@@ -6,8 +6,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from millivid.files.values import check_number
+
 from ..agent import hold
-from ..world import Observation, World, check_seed, level_camera
+from ..world import Observation, World, level_camera
 from .config import VizdoomConfig
 from .engine import Engine, import_vizdoom
 from .maze import Maze, generate_maze
@@ -42,7 +44,7 @@ class VizdoomWorld(World):
         actions: without effect: a maze has walls in the way of any other walk than one of `plan_actions`. Raises ValueError
         for a seed that is negative or no integer.
         """
-        check_seed(seed)
+        check_number(seed, "seed", 0, whole=True)
         if self._engine is None:
             self._engine = Engine(self.config)
         if seed != self._seed:
@@ -60,8 +62,7 @@ class VizdoomWorld(World):
         ``frames_per_action`` frames, as by the LOOPCRAFT agent, and the last one may be cut short. Raises ValueError where
         ``num_frames`` is not positive, and RuntimeError where the world was not reset before.
         """
-        if num_frames < 1:
-            raise ValueError(f"num_frames must be at least 1; got {num_frames}")
+        check_number(num_frames, "num_frames", 1, whole=True)
         self.check_started()
         frames_per_action = self.config.frames_per_action
         decisions = plan_decisions(rng, self.maze, self.config.moves_per_cell, -(-num_frames // frames_per_action))

@@ -62,7 +62,7 @@ def build_scene(seed: int, config: VoxelConfig, path: NDArray[np.float64]) -> Sc
         colour=colour,
         solids=np.array(solids, SOLID),
         skyline=make_skyline(rng),
-        sky=draw_sky(rng),
+        sky=np.asarray(SKIES[int(rng.integers(len(SKIES)))]),
     )
 
 
@@ -131,8 +131,3 @@ def make_skyline(rng: np.random.Generator, directions: int = 512) -> NDArray[np.
     for waves in (1, 2, 3, 5, 7):
         height += rng.normal() / waves**0.6 * np.sin(waves * angle + rng.uniform(0, 2 * np.pi))
     return (0.10 + 0.075 * height).clip(0, 0.32).astype(np.float32)
-
-
-def draw_sky(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Colours [3, 3] of zenith, horizon and mountains."""
-    return np.asarray(SKIES[int(rng.integers(len(SKIES)))])

@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trajectory import flat_path
-from ..walking import HOP
-from ..world import Observation, World, WorldConfig, check_seed, level_camera
+from millivid.files.values import check_number
+
+from ..agent import flat_path
+from ..world import HOP, Observation, World, WorldConfig, level_camera
 from .build_scene import build_scene
 from .config import VoxelConfig
 from .rays import Camera
@@ -41,7 +42,7 @@ class VoxelWorld(World):
         actions: int64 [frame]; nothing is built on the agent's way then. Without, the place of the start alone stays free,
         and the agent may be stopped by things. Raises ValueError for a seed that is negative or no integer.
         """
-        check_seed(seed)
+        check_number(seed, "seed", 0, whole=True)
         rng = np.random.default_rng([int(seed), 0])
         middle = self.config.world_size / 2
         self._x, self._z = (float(value) for value in middle + rng.uniform(-4, 4, 2))
