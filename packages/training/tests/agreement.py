@@ -21,8 +21,7 @@ from toy import Toy, settings
 from millivid.command import leave_processes
 from millivid.training import TrainingConfig, join_processes, split_parameters, train
 from millivid.training.loader import load_shares
-from millivid.training.muon import orthogonalize
-from millivid.training.optimizer import learning_rate_factor
+from millivid.training.optimizer import learning_rate_factor, orthogonalize
 from millivid.training.processes import Processes
 
 Outcome = tuple[list[float], dict[str, Tensor]]

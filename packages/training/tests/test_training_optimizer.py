@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from millivid.training import MuonAdamW, TrainingConfig, muon, split_parameters
+from millivid.training import MuonAdamW, TrainingConfig, split_parameters
 from millivid.training import optimizer as optimizer_module
-from millivid.training.muon import COEFFICIENTS, bf16_is_fast, orthogonalize
-from millivid.training.optimizer import learning_rate_factor
+from millivid.training.optimizer import COEFFICIENTS, bf16_is_fast, learning_rate_factor, orthogonalize
 
 SHAPES = [(8, 8), (6, 20), (20, 6), (1, 5)]
 
@@ -104,7 +103,7 @@ def test_in_bfloat16_every_bit_is_torchs(shape: tuple[int, int], monkeypatch: py
 def test_in_float32_updates_stay_within_bfloat16_of_torchs(
     shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(muon, "bf16_is_fast", lambda device: True)  # fp32 means fp32 there as well
+    monkeypatch.setattr(optimizer_module, "bf16_is_fast", lambda device: True)  # fp32 means fp32 there as well
     ours, theirs, _, exactly = updates_of_both(shape, precision="fp32")
     assert (ours.linear.weight - exactly).abs().max() < 1e-5
     rate = 0.1 * 0.2 * max(shape) ** 0.5

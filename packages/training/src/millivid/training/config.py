@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-_AT_LEAST = {
-    "steps": 1, "batch_size": 1, "micro_batch_size": 1, "threads": 1, "log_every": 1, "checkpoint_every": 1, "keep": 1,
-    "warmup": 0, "weight_decay": 0, "clip": 0, "keep_every": 0, "max_skipped": 0, "workers": 0, "pictures_every": 0,
+from millivid.files.values import check_number
+
+_BOUNDS = {
+    "steps": (1, 10**9), "batch_size": (1, 2**20), "threads": (1, 1024), "workers": (0, 1024), "seed": (0, 2**31 - 1),
+    **dict.fromkeys(("micro_batch_size", "log_every", "checkpoint_every", "keep"), (1, math.inf)),
+    **dict.fromkeys(("warmup", "weight_decay", "clip", "keep_every", "max_skipped", "pictures_every"), (0, math.inf)),
 }  # fmt: skip
-_AT_MOST = {"steps": 10**9, "batch_size": 2**20, "threads": 1024, "workers": 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +61,11 @@ class TrainingConfig:
     max_skipped: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in _AT_LEAST.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value < math.inf:
-                raise ValueError(f"training.{name} is {value}; it must be at least {least} and finite")
-            if value is not None and value > _AT_MOST.get(name, math.inf):
-                raise ValueError(f"training.{name} is {value}; it must be at most {_AT_MOST[name]:,}")
+        for name, bounds in _BOUNDS.items():
+            if (value := getattr(self, name)) is not None:
+                check_number(value, f"training.{name}", *bounds, whole=name not in ("weight_decay", "clip"))
         if not 0 < self.lr < math.inf:
             raise ValueError(f"training.lr is {self.lr}; it must be positive and finite")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"training.seed is {self.seed}; it must be at least 0 and below 2^31")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema is {self.ema}; it must be at least 0 and below 1, for example 0.999")
 

@@ -12,8 +12,7 @@ from torch import distributed as dist
 from torch.utils.checkpoint import checkpoint
 
 from millivid.training.config import TrainingConfig
-from millivid.training.muon import bf16_is_fast
-from millivid.training.optimizer import MuonAdamW
+from millivid.training.optimizer import MuonAdamW, bf16_is_fast
 from millivid.training.processes import Processes
 from millivid.training.task import Parts, Task
 

@@ -51,15 +51,11 @@ class Throughput:
 def count_flops(task: Task, batch: Any, bf16: bool, device: torch.device) -> int:
     """Multiplications and additions of matrix products and attention in a batch's forward pass."""
     aten = torch.ops.aten
-    on_cpu = {aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+    on_cpu = {aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
     counter = FlopCounterMode(display=False, custom_mapping=on_cpu)
     with counter, autocast(device, bf16):
         task.loss(batch)
     return int(counter.get_total_flops())
-
-
-def _attention_flops(q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(q, k, v))
 
 
 def device_rate(device: torch.device, bf16: bool) -> float:
