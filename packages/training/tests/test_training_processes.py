@@ -27,6 +27,11 @@ needs_deepspeed = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def free_port() -> str:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -157,10 +162,27 @@ def test_a_signal_to_all_saves_and_stops_all(tmp_path: Path, launcher: str, zero
     ("launcher", "zero", "dead"), [("torchrun", "", 0), pytest.param("deepspeed", "zero=2", 1, marks=needs_deepspeed)]
 )
 def test_a_dead_process_ends_the_others(tmp_path: Path, launcher: str, zero: str, dead: int) -> None:
-    run = start(launcher, "toy.py", tmp_path, "steps=10000", f"die={dead}", "checkpoint_every=2", *zero.split())
-    run.communicate(timeout=120)
+    out = tmp_path / "out"
+    words = ("steps=10000", f"die={dead}", "checkpoint_every=2", *zero.split())
+    run = start(launcher, "toy.py", out, *words)
+    _, err = run.communicate(timeout=120)
     assert run.returncode != 0
-    assert read_checkpoint(newest_checkpoint(tmp_path))["step"] == 4
+    assert read_checkpoint(newest_checkpoint(out))["step"] == 4
+    assert "a fault in MilliVid" not in err and list(tmp_path.iterdir()) == [out], err[-3000:]
+
+
+def test_a_process_whose_partner_was_killed_says_so(tmp_path: Path) -> None:
+    words = command("python", "toy.py", tmp_path / "out", "steps=10000", "die=1", "checkpoint_every=2")
+    group = {**ENVIRONMENT, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    runs = [
+        subprocess.Popen(words, env={**group, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    _, err = runs[0].communicate(timeout=120)
+    runs[1].communicate(timeout=120)
+    assert [run.returncode for run in runs] == [2, -signal.SIGKILL]
+    assert "another process of this run has ended" in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_an_example_that_one_process_cannot_read_stops_all_and_saves(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def train(
         }
         processes.once(lambda: save_checkpoint(out, step, written, config.keep, config.keep_every))
 
-    with log, Interrupts(processes) as interrupts:
+    with processes.together(), log, Interrupts(processes) as interrupts:
         for share in load_shares(task.examples, config, processes, step):
             log.pass_over(share.passed_over)
             weights = [task.weight(batch) for batch in share.batches]

@@ -1,6 +1,7 @@
 """The processes that train together: which one this is, and what they exchange beside the gradients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -60,6 +61,19 @@ class Processes:
         if error is not None:
             raise error
         return cast(Result, result)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Work that needs all processes. Raises ChildProcessError where another one has ended meanwhile, killed perhaps."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.count == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise
+            raise ChildProcessError(
+                "another process of this run has ended, perhaps for lack of memory; its own output may say why. "
+                "Checkpoints are kept: start the run again to go on"
+            ) from error
 
 
 def join_processes(device: str = "cpu", group: bool = False) -> Processes:
