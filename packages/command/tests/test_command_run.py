@@ -124,6 +124,7 @@ if code:
     [
         ("", "ascii", (0,)), ("", "cp1252:strict", (0,)), ("", "utf-8", (0,)), (">&-", "ascii", (0,)), ("2>&-", "ascii", (0,)),
         ("<&- >&- 2>&-", "ascii", (0,)), ("| head -c 1", "utf-8", (0, 141)), (">/dev/full", "utf-8", (2,)),
+        ("2>/dev/full", "utf-8", (0,)), ("data=x 2>/dev/full", "utf-8", (2,)), (">/dev/full 2>/dev/full", "utf-8", (2,)),
     ],
 )  # fmt: skip
 def test_printing_never_ends_a_command(redirection: str, encoding: str, codes: tuple[int, ...], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from millivid.command.settings import first_line
 
@@ -26,49 +27,64 @@ def guarded(run: Callable[[], int], name: str, words: Sequence[str]) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:  # of which some libraries end the process
-        tell("millivid: the folder that this was started in is gone; go to another one")
+        print("millivid: the folder that this was started in is gone; go to another one", file=sys.stderr)
         return MISTAKE
     try:
         code = run()
         sys.stdout.flush()  # not when Python ends, which would show a traceback
     except KeyboardInterrupt:
-        tell("\nstopped")
+        print("\nstopped", file=sys.stderr)
         code = STOPPED
     except BrokenPipeError:
         code = PIPE_CLOSED
     except OSError as error:
-        tell(f"millivid: the output cannot be written ({error.strerror or error})")
+        print(f"millivid: the output cannot be written ({error.strerror or error})", file=sys.stderr)
         code = MISTAKE
     except Exception as error:
         kept = _keep(f"{version()}\nPython {platform.python_version()}\n{name} {shlex.join(words)}\n\n", error)
-        tell(
+        print(
             f"millivid: this is a fault in MilliVid itself, not in what was asked for ({type(error).__name__}: "
-            f"{first_line(error)}); please report it, with {kept}"
+            f"{first_line(error)}); please report it, with {kept}",
+            file=sys.stderr,
         )
         code = FAULT
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
-def tell(text: str) -> None:
-    """Print a line for people, which goes to the standard error; where that is full or nobody reads it, it is lost."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
+class LossyStream:
+    """A stream on which what cannot be written is lost: its disk may be full, or nobody read it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def open_streams() -> None:
-    """Make printing safe: what an encoding lacks becomes "?", and what goes to a closed stream is lost."""
+    """Make printing safe: what an encoding lacks becomes "?"; what goes to a closed stream or a full stderr is lost."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if not isinstance(sys.stderr, LossyStream):
+        sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 
 def _keep(text: str, error: BaseException) -> str:

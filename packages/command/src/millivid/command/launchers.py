@@ -6,14 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from millivid.command.settings import ConfigError
 from millivid.files import locked
 
-Config = TypeVar("Config")
-Others = ParamSpec("Others")
-Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_first() -> bool:
@@ -21,9 +19,7 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def alone_in_out(
-    function: Callable[Concatenate[Config, Others], Result],
-) -> Callable[Concatenate[Config, Others], Result]:
+def alone_in_out(function: Function) -> Function:
     """A function of a config that holds the config's folder `out` while it runs, so that no other command writes there.
 
     Commands that do a `share` of the work each hold it together; of a launcher's processes the first one does. Nothing is
@@ -31,14 +27,13 @@ def alone_in_out(
     """
 
     @functools.wraps(function)
-    def holding(config: Config, *args: Others.args, **kwargs: Others.kwargs) -> Result:
-        given: Any = config
-        idle = given.out is None or getattr(given, "dry_run", False) or not is_first()
-        shared = parse_share(getattr(given, "share", "0/1"))[1] > 1
-        with nullcontext() if idle else locked(given.out, shared):
+    def holding(config: Any, *args: Any, **kwargs: Any) -> Any:
+        idle = config.out is None or getattr(config, "dry_run", False) or not is_first()
+        shared = parse_share(getattr(config, "share", "0/1"))[1] > 1
+        with nullcontext() if idle else locked(config.out, shared):
             return function(config, *args, **kwargs)
 
-    return holding
+    return cast(Function, holding)
 
 
 def adopt_slurm() -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial, partialmethod
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -178,4 +178,5 @@ def _show(bar: Any, *_: object, row: int, **__: object) -> None:
     else:
         return
     sys.stderr.flush()
-    os.write(sys.stderr.fileno(), text.encode(errors="replace"))
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), text.encode(errors="replace"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from millivid.command.guard import DONE, MISTAKE, STOPPED, guarded, tell, version
+from millivid.command.guard import DONE, MISTAKE, STOPPED, guarded, version
 from millivid.command.help import describe_settings
 from millivid.command.launchers import adopt_slurm, is_first, leave_processes
 from millivid.command.settings import load_config
@@ -44,12 +44,12 @@ def _run(function: Callable[[Any], object], words: Sequence[str], conf: Path | N
     except KeyboardInterrupt as stopped:
         if is_first():
             kept = stopped.args[0] if stopped.args else "; finished work is kept"
-            tell(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on")
+            print(f"\nstopped{kept}: run {name} {shlex.join(words)} again to go on", file=sys.stderr)
         return STOPPED
     except Exception as error:
         if isinstance(error, BrokenPipeError) or not is_mistake(error):
             raise
-        tell(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}")
+        print(f"{'millivid' if name.startswith('millivid ') else name}: {explain(error)}", file=sys.stderr)
         return MISTAKE
     if result is not None and is_first():
         print(f"done: {result}")

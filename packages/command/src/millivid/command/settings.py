@@ -55,7 +55,7 @@ def _compose(cls: Any, overrides: Sequence[str], conf: Path | None) -> dict[str,
     """Defaults, experiment and overrides as one nested dict of plain values."""
     values: dict[str, Any] = to_plain({field.name: field_default(cls, field) for field in dataclasses.fields(cls)})
     known, experiments = dict(_known_settings(cls)), experiments_in(conf)
-    chosen = [name for name, hint in known.items() if _is_dict(hint)]
+    chosen = [name for name, hint in known.items() if typing.get_origin(hint) is dict]
     words = [_key_and_text(word) for word in overrides]
     for key, text in words:
         if key == "experiment" and conf and experiments:
@@ -249,10 +249,6 @@ def _known_settings(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix + name, hint
         if dataclasses.is_dataclass(hint):
             yield from _known_settings(hint, f"{prefix}{name}.")
-
-
-def _is_dict(hint: Any) -> bool:
-    return typing.get_origin(hint) is dict
 
 
 def _is_union(hint: Any) -> bool:
