@@ -227,7 +227,9 @@ def test_damage_is_named(given: Path, tmp_path: Path) -> None:
 
 
 def test_settings_that_cannot_work() -> None:
-    with pytest.raises(ValueError, match="processes is -1; it must be at least 1, or 0"):
+    with pytest.raises(
+        ValueError, match="processes is -1; it must be a whole number from 0 to 1,024, where 0 is one per core"
+    ):
         EncodeConfig(processes=-1)
     with pytest.raises(ValueError, match="processes is 4 with device=cuda; it is for the CPU"):
         EncodeConfig(processes=4, device="cuda")

@@ -1,11 +1,13 @@
 """What `millivid evaluate` compares: its settings."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from millivid.command import REQUIRED, ConfigError
 from millivid.eval import METRICS, PAPER_METRICS
+from millivid.files.values import check_number
 
 CONF = Path(__file__).parent / "conf"
 Bound = Literal["true_latents", "shuffled_frames", "other_videos"]
@@ -78,12 +80,9 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         for name in ("context", "frames", "seed", "max_videos", "processes", "batch"):
             value, least = getattr(self, name), 0 if name in ("context", "frames", "seed") else 1
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}")
-        if self.processes > 1024 or self.seed >= 2**31:
-            raise ValueError(
-                f"processes is {self.processes} and seed {self.seed}; they must be at most 1,024 and below 2^31"
-            )
+            most = {"processes": 1024, "seed": 2**31 - 1}.get(name, math.inf)
+            if value is not None:
+                check_number(value, name, least, most, whole=True)
         if wrong := [name for name, folder in self.runs.items() if not isinstance(folder, str)]:
             raise ValueError(
                 f"runs.{wrong[0]} is {self.runs[wrong[0]]!r}; it takes runs.NAME=FOLDER, and a name has no dots"

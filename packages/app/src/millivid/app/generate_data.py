@@ -8,6 +8,7 @@ from millivid.command import REQUIRED, ConfigError, alone_in_out, build, parse_s
 from millivid.data_gen import RecordConfig, record, world_class, world_names
 from millivid.data_gen.world import WorldConfig
 from millivid.diffusion import VideoModelInfo
+from millivid.files.values import check_number
 
 CONF = Path(__file__).parent / "conf" / "data"
 PAPERS_SHARE = 4
@@ -54,10 +55,7 @@ class DataGenerateConfig:
         return lines
 
     def __post_init__(self) -> None:
-        if not 0 <= self.processes <= 1024:
-            raise ValueError(
-                f"processes is {self.processes}; it must be at least 1, or 0 for one per core, and at most 1,024"
-            )
+        check_number(self.processes, "processes", 0, 1024, whole=True, hint=", where 0 is one per core")
         parse_share(self.share)
 
 

@@ -20,6 +20,7 @@ from millivid.command import (
 )
 from millivid.data import ClipDataset, LatentWriter
 from millivid.files.pretrained import fingerprint
+from millivid.files.values import check_number
 from millivid.tokenizer.model import HierarchicalTokenizer
 
 
@@ -40,12 +41,8 @@ class EncodeConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch is {self.batch}; it must be at least 1")
-        if not 0 <= self.processes <= 1024:
-            raise ValueError(
-                f"processes is {self.processes}; it must be at least 1, or 0 for one per core, and at most 1,024"
-            )
+        check_number(self.batch, "batch", 1, whole=True)
+        check_number(self.processes, "processes", 0, 1024, whole=True, hint=", where 0 is one per core")
         if self.processes != 1 and not self.device.startswith("cpu"):
             raise ValueError(
                 f"processes is {self.processes} with device={self.device}; it is for the CPU. "
