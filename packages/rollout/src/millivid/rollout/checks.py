@@ -1,7 +1,7 @@
 """Checks of a schedule's settings, and the error whose message names settings that work."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 
 class ScheduleError(ValueError):
@@ -61,17 +61,6 @@ def multiples_around(value: int, divisor: int, minimum: int = 1) -> str:
     below = value // divisor * divisor
     neighbours = [multiple for multiple in (below, below + divisor) if multiple >= minimum]
     return f"{neighbours[0]} and {neighbours[1]} are" if len(neighbours) == 2 else f"{neighbours[0]} is"
-
-
-def check_windows_divide(windows: Sequence[int]) -> None:
-    """Raise ScheduleError unless every window is a multiple of the window one level finer."""
-    for level in range(1, len(windows)):
-        window, finer = windows[level], windows[level - 1]
-        if window % finer:
-            raise ScheduleError(
-                f"window {window} at level {level} is not a multiple of window {finer} at level {level - 1}; "
-                f"{multiples_around(window, finer)}"
-            )
 
 
 def check_tokens_per_level(tokens_per_level: object, num_levels: int | None = None) -> tuple[int, ...]:

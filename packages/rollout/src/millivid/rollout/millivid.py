@@ -12,7 +12,6 @@ from .checks import (
     check_integers,
     check_size,
     check_tokens_per_level,
-    check_windows_divide,
     multiples_around,
 )
 from .chunk import Chunk
@@ -42,7 +41,13 @@ class MilliVid(Schedule):
         object.__setattr__(self, "windows", check_integers(self.windows, "windows", "window"))
         object.__setattr__(self, "history", check_integer(self.history, "history", 0))
         check_flag(self.pads, "pads")
-        check_windows_divide(self.windows)
+        for level in range(1, self.num_levels):
+            window, finer = self.windows[level], self.windows[level - 1]
+            if window % finer:
+                raise ScheduleError(
+                    f"window {window} at level {level} is not a multiple of window {finer} at level {level - 1}; "
+                    f"{multiples_around(window, finer)}"
+                )
 
     @property
     def num_levels(self) -> int:
