@@ -782,7 +782,7 @@ def test_lists_of_other_files_are_not_followed(raw: Path, out: Path) -> None:
     (raw / "list.mp4").write_text("ffconcat version 1.0\nfile real.mp4\n")
     (raw / "notes.txt").write_text("")
     report = import_videos(raw, out)
-    assert report.videos == 1 and "list.mp4" in report.skipped
+    assert report.videos == 1 and "list of other files" in report.skipped["list.mp4"]
     assert any("do not end as videos do: notes.txt" in remark for remark in report.remarks)
 
 

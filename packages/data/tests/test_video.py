@@ -1,6 +1,6 @@
 """Videos: what is written is what is read, from any frame on, or nothing is there at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from millivid.data import DatasetError, probe_video, read_video, video, write_video
+from millivid.data import DatasetError, VideoReader, encode_image, probe_video, read_video, video, write_video
 from millivid.data.video import read_frames
 
 
@@ -83,6 +83,35 @@ def test_probe_says_frames_fps_and_size(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving_picture(), 25)
     info = probe_video(tmp_path / "a.mp4")
     assert (info.frames, info.fps, info.size) == (40, 25.0, (48, 64))
+
+
+@pytest.mark.parametrize("read", [read_video, probe_video, lambda path: VideoReader(path).read(0, 1)])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile secret.mp4\n"),
+        ("list.txt", "ffconcat version 1.0\nfile secret.mp4\n"),
+        ("list.mp4", "v=0\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"),
+        ("secret%02d.png", ""),
+    ],
+)
+def test_no_other_file_is_opened(read: Callable[[Path], object], name: str, text: str, tmp_path: Path) -> None:
+    write_video(tmp_path / "secret.mp4", moving_picture(), 20)
+    (tmp_path / "secret01.png").write_bytes(encode_image(moving_picture()[0], "png"))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=rf"{name}: .*(cannot be read as a video|list of other files)"):
+        read(tmp_path / name)
+
+
+def test_text_in_a_header_that_is_none_does_not_matter(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_picture(), 20)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content[8:12] == b"isom"  # the brand, which ffmpeg gives as text
+    (tmp_path / "b.mp4").write_bytes(content[:11] + b"\xf5" + content[12:])
+    assert np.array_equal(read_video(tmp_path / "b.mp4"), read_video(tmp_path / "a.mp4"))
+    assert probe_video(tmp_path / "b.mp4") == probe_video(tmp_path / "a.mp4")
 
 
 def test_encoding_twice_gives_the_same_file(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from .container import is_video, open_video, reading
 from .errors import DatasetError
-from .video import LARGEST_SIDE, has_decoder, prepare_decoder
 
 SAME_RATE = Fraction(1, 100)
 """Rates that differ by no more are the same one."""
@@ -25,8 +24,6 @@ WITH_DURATION = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
 """Containers that say how long they are; for the others ffmpeg's number is a guess from what is there."""
 COUNTED_FROM_ZERO = ("matroska", "asf")
 """Containers whose length counts from time 0 and not from the first frame on."""
-PLAYLISTS = ("concat", "hls", "dash", "imf", "image2")
-"""What ffmpeg would read other files for."""
 A_FRAME_EACH = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
 """Codecs of which every packet shows one frame; others have packets that show none, or two."""
 
@@ -72,9 +69,9 @@ def open_source(path: Path) -> Iterator[SourceVideo]:
 
     Raises DatasetError for what is no video, a cut-off or damaged file, or one without a frame rate.
     """
-    with open_container(path) as container:
-        with _reading(path):
-            video = _check(container, path)
+    with open_video(path) as (container, stream):
+        with reading(path):
+            video = _check(container, stream, path)
         yield video
 
 
@@ -128,15 +125,13 @@ def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
 
     Raises DatasetError where there is none, or the file is damaged.
     """
-    with open_container(path) as container, _reading(path):
-        stream = choose_stream(container, path)
+    with open_video(path) as (container, stream), reading(path):
         for picture in container.decode(stream):
             return picture, stream.sample_aspect_ratio or Fraction(1)
     raise DatasetError(f"{path}: holds no frame that can be decoded")
 
 
-def _check(container: InputContainer, path: Path) -> SourceVideo:
-    stream = choose_stream(container, path)
+def _check(container: InputContainer, stream: VideoStream, path: Path) -> SourceVideo:
     kind, stated = container.format.name.split(",")[0], stream.average_rate or stream.guessed_rate
     is_avi = kind == "avi"
     packets: list[av.Packet] = []
@@ -191,7 +186,7 @@ def _check(container: InputContainer, path: Path) -> SourceVideo:
         notes.append(f"has no times; read as {float(rate):g} frames per second")
     if container.streams.audio:
         notes.append("sound left out")
-    if (videos := sum(map(_is_video, container.streams.video))) > 1:
+    if (videos := sum(map(is_video, container.streams.video))) > 1:
         notes.append(f"has {videos} video streams; number {stream.index} ({stream.width}x{stream.height}) taken")
     return SourceVideo(
         path=path,
@@ -239,8 +234,8 @@ def _packets(video: SourceVideo) -> Iterator[av.Packet]:
     if video.packets is not None:
         yield from video.packets
         return
-    with open_container(video.path) as container:
-        yield from container.demux(choose_stream(container, video.path))
+    with open_video(video.path) as (container, stream):
+        yield from container.demux(stream)
 
 
 def _rate(path: Path, stated: Fraction | None, span: Fraction, count: int, is_avi: bool) -> Fraction:
@@ -251,50 +246,3 @@ def _rate(path: Path, stated: Fraction | None, span: Fraction, count: int, is_av
     if not (stated or measured):
         raise DatasetError(f"{path}: has no frame rate; re-encode it, as an MP4 for example")
     return stated or measured or Fraction(0)
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a file as ffmpeg does, but no list of others; raises DatasetError where it cannot be read."""
-    if not path.is_file():
-        raise DatasetError(f"{path}: is no file; check the path")
-    with _reading(path):
-        # An absolute path, so that "a:b.mp4" is a file and not a protocol.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    if container.format.name.startswith(PLAYLISTS):
-        container.close()
-        raise DatasetError(f"{path}: is a list of other files ({container.format.name}); give those themselves")
-    return container
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Errors of reading, as ours."""
-    try:
-        yield
-    except (av.FFmpegError, UnicodeError, IndexError) as error:  # IndexError: of streams that only damage brings up
-        why = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: cannot be read as a video ({why}); it is damaged, cut off or no video") from error
-
-
-def choose_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that is the video, ready to be decoded.
-
-    Raises DatasetError where there is none, or its frames are too large.
-    """
-    streams = [stream for stream in container.streams.video if _is_video(stream)]
-    if not streams:
-        found = "only a cover picture" if container.streams.video else "no video stream"
-        raise DatasetError(f"{path}: holds {found} that can be read")
-    stream = max(
-        streams, key=lambda one: (bool(one.disposition & Disposition.default), one.width * one.height, -one.index)
-    )
-    if max(stream.width, stream.height) > LARGEST_SIDE:
-        raise DatasetError(
-            f"{path}: has frames of {stream.width}x{stream.height} pixels; at most {LARGEST_SIDE} along a side are read"
-        )
-    prepare_decoder(stream)
-    return stream
-
-
-def _is_video(stream: VideoStream) -> bool:
-    return has_decoder(stream) and not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)

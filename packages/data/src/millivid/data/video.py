@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -11,7 +10,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -19,11 +17,10 @@ from numpy.typing import NDArray
 from millivid.files.atomic import replacing
 from millivid.files.values import check_number
 
+from .container import LARGEST_SIDE, open_video, reading
 from .errors import DatasetError
 from .index_file import HIGHEST_FPS, LOWEST_FPS
 
-LARGEST_SIDE = 8192
-"""Pixels along a side of a frame; H.264 has no more."""
 GROUP_OF_PICTURES = 16
 """Every 16th frame is a key frame, so that reading any frame decodes at most 15 others."""
 
@@ -122,7 +119,7 @@ def probe_video(path: str | Path) -> VideoInfo:
     Raises DatasetError where the file is missing, damaged or not a video.
     """
     path = Path(path)
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream), reading(path):
         rate = stream.average_rate or stream.base_rate
         frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
         return VideoInfo(frames=frames, fps=float(rate) if rate else 0.0, size=(stream.height, stream.width))
@@ -131,7 +128,7 @@ def probe_video(path: str | Path) -> VideoInfo:
 def _read(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Frames in ascending order, [index, height, width, 3]; fewer where the video ends before the last."""
     frames: list[NDArray[np.uint8]] = []
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream), reading(path):
         decoded: Iterator[av.VideoFrame] = iter(())
         reformatter = VideoReformatter()  # `to_ndarray(format=...)` sets one up for each frame: 4 times the decoding
         upcoming = -GROUP_OF_PICTURES
@@ -145,36 +142,6 @@ def _read(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
             upcoming = index + 1
         size = (stream.height, stream.width)
     return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
-
-
-@contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such video file. Check the path, or make the dataset again.")
-    try:
-        with av.open(str(path.absolute())) as container:
-            if not container.streams.video:
-                raise DatasetError(f"{path}: holds no video stream. Give a video file, such as an MP4.")
-            stream = container.streams.video[0]
-            if not has_decoder(stream):
-                raise _damaged(path, "its video stream cannot be read")
-            prepare_decoder(stream)
-            yield container, stream
-    except av.FFmpegError as error:
-        raise _damaged(path, f"cannot be opened as a video ({error.strerror or error})") from error
-
-
-def has_decoder(stream: VideoStream) -> bool:
-    """Whether a stream can be decoded. Its decoder is typed as always there, but a file that was cut off has none."""
-    context: VideoCodecContext | None = stream.codec_context
-    return context is not None
-
-
-def prepare_decoder(stream: VideoStream) -> None:
-    """Set a stream up to be decoded by one thread, with errors for damage."""
-    stream.codec_context.thread_count = 1  # several files at once bring more than several threads on one
-    # Else damage is painted over without a word, and a frame may take all memory.
-    stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(LARGEST_SIDE**2)}
 
 
 def _decode_from(container: InputContainer, stream: VideoStream, start: int, path: Path) -> Iterator[av.VideoFrame]:

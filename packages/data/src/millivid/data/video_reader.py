@@ -11,9 +11,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from .container import open_video
 from .errors import DatasetError
 from .orientation import orientation, upright
-from .source_video import SourceVideo, choose_stream, decode, decode_source, open_container, open_source
+from .source_video import SourceVideo, decode, decode_source, open_source
 
 Decoding = Iterator[tuple[int, av.VideoFrame]]  # frames with their numbers
 
@@ -108,8 +109,7 @@ class VideoReader:
         yield self._decode(None)
 
     def _decode(self, seek: int | None) -> Decoding:
-        with open_container(self.path) as container:
-            stream = choose_stream(container, self.path)
+        with open_video(self.path) as (container, stream):
             if seek is not None:
                 container.seek(seek, stream=stream, backward=True)
             for index, picture in enumerate(decode(self.path, container.demux(stream))):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ..container import LARGEST_SIDE
 from ..errors import DatasetError
 from ..index_file import HIGHEST_FPS, LOWEST_FPS
-from ..video import LARGEST_SIDE
 from .table_files import as_text
 
 Errors = Literal["raise", "skip"]
