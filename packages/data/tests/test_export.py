@@ -102,7 +102,7 @@ def test_what_cannot_be_exported(dataset: ClipDataset, tmp_path: Path) -> None:
         export_webdataset(dataset, tmp_path, split="val")
     with pytest.raises(ValueError, match="image must be png or jpg; got 'gif'"):
         export_webdataset(dataset, tmp_path, image="gif")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least 1; got 0"):
+    with pytest.raises(ValueError, match="frames_per_shard is 0; it must be a whole number of at least 1"):
         export_webdataset(dataset, tmp_path, frames_per_shard=0)
     assert not list(tmp_path.iterdir())
 

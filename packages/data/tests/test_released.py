@@ -50,9 +50,9 @@ def test_pyramids_are_exact(path: Path) -> None:
     file = PyramidFile(path.parent / meta["file"], meta["num_frames"], grids, channels)
     spans = [(0, None), *(read[2:] for read in meta["verified_reads_level_start_level_end_frame_start_frame_end"])]
     for start, stop in spans:
-        assert np.array_equal(file.columns(start, stop), expected["actions"][start:stop])
+        assert np.array_equal(file.columns[start:stop], expected["actions"][start:stop])
         for level in range(meta["num_levels"]):
-            found = file.read(level, start, stop)
+            found = file.levels[level][start:stop]
             assert found.dtype == np.float32
             assert np.array_equal(found, expected[f"level{level}"][start:stop].transpose(0, 2, 3, 1))
 
@@ -76,7 +76,7 @@ def test_the_bytes_of_images() -> None:
 
 
 def test_levels_are_sliced_like_arrays() -> None:
-    level, whole = pyramid().levels[1], pyramid().read(1)
+    level, whole = pyramid().levels[1], pyramid().levels[1][:]
     assert level.shape == whole.shape == (20, 2, 4, 6)
     for frames in (slice(3, 7), slice(None), slice(0, 9, 2), slice(4, 4), slice(-3, None)):
         assert np.array_equal(level[frames], whole[frames])
@@ -91,12 +91,6 @@ def test_a_truncated_pyramid_is_named(tmp_path: Path) -> None:
         pyramid(tmp_path / "none.pyramid")
     with pytest.raises(DatasetError, match=r"make 15120"):
         pyramid(num_frames=21)
-
-
-@pytest.mark.parametrize(("level", "start", "stop"), [(3, 0, 1), (-1, 0, 1), (0, 5, 5), (0, 0, 21), (0, -1, 3)])
-def test_what_is_not_there_is_refused(level: int, start: int, stop: int) -> None:
-    with pytest.raises(DatasetError, match=r"it has levels 0 to 2 and frames \[0, 20\)"):
-        pyramid().read(level, start, stop)
 
 
 def test_empty_images_and_damaged_files(tmp_path: Path) -> None:

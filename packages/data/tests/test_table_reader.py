@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from millivid.data import DatasetError, LatentDataset, LatentWriter
+from millivid.data import DatasetError, LatentDataset, LatentWriter, table_reader
 from millivid.data.table_reader import TableReader
 
 GRIDS = ((4, 4), (2, 2), (1, 1))
@@ -40,7 +40,7 @@ def write(writer: LatentWriter, video: str, seed: int) -> None:
 
 def every_span_equals_a_slice(data: LatentDataset, video: str) -> None:
     """For random spans of all levels."""
-    whole, rng = data.read_all(video), np.random.default_rng(0)
+    whole, rng = [data.read(video, level) for level in range(3)], np.random.default_rng(0)
     for _ in range(20):
         spans = {}
         for level in rng.permutation(3)[: rng.integers(1, 4)].tolist():
@@ -85,10 +85,11 @@ def test_a_read_that_stops_early_goes_on(folder: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(data.read("a", 0), whole)
 
 
-def test_few_files_stay_open(folder: Path) -> None:
+def test_few_files_stay_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("open files cannot be counted here")
-    reader = TableReader(keep=3)
+    monkeypatch.setattr(table_reader, "KEEP", 3)
+    reader = TableReader()
     gc.collect()  # what other tests left
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(2):
@@ -109,7 +110,7 @@ def test_workers_read_for_themselves(folder: Path, method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")
     data = LatentDataset(folder)
-    data.read_all("a")  # so that a file is open
+    data.read("a", 0)  # so that a file is open
     context = multiprocessing.get_context(method)
     workers = [context.Process(target=check_in_another_process, args=(data, "a")) for _ in range(2)]
     for worker in workers:
@@ -168,7 +169,7 @@ def test_a_damaged_header_gives_an_error_or_the_right_shape(folder: Path) -> Non
         path.write_bytes(changed)
         data = LatentDataset(folder)
         try:
-            found = data.read_all("a")
+            found = [data.read("a", level) for level in range(3)]
         except DatasetError as error:
             refused.append(str(error))
         else:
@@ -202,11 +203,11 @@ def test_arrays_that_overlap_and_files_that_are_none_are_refused(folder: Path) -
     header["poses"]["data_offsets"] = [0, FRAMES * 20]
     path.write_bytes(content[:8] + json.dumps(header).encode().ljust(size - 8) + content[size:])
     with pytest.raises(DatasetError, match="its arrays overlap, or leave bytes out"):
-        data.read_all("a")
+        data.read("a", 0)
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(DatasetError, match="it is no file"):
-        data.read_all("a")
+        data.read("a", 0)
 
 
 def test_what_the_safetensors_library_writes_is_read(tmp_path: Path) -> None:

@@ -14,13 +14,6 @@ POSE_NAMES = ("x", "y", "z", "yaw", "pitch")
 ActionType = Literal["categorical", "continuous"]
 
 
-def action_array(action_type: ActionType, num_actions: int, frames: int) -> tuple[tuple[int, ...], type[np.generic]]:
-    """Shape and type of the actions of a video."""
-    if action_type == "categorical":
-        return (frames,), np.int64
-    return (frames, num_actions), np.float32
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A span of video frames with the action and the pose of each.

@@ -13,8 +13,6 @@ from .dataset_index import Count, DatasetIndex, FileKind
 from .errors import DatasetError
 from .video import read_frames, read_video
 
-CLIP_FORMAT = "millivid-clips"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClipIndex(DatasetIndex):
@@ -23,7 +21,7 @@ class ClipIndex(DatasetIndex):
     size: (height, width) in pixels. lossless: whether decoding gives the bytes that were recorded.
     """
 
-    format = CLIP_FORMAT
+    format = "millivid-clips"
     files = (FileKind("videos", ".mp4", "video_sha256"), FileKind("tables", ".safetensors", "table_sha256"))
     settings = ("fps", "size", "action_type", "action_names", "pose_names", "lossless", "source")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from millivid.files import typed
 
-from .clip import ActionType, action_array
+from .clip import ActionType
 from .errors import DatasetError
 from .index_file import (
     HIGHEST_FPS,
@@ -104,8 +104,9 @@ class DatasetIndex:
 
     def arrays(self, frames: int) -> Arrays:
         """Shape and type of every array in the table of a video of so many frames."""
+        vectors = ((frames, len(self.action_names)), np.float32)
         return {
-            "actions": action_array(self.action_type, len(self.action_names), frames),
+            "actions": vectors if self.action_type == "continuous" else ((frames,), np.int64),
             "poses": ((frames, len(self.pose_names)), np.float32),
         }
 

@@ -18,7 +18,6 @@ from .errors import DatasetError
 from .images import encode_image
 from .index_file import INDEX_NAME, VERSION, check_id, continue_or_refuse
 
-EXPORT_FORMAT = "millivid-webdataset"
 DECODED = 64
 """Frames that are decoded at a time."""
 
@@ -44,9 +43,7 @@ def export_webdataset(
     Raises DatasetError where the folder holds something else or a video cannot be read, and ValueError where
     frames_per_shard is not positive, or image neither png nor jpg.
     """
-    check_number(frames_per_shard, "frames_per_shard", 0, whole=True)
-    if frames_per_shard < 1:
-        raise ValueError(f"frames_per_shard must be at least 1; got {frames_per_shard}")
+    check_number(frames_per_shard, "frames_per_shard", 1, whole=True)
     if image not in ("png", "jpg"):
         raise ValueError(f"image must be png or jpg; got {image!r}")
     folder, index, name = Path(out), dataset.index, split or "all"
@@ -56,7 +53,7 @@ def export_webdataset(
     if not any(videos.values()):
         raise DatasetError(f"{dataset.folder} has no frames in split {split!r}; choose one of {sorted(index.splits)}.")
     header = {
-        "format": EXPORT_FORMAT,
+        "format": "millivid-webdataset",
         "version": VERSION,
         "split": name,
         "fps": index.fps,

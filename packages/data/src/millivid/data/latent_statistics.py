@@ -28,15 +28,6 @@ class LatentStatistics:
         ):
             raise ValueError(f"means must be finite, and standard deviations finite and at least {STD_FLOOR}")
 
-    @classmethod
-    def from_lists(cls, mean: Any, std: Any) -> "LatentStatistics":
-        """From nested lists, as JSON has them."""
-        return cls(mean=np.asarray(mean, np.float32), std=np.asarray(std, np.float32))
-
-    def to_lists(self) -> dict[str, list[list[float]]]:
-        """As nested lists, for JSON."""
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
-
 
 class StatisticsSum:
     """Mean and sum of squared deviations of the pyramids that were added so far, without holding them; sums are float64."""

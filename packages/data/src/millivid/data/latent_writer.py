@@ -141,7 +141,8 @@ class LatentWriter(DatasetWriter[LatentIndex]):
                     total.add(table.read(*((*level, [span]) for level in levels)))
 
         videos = self._check_videos(splits, progress, look)
-        return self._declare_complete(splits, videos, statistics=total.statistics().to_lists())
+        statistics = {name: array.tolist() for name, array in vars(total.statistics()).items()}
+        return self._declare_complete(splits, videos, statistics=statistics)
 
 
 def _half_precision(what: str, latents: FrameSlices, shape: tuple[int, ...]) -> Iterator[NDArray[np.float16]]:

@@ -1,7 +1,7 @@
 """Reading a folder of encoded videos: pyramids of latents with actions and poses, sliced straight from disk."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from .index_file import INDEX_NAME, REMAKE
 from .latent_statistics import LatentStatistics
 from .table_reader import Arrays
 
-LATENT_FORMAT = "millivid-latents"
+UNMEASURED = LatentStatistics(mean=np.zeros((0, 0), np.float32), std=np.zeros((0, 0), np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,14 @@ class LatentIndex(DatasetIndex):
     level and channel.
     """
 
-    format = LATENT_FORMAT
+    format = "millivid-latents"
     files = (FileKind("latents", ".safetensors", "sha256"),)
     settings = ("fps", "action_type", "action_names", "pose_names", "grids", "channels", "tokenizer", "source")
 
     grids: tuple[tuple[Count, Count], ...]
     channels: Count
     tokenizer: Mapping[str, Any]
-    statistics: LatentStatistics = field(default_factory=lambda: LatentStatistics.from_lists([[]], [[]]))
+    statistics: LatentStatistics = UNMEASURED
 
     def arrays(self, frames: int) -> Arrays:
         """Shape and type of every array in the file of a video of so many frames."""
@@ -86,7 +86,3 @@ class LatentDataset(Dataset[LatentIndex]):
                 self._check_span(video, start, stop)
         wanted = [(f"level_{level}", *arrays[f"level_{level}"], parts) for level, parts in spans.items()]
         return dict(zip(spans, self._table(video).read(*wanted), strict=True))
-
-    def read_all(self, video: str) -> tuple[NDArray[np.float16], ...]:
-        """The whole pyramid of a video, finest level first, each float16 [frame, height, width, channel]."""
-        return tuple(self.read(video, level) for level in range(len(self.index.grids)))

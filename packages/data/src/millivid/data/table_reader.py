@@ -138,9 +138,8 @@ class TableReader:
     position), and pickled (the copy opens files for itself).
     """
 
-    def __init__(self, keep: int = KEEP) -> None:
-        self._keep = keep
-        self._open = functools.lru_cache(keep)(_open)
+    def __init__(self) -> None:
+        self._open = functools.lru_cache(KEEP)(lambda path, *_: TableFile(path))
 
     def open(self, path: str) -> TableFile:
         """The file at ``path``, as it is now."""
@@ -152,12 +151,8 @@ class TableReader:
             ) from error
         return self._open(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
-    def __reduce__(self) -> tuple[type["TableReader"], tuple[int]]:
-        return TableReader, (self._keep,)
-
-
-def _open(path: str, *_: int) -> TableFile:
-    return TableFile(path)
+    def __reduce__(self) -> tuple[type["TableReader"], tuple[()]]:
+        return TableReader, ()
 
 
 def _entry(value: dict[str, Any]) -> tuple[str, tuple[int, ...], int, int]:

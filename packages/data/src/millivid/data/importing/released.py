@@ -116,7 +116,7 @@ def import_released_latents(
     def write(key: str) -> None:
         file = PyramidFile(_find(source, key, (".pyramid",)), index[key], tuple(grids), channels)
         try:
-            writer.write(_id(key), file.levels, *_actions_and_poses(file.path, file.columns()))
+            writer.write(_id(key), file.levels, *_actions_and_poses(file.path, file.columns))
         except DatasetError as error:
             raise DatasetError(f"{file.path}: {error}") from error
 

@@ -45,12 +45,12 @@ class PyramidFile:
     width), and the six columns. So every level also stands first in a section of its own, which is where it is read.
 
     num_frames: from the release's index. grids: latent grid (height, width) per level, finest first. channels: of a latent.
-    levels: `PyramidLevel` of each level, finest first. Raises DatasetError where the file is missing, or its size is not
-    what these numbers make.
+    levels: `PyramidLevel` of each level, finest first, exactly the stored values. columns: `RELEASED_COLUMNS`, mapped,
+    float32 [frame, 6]. Raises DatasetError where the file is missing, or its size is not what these numbers make.
     """
 
     def __init__(self, path: Path, num_frames: int, grids: Sequence[tuple[int, int]], channels: int) -> None:
-        self.path, self.num_frames = path, num_frames
+        self.path = path
         levels = [(f"level_{level}", "<u2", (channels, *grid)) for level, grid in enumerate(grids)]
         kinds = [
             np.dtype([*levels[level:], ("columns", "<f4", (len(RELEASED_COLUMNS),))]) for level in range(len(grids))
@@ -67,21 +67,7 @@ class PyramidFile:
             np.memmap(path, kind, "r", begin, (num_frames,)) for kind, begin in zip(kinds, begins, strict=False)
         ]
         self.levels = tuple(PyramidLevel(section[f"level_{level}"]) for level, section in enumerate(sections))
-        self._columns = sections[-1]["columns"]
-
-    def read(self, level: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Latents of a span of frames, float32 [frame, height, width, channel], exactly the stored bfloat16 values."""
-        stop = self.num_frames if stop is None else stop
-        if not 0 <= level < len(self.levels) or not 0 <= start < stop <= self.num_frames:
-            raise DatasetError(
-                f"{self.path}: level {level}, frames [{start}, {stop}) were asked for; it has levels 0 to "
-                f"{len(self.levels) - 1} and frames [0, {self.num_frames})"
-            )
-        return self.levels[level][start:stop]
-
-    def columns(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """`RELEASED_COLUMNS` of a span of frames, float32 [frame, 6]."""
-        return np.array(self._columns[start:stop], np.float32)
+        self.columns: NDArray[np.float32] = sections[-1]["columns"]
 
 
 def read_frames_file(path: str | Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
