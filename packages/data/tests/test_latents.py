@@ -160,7 +160,7 @@ def test_latents_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         writer.write("a", [levels[0], levels[1][1:], levels[2]], actions, poses)
     with pytest.raises(DatasetError, match="level 0: latents hold NaN, infinity"):
         writer.write("a", [levels[0] * 1e6, *levels[1:]], actions, poses)
-    with pytest.raises(DatasetError, match=r"actions: shape \[5\] is expected; got \[6\]"):
+    with pytest.raises(DatasetError, match=r"categorical actions are int64 \[5\]; got int64 \[6\]"):
         writer.write("a", levels, np.zeros(6, np.int64), poses)
     with pytest.raises(DatasetError, match="fingerprint"):
         LatentWriter(tmp_path / "other", **{**SETTINGS, "tokenizer": {}})

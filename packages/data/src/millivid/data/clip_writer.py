@@ -66,15 +66,13 @@ class ClipWriter(DatasetWriter[ClipIndex]):
         name.
         """
         check_id(video)
-        size, num_poses = self.index.size, len(self.index.pose_names)
+        size = self.index.size
         if clip.frames.shape[1:3] != size or not len(clip):
             raise DatasetError(
                 f"video {video!r}: a clip of at least one frame of {size[0]}x{size[1]} pixels is expected; "
                 f"got shape {list(clip.frames.shape)}"
             )
-        self._check_actions(video, clip.actions)
-        if clip.poses.shape[1] != num_poses:
-            raise DatasetError(f"video {video!r}: poses must have {num_poses} columns; got {clip.poses.shape[1]}")
+        rows = self._per_frame(video, len(clip), clip.actions, clip.poses)
         if not self._known_unfinished:
             stored = self._stored()
             if stored.get("complete"):
@@ -83,7 +81,7 @@ class ClipWriter(DatasetWriter[ClipIndex]):
         path, table = self._paths(video)
         write_video(path, clip.frames, self.index.fps, lossless=self.index.lossless)
         write_hash(path, file_hash(path))
-        write_table(table, {"actions": clip.actions, "poses": clip.poses})
+        write_table(table, rows)
 
     def poses(self, video: str) -> NDArray[np.float32]:
         """Poses of a video that is written, float32 [frame, pose]."""

@@ -112,29 +112,34 @@ class DatasetWriter(Generic[Index]):
     def _paths(self, video: str) -> tuple[Path, ...]:
         return self.index.paths(self.folder, video)
 
-    def _check_actions(self, video: str, actions: NDArray[Any]) -> None:
-        kind, names = self.index.action_type, self.index.action_names
-        shape, dtype = self.index.arrays(len(actions))["actions"]
-        if actions.dtype.kind not in ("iu" if kind == "categorical" else "iuf") or actions.shape != shape:
-            raise DatasetError(
-                f"video {video!r}: {kind} actions are {np.dtype(dtype)} {list(shape)}; got {actions.dtype} "
-                f"{list(actions.shape)}"
-            )
-        if not len(actions):
-            return
+    def _per_frame(
+        self, video: str, frames: int, actions: NDArray[Any], poses: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
+        """Actions and poses as the table of a video of so many frames holds them."""
+        arrays, kind, names = self.index.arrays(frames), self.index.action_type, self.index.action_names
+        given = {"actions": np.asarray(actions), "poses": np.asarray(poses)}
+        for name, array in given.items():
+            shape, dtype = arrays[name]
+            if array.dtype.kind not in ("iu" if dtype == np.int64 else "iuf") or array.shape != shape:
+                what = f"{kind} actions" if name == "actions" else name
+                raise DatasetError(
+                    f"video {video!r}: {what} are {np.dtype(dtype)} {list(shape)}; got {array.dtype} {list(array.shape)}"
+                )
+        actions = given["actions"]
         if kind == "continuous":
             if not np.isfinite(actions).all():
                 raise DatasetError(f"video {video!r}: actions hold NaN or infinity; give finite numbers")
-        elif not names:
+        elif frames and not names:
             raise DatasetError(
                 f"video {video!r}: has categorical actions, but the dataset none (action_names=[]); name them, or write no "
                 "actions: action_type='continuous' and arrays of no columns"
             )
-        elif actions.min() < 0 or actions.max() >= len(names):
+        elif frames and (actions.min() < 0 or actions.max() >= len(names)):
             raise DatasetError(
                 f"video {video!r}: actions must lie in 0..{len(names) - 1} ({', '.join(names)}); "
                 f"got {actions.min()}..{actions.max()}"
             )
+        return {name: array.astype(arrays[name][1], copy=False) for name, array in given.items()}
 
 
 def as_names(names: Sequence[str]) -> tuple[str, ...]:

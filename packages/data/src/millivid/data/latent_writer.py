@@ -97,13 +97,7 @@ class LatentWriter(DatasetWriter[LatentIndex]):
             shape, dtype = arrays[name]
             _check_shape(what, latents.shape, shape)
             table[name] = Pieces(shape, np.dtype(dtype), _half_precision(what, latents, shape))
-        self._check_actions(video, np.asarray(actions))
-        for name, given in (("actions", np.asarray(actions)), ("poses", np.asarray(poses))):
-            shape, dtype = arrays[name]
-            _check_shape(f"video {video!r}, {name}", given.shape, shape)
-            if given.dtype.kind not in "iuf":
-                raise DatasetError(f"video {video!r}: {name} are {given.dtype}; expected numbers")
-            table[name] = given.astype(dtype)
+        table |= self._per_frame(video, levels[0].shape[0], actions, poses)
         write_table(self._paths(video)[-1], table)
 
     def finish(
