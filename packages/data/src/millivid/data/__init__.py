@@ -4,8 +4,7 @@ from .clip import POSE_NAMES, ActionType, Clip
 from .clip_writer import ClipWriter
 from .clips import ClipDataset, ClipIndex
 from .errors import DatasetError
-from .export import export_webdataset
-from .images import encode_image
+from .export import encode_image, export_webdataset
 from .importing import ImportReport, ImportSettings, import_videos
 from .importing.released import import_released_clips, import_released_latents, released_splits
 from .importing.released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file

@@ -1,4 +1,4 @@
-"""Export of single frames as WebDataset tar shards, for people who train elsewhere."""
+"""Single frames as image files, and as WebDataset tar shards of them, for people who train elsewhere."""
 
 import hashlib
 import io
@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import av
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+
 from millivid.files.atomic import remove_leftovers, replacing, write_json
 from millivid.files.values import check_number
 
 from .clips import ClipDataset
 from .errors import DatasetError
-from .images import encode_image
 from .index_file import INDEX_NAME, VERSION, check_id, continue_or_refuse
 
 DECODED = 64
 """Frames that are decoded at a time."""
+CODECS = {"png": ("png", "rgb24"), "jpg": ("mjpeg", "yuvj444p")}
+JPEG_SCALE = 2
+"""ffmpeg's quality scale, 1 the best and 31 the worst; 2 is about quality 95."""
 
 
 def export_webdataset(
@@ -120,6 +127,29 @@ def _write_shard(
                 }
                 _add(tar, f"{key}.{image}", encode_image(pixels, image))
                 _add(tar, f"{key}.json", json.dumps(about).encode())
+
+
+def encode_image(pixels: NDArray[np.uint8], kind: str) -> bytes:
+    """A frame, uint8 RGB [height, width, 3], as the content of a ``png`` (exact) or ``jpg`` file.
+
+    Raises ValueError for another kind, or pixels of another form.
+    """
+    if kind not in CODECS:
+        raise ValueError(f"kind must be one of {', '.join(CODECS)}; got {kind!r}")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3:
+        raise ValueError(f"pixels must be uint8 [height, width, 3]; got {pixels.dtype} {list(pixels.shape)}")
+    codec, pixel_format = CODECS[kind]
+    context = VideoCodecContext.create(codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.height, context.width = pixels.shape[:2]
+    context.pix_fmt = pixel_format
+    context.framerate = 1  # type: ignore[assignment]
+    context.thread_count = 1
+    if kind == "jpg":
+        context.qmin = context.qmax = JPEG_SCALE
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    packets = [*context.encode(frame), *context.encode(None)]
+    return b"".join(bytes(packet) for packet in packets)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

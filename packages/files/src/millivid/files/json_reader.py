@@ -1,6 +1,5 @@
 """JSON from anyone: read strictly, against a type, with one sentence for whatever is wrong."""
 
-import dataclasses
 import json
 import math
 import os
@@ -17,8 +16,8 @@ T = TypeVar("T")
 
 MOST_BYTES = 1 << 28
 """Of a JSON file; an index of a million videos has 200 MB."""
-MOST_LEVELS, MOST_TOLD = 100, 300
-"""Objects and arrays within each other; characters of a reason."""
+MOST_LEVELS, LONGEST_REASON = 100, 300
+"""Objects and arrays within each other; characters."""
 
 
 def read_json(
@@ -37,16 +36,15 @@ def read_json(
         with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
                 raise OSError(f"it has {size:,} bytes, and {MOST_BYTES:,} are the most")
-            text = file.read().decode("utf-8")
+            read = file.read()
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem}); {then}") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"{path}: is no valid JSON ({problem}); {then}") from problem
     try:
+        text = read.decode("utf-8")
         content = json.loads(
             text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_float, parse_int=_int
         )
-        if _is_deeper(content, MOST_LEVELS):
+        if _levels(content) > MOST_LEVELS:
             raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
         if "\\ud" in text.lower():  # may be half a character, which no text can be made of
             json.dumps(content, ensure_ascii=False).encode()
@@ -75,12 +73,7 @@ def typed(
         what, _, place = str(problem).replace("`", "").partition(" - at $")
         what = (what[:1].lower() + what[1:]).replace("object missing required field", "lacks the entry")
         where = f"{place.removeprefix('.')}: " if place else ""
-        raise error(f"{name}: {where}{what[:MOST_TOLD]}; {then}") from problem
-
-
-def unknown_keys(content: dict[str, Any], schema: type) -> list[str]:
-    """Keys that a dataclass has no field for."""
-    return sorted(content.keys() - {field.name for field in dataclasses.fields(schema)})
+        raise error(f"{name}: {where}{what[:LONGEST_REASON]}; {then}") from problem
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,10 +101,7 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def _is_deeper(content: Any, levels: int) -> bool:
-    """Whether objects and arrays lie within each other more than so many levels deep."""
-    layer = [content] if isinstance(content, dict | list) else []
-    for _ in range(levels + 1):
-        inside = (value.values() if isinstance(value, dict) else value for value in layer)
-        layer = [one for values in inside for one in values if isinstance(one, dict | list)]
-    return bool(layer)
+def _levels(content: Any) -> int:
+    """How many objects and arrays lie within each other."""
+    inside = content.values() if isinstance(content, dict) else content if isinstance(content, list) else None
+    return 0 if inside is None else 1 + max(map(_levels, inside), default=0)

@@ -19,7 +19,7 @@ from torch.nn.modules.module import (
 )
 
 from millivid.files.atomic import file_hash, replacing, write_text
-from millivid.files.json_reader import read_json, typed, unknown_keys
+from millivid.files.json_reader import read_json, typed
 
 Config = TypeVar("Config")
 
@@ -93,7 +93,7 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         if saved != cls.__name__:
             saved = repr(saved)[:80] if saved else "model of another kind"
             raise ValueError(f"{config_file.parent} holds a {saved}, not a {cls.__name__}")
-        if unknown := unknown_keys(values, cls.config_class):
+        if unknown := sorted(values.keys() - {field.name for field in dataclasses.fields(cls.config_class)}):
             raise ValueError(f"{config_file} has settings that this version does not know: {', '.join(unknown)}")
         config: Config = typed(values, cls.config_class, str(config_file), then=then)
         if sha256 is not None and file_hash(weights_file) != sha256:
@@ -164,23 +164,20 @@ def differences(
 
     Takes no memory. Raises ValueError as soon as the model is much larger than what was found.
     """
-    most, beside = 2 * sum(map(math.prod, found.values())) + SLACK, MOST_CONSTANTS
 
-    def count_weights(_: nn.Module, name: str, tensor: Tensor | None) -> None:
-        nonlocal most
-        most -= 0 if tensor is None else tensor.numel()
-        if most < 0:
-            raise ValueError("its sizes make a model far larger than its weights")
+    def at_most(numbers: int, otherwise: str) -> Callable[[nn.Module, str, Tensor | None], None]:
+        def count(_: nn.Module, name: str, tensor: Tensor | None) -> None:
+            nonlocal numbers
+            numbers -= 0 if tensor is None else tensor.numel()
+            if numbers < 0:
+                raise ValueError(f"its sizes make {otherwise}")
 
-    def count_constants(_: nn.Module, name: str, tensor: Tensor | None) -> None:
-        nonlocal beside
-        beside -= 0 if tensor is None else tensor.numel()
-        if beside < 0:
-            raise ValueError(f"its sizes make tables of more than {MOST_CONSTANTS:,} numbers")
+        return count
 
+    weights, constants = 2 * sum(map(math.prod, found.values())) + SLACK, MOST_CONSTANTS
     hooks = (
-        register_module_parameter_registration_hook(count_weights),
-        register_module_buffer_registration_hook(count_constants),
+        register_module_parameter_registration_hook(at_most(weights, "a model far larger than its weights")),
+        register_module_buffer_registration_hook(at_most(constants, f"tables of more than {constants:,} numbers")),
     )
     try:
         with torch.device("meta"):
