@@ -548,7 +548,7 @@ def test_times_that_cannot_be_the_videos(rows: list[tuple[float, int]], what: st
     (raw / "a.csv").write_text("timestamp,action\n" + "".join(f"{time},{value}.5\n" for time, value in rows))
     with pytest.raises(DatasetError, match=f"a.csv: {what}.*time_tolerance="):
         import_videos(raw, out, size=(16, 16), fps=10)
-    with pytest.raises(DatasetError, match="time_tolerance is -1; seconds from 0 to 3600 are expected"):
+    with pytest.raises(DatasetError, match="time_tolerance is -1; expected float >= 0"):
         import_videos(raw, out, time_tolerance=-1)
     if "hole: for the frame at 1" in what:  # what was left out is tried again
         import_videos(raw, out, size=(16, 16), fps=10, time_tolerance=0.4)
@@ -743,8 +743,12 @@ def test_settings_and_folders_that_cannot_be(raw: Path, out: Path) -> None:
         import_videos(raw, raw / "out")
     for settings, what in [
         ({"size": (0, 4)}, r"size is \(0, 4\)"),
-        ({"fit": "cover"}, "fit is 'cover'"),
+        ({"size": 64}, r"size is 64; expected array"),
+        ({"fit": "cover"}, "fit is 'cover'; use crop or pad or stretch"),
         ({"fps": 0}, "fps is 0"),
+        ({"fps": "fast"}, "fps is 'fast'; expected float"),
+        ({"columns": ["a", "b", "a"]}, "columns: the names a, b, a are not all different"),
+        ({"action_names": "left"}, "action_names is 'left'; expected array"),
         ({"frames": 1}, "frames is 1"),
         ({"test_fraction": 2}, "test_fraction is 2"),
         ({"errors": "ignore"}, "errors is 'ignore'"),
@@ -872,7 +876,11 @@ def test_nothing_is_left_of_an_import_of_nothing(raw: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"), [({"fps": 1e-9}, "0.01 to 1000"), ({"size": (4, 100_000)}, "1 to 8192 pixels")]
+    ("setting", "expected"),
+    [
+        ({"fps": 1e-9}, r"fps is 1e-09; expected float >= 0\.01"),
+        ({"size": (4, 100_000)}, r"size is \(4, 100000\); expected int <= 8192 at \[1\]"),
+    ],
 )
 def test_settings_beyond_what_videos_can_be(setting: dict[str, Any], expected: str, raw: Path, out: Path) -> None:
     make(raw / "a.mp4", numbered(5))

@@ -1,16 +1,20 @@
 """What an import of videos may be asked for."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from millivid.files.values import check_fields
 
 from ..container import LARGEST_SIDE
 from ..errors import DatasetError
-from ..index_file import HIGHEST_FPS, LOWEST_FPS
+from ..index_file import HIGHEST_FPS, LOWEST_FPS, check_names
 from .table_files import as_text
 
 Errors = Literal["raise", "skip"]
 Fit = Literal["crop", "pad", "stretch"]
-MOST_SECONDS = 3600
+Side = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +40,16 @@ class ImportSettings:
     out of range.
     """
 
-    size: tuple[int, int] | None = None
+    size: tuple[Side, Side] | None = None
     fit: Fit = "crop"
-    fps: float | None = None
-    frames: int = 0
+    fps: Annotated[float, Meta(ge=LOWEST_FPS, le=HIGHEST_FPS)] | None = None
+    frames: Annotated[int, Meta(ge=0)] = 0
     action_columns: tuple[str, ...] | None = None
     pose_columns: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     action_names: tuple[str, ...] | None = None
-    time_tolerance: float | None = None
-    test_fraction: float = 0.01
+    time_tolerance: Annotated[float, Meta(ge=0, le=3600)] | None = None
+    test_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.01
     errors: Errors = "skip"
     lossless: bool = False
 
@@ -55,33 +59,11 @@ class ImportSettings:
         return self.fit if self.size else None
 
     def __post_init__(self) -> None:
-        size, fps, tolerance = self.size, self.fps, self.time_tolerance
-        names = {name: getattr(self, name) for name in ("action_columns", "pose_columns", "columns", "action_names")}
-        for name, given in names.items():
-            if given is not None:
-                object.__setattr__(self, name, tuple(as_text(one) for one in given))
-        checks = {
-            "size": (
-                size is None or (len(size) == 2 and 1 <= min(size) <= max(size) <= LARGEST_SIDE),
-                f"(height, width) of 1 to {LARGEST_SIDE} pixels are expected",
-            ),
-            "fit": (self.fit in get_args(Fit), "'crop', 'pad' or 'stretch' is expected"),
-            "fps": (
-                fps is None or LOWEST_FPS <= fps <= HIGHEST_FPS,
-                f"a number from {LOWEST_FPS} to {HIGHEST_FPS} is expected",
-            ),
-            "frames": (self.frames == 0 or self.frames > 1, "0 for whole videos, or 2 or more per piece are expected"),
-            "time_tolerance": (
-                tolerance is None or 0 <= tolerance <= MOST_SECONDS,
-                f"seconds from 0 to {MOST_SECONDS} are expected",
-            ),
-            **{
-                name: (given is None or len({*getattr(self, name)}) == len(given), "each name once is expected")
-                for name, given in names.items()
-            },
-            "test_fraction": (0 <= self.test_fraction <= 1, "a number from 0 to 1 is expected"),
-            "errors": (self.errors in get_args(Errors), "'raise' or 'skip' is expected"),
-        }
-        for name, (fits, expected) in checks.items():
-            if not fits:
-                raise DatasetError(f"{name} is {getattr(self, name)!r}; {expected}")
+        for name in ("action_columns", "pose_columns", "columns", "action_names"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, str):
+                check_names(given, name)
+                object.__setattr__(self, name, tuple(map(as_text, given)))
+        check_fields(self, DatasetError)
+        if self.frames == 1:
+            raise DatasetError("frames is 1; 0 for whole videos, or 2 or more per piece are expected")
