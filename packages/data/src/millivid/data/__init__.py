@@ -5,7 +5,9 @@ from .clip_writer import ClipWriter
 from .clips import ClipDataset, ClipIndex
 from .errors import DatasetError
 from .export import encode_image, export_webdataset
-from .importing import ImportReport, ImportSettings, import_videos
+from .importing.import_report import ImportReport
+from .importing.import_settings import ImportSettings
+from .importing.import_videos import import_videos
 from .importing.released import import_released_clips, import_released_latents, released_splits
 from .importing.released_files import RELEASED_COLUMNS, PyramidFile, read_frames_file
 from .index_file import dataset_format

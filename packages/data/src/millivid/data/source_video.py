@@ -125,10 +125,8 @@ def first_frame(path: Path) -> tuple[av.VideoFrame, Fraction]:
 
     Raises DatasetError where there is none, or the file is damaged.
     """
-    with open_video(path) as (container, stream), reading(path):
-        for picture in container.decode(stream):
-            return picture, stream.sample_aspect_ratio or Fraction(1)
-    raise DatasetError(f"{path}: holds no frame that can be decoded")
+    with open_video(path) as (container, stream):
+        return next(decode(path, container.demux(stream))), stream.sample_aspect_ratio or Fraction(1)
 
 
 def _check(container: InputContainer, stream: VideoStream, path: Path) -> SourceVideo:
