@@ -176,3 +176,18 @@ def test_frames_with_exif_are_turned_as_it_says(tmp_path: Path) -> None:
         container.mux(packet)
     frame = VideoReader(tmp_path / "a.mkv").read(0, 1)[0]
     assert np.abs(frame.astype(int) - np.rot90(pixels, -1)).mean() < 8
+
+
+@pytest.mark.parametrize("size", [b"\x00" + b"\xff" * 8, b"\x00" * 9, b"\x01" + b"\xfe" * 7])
+def test_sizes_that_no_file_has(size: bytes, tmp_path: Path) -> None:
+    make(tmp_path / "a.mkv", "libx264")
+    content = bytearray((tmp_path / "a.mkv").read_bytes())
+    place = content.index(bytes.fromhex("18538067")) + 4  # of the segment
+    content[place : place + len(size)] = size
+    (tmp_path / "b.mkv").write_bytes(content)
+    video = VideoReader(tmp_path / "b.mkv")
+    if size[0]:
+        with pytest.raises(DatasetError, match=r"b\.mkv: is cut off: it is shorter than its header says"):
+            video.read(0, 1)
+    else:  # no size at all, which ffmpeg passes over
+        assert np.array_equal(video.read(0, 1), VideoReader(tmp_path / "a.mkv").read(0, 1))

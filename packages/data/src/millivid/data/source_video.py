@@ -204,14 +204,16 @@ def _check(container: InputContainer, stream: VideoStream, path: Path) -> Source
 
 def _ends_early(path: Path) -> bool:
     """Whether a Matroska file is shorter than its segment says; ffmpeg takes the frames that are left for all."""
+    total, end = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in ("header", "segment"):
+            file.seek(min(max(end, 0), total))
             first = file.read(5)[-1:]
             length = 9 - int.from_bytes(first).bit_length()  # of the size: bytes as the first one's leading zeros say
             size = int.from_bytes(first + file.read(length - 1)) - (1 << 7 * length)
-            file.seek(size, os.SEEK_CUR)
-        unknown = size == (1 << 7 * length) - 1  # a stream
-        return not unknown and file.tell() > path.stat().st_size
+            end = file.tell() + size
+    unknown = size == (1 << 7 * length) - 1  # a stream
+    return not unknown and end > total
 
 
 def _listed_in_avi(path: Path, stream: int) -> int:
