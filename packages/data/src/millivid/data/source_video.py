@@ -35,7 +35,7 @@ class SourceVideo:
     path: the file. codec: what decodes it. pixel_format: what it decodes to. packets: its encoded frames, while the file is
     open; None where they are too many to be kept. rate: frames per second, on average. stated_rate: what the header says of
     it, if anything. times: of its frames, in their order, where the file tells them by order alone: it has none, or is an
-    AVI. end: of an AVI's last frame, which dropped ones may follow; else 0. shown: the presentation times of its frames in
+    AVI. end: of an AVI's last frame, which dropped ones may follow; else 0. pts: the presentation times of its frames in
     units of the stream, sorted; empty where only decoding tells. keys: the times of its key frames, in the same units.
     aspect: width of a pixel by its height. notes: what was not taken as it is.
     """
@@ -48,7 +48,7 @@ class SourceVideo:
     stated_rate: Fraction | None
     times: tuple[Fraction, ...]
     end: Fraction
-    shown: tuple[int, ...]
+    pts: tuple[int, ...]
     keys: tuple[int, ...]
     aspect: Fraction
     notes: tuple[str, ...]
@@ -195,7 +195,7 @@ def _check(container: InputContainer, stream: VideoStream, path: Path) -> Source
         stated_rate=stated,
         times=times,
         end=end - shown[0] * unit if is_avi and timed else Fraction(0),
-        shown=tuple(shown) if numbered else (),
+        pts=tuple(shown) if numbered else (),
         keys=tuple(keys),
         aspect=stream.sample_aspect_ratio or Fraction(1),
         notes=tuple(notes),

@@ -35,8 +35,8 @@ class VideoReader:
 
     @cached_property
     def num_frames(self) -> int:
-        if self._video.shown:
-            return len(self._video.shown)
+        if self._video.pts:
+            return len(self._video.pts)
         with open_source(self.path) as video:
             return sum(1 for _ in decode_source(video))
 
@@ -104,7 +104,7 @@ class VideoReader:
         if previous is not None and previous[0] == start:
             yield previous[1]
         keys = [key for key in self._video.keys if self._numbers.get(key, start + 1) <= start]
-        if keys and max(keys) > self._video.shown[0]:
+        if keys and max(keys) > self._video.pts[0]:
             yield self._decode(max(keys))
         yield self._decode(None)
 
@@ -123,4 +123,4 @@ class VideoReader:
     @cached_property
     def _numbers(self) -> dict[int | None, int]:
         """Numbers of frames by their times, where these are known."""
-        return {time: number for number, time in enumerate(self._video.shown)}
+        return {time: number for number, time in enumerate(self._video.pts)}
