@@ -29,7 +29,7 @@ from millivid.eval import (
     summarise,
     write_report,
 )
-from millivid.eval.clips import ClipFolder
+from millivid.eval.sources import ClipFolder
 from millivid.files.pretrained import fingerprint
 from millivid.tokenizer import HierarchicalTokenizer
 
