@@ -36,7 +36,7 @@ def test_curves_are_the_metrics_of_the_frames_and_batches_do_not_matter() -> Non
     )
     for name in CHEAP:
         np.testing.assert_allclose(
-            first.scores["run"][name].values, second.scores["run"][name].values, rtol=1e-5, atol=1e-9
+            first.scores["run"][name].frames, second.scores["run"][name].frames, rtol=1e-5, atol=1e-9
         )
     for row, id in enumerate(reference.ids()):
         a, b = (to_unit_range(source.read(id, 8, 24)) for source in (run, reference))

@@ -63,7 +63,7 @@ def test_figures_by_hand() -> None:
         progress=False,
     ).scores["x"]["psnr"]
     # 51 / 255 = 0.2 and 102 / 255 = 0.4: squared errors 0.04 and 0.16.
-    np.testing.assert_allclose(scores.values, [[0.04, 0, 0.04, 0.04], [0, 0, 0.16, 0.04]], rtol=1e-5)
+    np.testing.assert_allclose(10 ** (-scores.frames / 10), [[0.04, 0, 0.04, 0.04], [0, 0, 0.16, 0.04]], rtol=1e-5)
     expected = [-10 * math.log10(0.02), math.inf, -10 * math.log10(0.10), -10 * math.log10(0.04)]
     assert scores.curve.tolist() == pytest.approx(expected, rel=1e-5)
     assert scores.horizons["short"].value == pytest.approx(-10 * math.log10(0.01), rel=1e-5)  # (.04 + 0 + 0 + 0) / 4

@@ -22,22 +22,22 @@ def test_the_worked_example_of_the_documentation() -> None:
     poses = turning([0, 30, 60, 60, 60, 30, 0, -30, 0, 30, 60])
     seen = last_seen(poses, 4, Revisits(distance=1, angle=15))
     # 4 still stays where frame 3 was; 5 was last seen at 1, 6 at 0; -30 never; 8 at 6, 9 at 5, 10 at 4.
-    assert seen.continued.tolist() == [True, False, False, False, False, False, False]
-    assert seen.recall.tolist() == [False, True, True, False, True, True, True]
-    assert seen.invention.tolist() == [False, False, False, True, False, False, False]
+    assert seen.of("continued").tolist() == [True, False, False, False, False, False, False]
+    assert seen.of("recall").tolist() == [False, True, True, False, True, True, True]
+    assert seen.of("invention").tolist() == [False, False, False, True, False, False, False]
     assert seen.gap.tolist() == [0, 4, 6, 0, 2, 4, 6]
 
 
 def test_walking_on_is_never_a_revisit() -> None:
     seen = last_seen(turning([0.0] * 12, step=0.4), 6, Revisits(distance=1, angle=15))
     # The first frames beyond the context are still within 1 of its last one; those further on show something new.
-    assert seen.continued.tolist() == [True, True, False, False, False, False]
-    assert not seen.recall.any() and seen.invention.sum() == 4 and not seen.gap.any()
+    assert seen.of("continued").tolist() == [True, True, False, False, False, False]
+    assert not seen.of("recall").any() and seen.of("invention").sum() == 4 and not seen.gap.any()
 
 
 def test_a_view_of_the_generated_part_is_not_in_the_context() -> None:
     seen = last_seen(turning([0, 0, 90, 180, 90]), 2, Revisits(angle=15))
-    assert seen.invention.all()
+    assert seen.of("invention").all()
     assert seen.gap.tolist() == [0, 0, 2]
 
 
@@ -59,7 +59,7 @@ def test_any_walk_is_as_the_definition_says(steps: list[int], data: st.DataObjec
             stay -= 1
         before = [s for s in range(stay) if alike[s]]
         assert seen.gap[row] == (now - before[-1] if before else 0)
-        kinds = [seen.continued[row], seen.recall[row], seen.invention[row]]
+        kinds = [seen.of(kind)[row] for kind in ("continued", "recall", "invention")]
         assert kinds == [stay < context, stay >= context and any(alike[:context]), not any(alike[:context])]
 
 

@@ -6,7 +6,7 @@ Definitions, with a worked example, in docs/evaluation.md.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 import torch
@@ -16,10 +16,13 @@ from torch import Tensor
 from .figures import Figure, bootstrap_figure
 from .horizons import Horizon
 from .metrics import FrameMetric
-from .revisits import NEVER, Revisits, Seen, gap_bins
+from .revisits import NEVER, FrameKind, Revisits, Seen, gap_bins
+from .score_files import VALUES, Arrays
 
-FrameKind = Literal["recall", "invention", "continued"]
 PixelKind = Literal["recalled pixels", "invented pixels"]
+Kind = FrameKind | PixelKind
+Part = tuple[str | None, tuple[int, int] | None, np.ndarray]
+"""A horizon's name, a range of gaps, and which frames (video, frame) are of both."""
 FRAME_KINDS: tuple[FrameKind, FrameKind] = ("recall", "invention")
 """The two that are set against each other; of a view that goes on from the context nothing has to be remembered."""
 PIXEL_KINDS: tuple[PixelKind, PixelKind] = ("recalled pixels", "invented pixels")
@@ -45,7 +48,7 @@ class Group:
     (0, 0) for never, None for any gap.
     """
 
-    kind: FrameKind | PixelKind
+    kind: Kind
     horizon: str | None
     gap: tuple[int, int] | None
     figures: dict[str, dict[str, Figure]]
@@ -81,9 +84,7 @@ class Memory:
     seen: dict[str, Seen]
     groups: tuple[Group, ...]
 
-    def find(
-        self, kind: FrameKind | PixelKind, horizon: str | None = None, gap: tuple[int, int] | None = None
-    ) -> Group | None:
+    def find(self, kind: Kind, horizon: str | None = None, gap: tuple[int, int] | None = None) -> Group | None:
         """The group, if it occurs."""
         wanted = (kind, horizon, gap)
         return next((g for g in self.groups if (g.kind, g.horizon, g.gap) == wanted), None)
@@ -96,70 +97,55 @@ class Memory:
 
     def to_dict(self) -> dict[str, Any]:
         views = {"distance": self.revisits.distance, "angle": self.revisits.angle}
-        frames = {id: {"last_seen": seen.gap.tolist(), "kind": seen.letters} for id, seen in self.seen.items()}
+        frames = {id: {"last_seen": seen.gap.tolist(), "kind": seen.kinds} for id, seen in self.seen.items()}
         return {"same_view": views, "groups": [group.to_dict() for group in self.groups], "frames": frames}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         return cls(
             revisits=Revisits(**content["same_view"]),
-            seen={id: Seen.of(one["kind"], one["last_seen"]) for id, one in content["frames"].items()},
+            seen={id: Seen(kinds=one["kind"], gap=np.array(one["last_seen"])) for id, one in content["frames"].items()},
             groups=tuple(map(Group.from_dict, content["groups"])),
         )
 
 
-def frame_groups(
+def memory_groups(
     seen: Sequence[Seen],
     horizons: Sequence[Horizon],
     metrics: Sequence[FrameMetric],
-    values: Mapping[str, Mapping[str, Float[np.ndarray, "video frame"]]],
+    scores: Mapping[str, Mapping[str, Arrays]],
     seed: int,
 ) -> Iterator[Group]:
-    """Frames of every kind, all and by horizon; recall and invention by gap too. `values[run][metric]`, videos as `seen`."""
-    kinds = {kind: np.stack([getattr(video, kind) for video in seen]) for kind in (*FRAME_KINDS, "continued")}
+    """Frames and pixels of every kind, all and by horizon; recall and invention by gap too.
+
+    `scores[run][metric]`: VALUES and, where it is known what pixels show, `pixel_scores`; (video, frame), videos as `seen`.
+    """
+    frames: dict[Kind, np.ndarray] = {
+        kind: np.stack([video.of(kind) for video in seen]) for kind in get_args(FrameKind)
+    }
     gap = np.stack([video.gap for video in seen])
-    number = np.arange(1, gap.shape[1] + 1)
-    parts: list[tuple[str | None, tuple[int, int] | None, np.ndarray]] = [(None, None, np.ones(gap.shape, bool))]
-    parts += [(h.name, None, np.broadcast_to((h.first <= number) & (number <= h.last), gap.shape)) for h in horizons]
+    number, nothing = np.arange(1, gap.shape[1] + 1), np.zeros(gap.shape)
+    spans: list[Part] = [(None, None, np.ones(gap.shape, bool))]
+    spans += [(h.name, None, (h.first <= number) & (number <= h.last)) for h in horizons]
     bins = (*gap_bins(int(gap.max())), (NEVER, NEVER))
-    parts += [(None, (low, high), (low <= gap) & (gap <= high)) for low, high in bins]
-    for kind, chosen in kinds.items():
-        for horizon, gaps, part in parts:
-            mask = chosen & part
-            if mask.any() and (kind in FRAME_KINDS or gaps is None):
-                count = mask.sum(axis=1)
-                figures = {
-                    run: {
-                        m.name: bootstrap_figure((by_metric[m.name] * mask).sum(axis=1), count, m.figure, seed=seed)
-                        for m in metrics
-                    }
-                    for run, by_metric in values.items()
-                }
-                yield Group(kind=kind, horizon=horizon, gap=gaps, figures=figures)
-
-
-def pixel_groups(
-    horizons: Sequence[Horizon],
-    metrics: Sequence[FrameMetric],
-    scores: Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "video frame"]]]],
-    seed: int,
-) -> Iterator[Group]:
-    """Recalled and invented pixels, over all generated frames and by horizon. `scores[run][metric]`: see `pixel_scores`."""
-    for kind in PIXEL_KINDS:
-        for horizon, span in ((None, slice(None)), *((h.name, h.span) for h in horizons)):
+    by_gap: list[Part] = [(None, (low, high), (low <= gap) & (gap <= high)) for low, high in bins]
+    for kind in (*frames, *PIXEL_KINDS):
+        for horizon, gaps, part in (*spans, *by_gap) if kind in FRAME_KINDS else spans:
             figures: dict[str, dict[str, Figure]] = {run: {} for run in scores}
             for run, metric in itertools.product(scores, metrics):
                 arrays = scores[run][metric.name]
-                total, count = (arrays[f"{kind}: {of}"][:, span].sum(axis=1) for of in ("sum", "count"))
-                if count.any():
-                    figures[run][metric.name] = bootstrap_figure(total, count, metric.figure, seed=seed)
+                if kind in frames:
+                    total, count = arrays[VALUES] * frames[kind], frames[kind]
+                else:
+                    total, count = (arrays.get(f"{kind}: {of}", nothing) for of in ("sum", "count"))
+                if (items := (count * part).sum(axis=1)).any():
+                    total = (total * part).sum(axis=1)
+                    figures[run][metric.name] = bootstrap_figure(total, items, metric.figure, seed=seed)
             if all(figures.values()):
-                yield Group(kind=kind, horizon=horizon, gap=None, figures=figures)
+                yield Group(kind=kind, horizon=horizon, gap=gaps, figures=figures)
 
 
-def pixel_scores(
-    pixels: Float[Tensor, "frame height width"], masks: Mapping[PixelKind, Tensor]
-) -> dict[str, np.ndarray]:
+def pixel_scores(pixels: Float[Tensor, "frame height width"], masks: Mapping[PixelKind, Tensor]) -> Arrays:
     """How many pixels of each kind every frame has, and the sums of their values."""
     scores = {}
     for kind, mask in masks.items():

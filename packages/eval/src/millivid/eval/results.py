@@ -57,8 +57,8 @@ class Scores:
     """One metric of one run. Figures are +inf where PSNR is (identical frames).
 
     `horizons`, `per_video` by horizon name: the figure, and each video's own. `frame_mean`, of PSNR: the mean of each
-    frame's own. `curve`: per frame over all videos. `frames`: every frame of every video; `values`: the same as they may be
-    averaged (squared errors for PSNR). A metric of sets has horizons alone; what was read from a file has no `frames`.
+    frame's own. `curve`: per frame over all videos. `frames`: every frame of every video. A metric of sets has
+    horizons alone; what was read from a file has no `frames`.
     """
 
     horizons: dict[str, Figure]
@@ -66,7 +66,6 @@ class Scores:
     frame_mean: dict[str, float] = field(default_factory=dict)
     curve: Float[np.ndarray, " frame"] | None = None
     frames: Float[np.ndarray, "video frame"] | None = None
-    values: Float[np.ndarray, "video frame"] | None = None
 
     @classmethod
     def summarise(cls, metric: FrameMetric, values: np.ndarray, horizons: tuple[Horizon, ...], seed: int) -> Self:
@@ -87,7 +86,6 @@ class Scores:
             ),
             curve=metric.figure(values.mean(axis=0)),
             frames=metric.figure(values),
-            values=values,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +115,8 @@ class Results:
     Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `reference_videos`: how
     many the reference has. `fps`: None where it is not known. `sizes` are the (width, height) that occur. `skipped` says, by
     metric name, why one is not there. `roles`: whether a run is a bound, in order of runs. `scores[run][metric]`, in the
-    order of `metrics`. `memory` is None where `skipped["memory"]` says why. `protocol`: see `build_protocol`.
+    order of `metrics`. `memory` is None where `skipped["memory"]` says why. `protocol`: what a reader needs to reproduce
+    the figures, as JSON values.
     """
 
     ids: tuple[str, ...]
@@ -179,7 +178,7 @@ class Results:
             "fps": None if self.fps is None else json_number(self.fps),
             "sizes": [list(size) for size in self.sizes],
             "device": self.device,
-            "seconds": round(self.seconds, 2),
+            "seconds": self.seconds,
             "horizons": [{"name": h.name, "first": h.first, "last": h.last} for h in self.horizons],
             "metrics": {metric.name: dict(metric.description) for metric in self.metrics},
             "skipped": dict(self.skipped),

@@ -3,9 +3,8 @@
 Definitions, with a worked example, in docs/evaluation.md.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,6 +13,7 @@ from millivid.files.values import check_number
 
 from .errors import EvaluationError
 
+FrameKind = Literal["recall", "invention", "continued"]
 NEVER = 0
 """The gap of a view that was not seen before."""
 
@@ -49,26 +49,17 @@ class Seen:
     """Of every generated frame: what the context has to do with its view, and how many frames ago it was last seen.
 
     A frame's stay is the unbroken run of frames before it that show its view; those do not count as having seen it before.
-    continued: the stay reaches back into the context, so that nothing has to be remembered. recall: some context frame shows
-    the view, before the stay. invention: none does. Exactly one of the three is true. gap: NEVER (0) where no frame
-    before the stay shows the view.
+    kinds: a letter per frame, each the first of its `FrameKind`. continued: the stay reaches back into the context, so that
+    nothing has to be remembered. recall: some context frame shows the view, before the stay. invention: none does. gap:
+    NEVER (0) where no frame before the stay shows the view.
     """
 
-    continued: Bool[np.ndarray, " frame"]
-    recall: Bool[np.ndarray, " frame"]
-    invention: Bool[np.ndarray, " frame"]
+    kinds: str
     gap: Int[np.ndarray, " frame"]
 
-    @property
-    def letters(self) -> str:
-        """A letter per frame: c, r or i."""
-        return "".join(np.select([self.continued, self.recall], ["c", "r"], "i"))
-
-    @classmethod
-    def of(cls, letters: str, gap: Sequence[int]) -> Self:
-        """From `letters` and the gaps."""
-        kinds = (np.array([letter == kind for letter in letters]) for kind in "cri")
-        return cls(**dict(zip(("continued", "recall", "invention"), kinds, strict=True)), gap=np.array(gap))
+    def of(self, kind: FrameKind) -> Bool[np.ndarray, " frame"]:
+        """Which frames are of a kind."""
+        return np.array([letter == kind[0] for letter in self.kinds])
 
 
 def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revisits) -> Seen:
@@ -86,16 +77,14 @@ def last_seen(poses: Float[np.ndarray, "frame 5"], context: int, revisits: Revis
     if context >= len(poses):
         raise EvaluationError(f"context is {context} of {len(poses)} frames; it must leave at least one")
     same = revisits.same_view(poses[context:], poses)
-    gaps, stays = np.zeros(len(same), np.int64), np.zeros(len(same), np.int64)
-    for row, alike in enumerate(same):
-        now = context + row
+    kinds, gaps = "", []
+    for now, alike in enumerate(same, start=context):
         away = np.flatnonzero(~alike[:now])
-        stays[row] = away[-1] + 1 if len(away) else 0
-        before = np.flatnonzero(alike[: stays[row]])
-        gaps[row] = now - before[-1] if len(before) else NEVER
-    continued = stays < context
-    shown = np.asarray(same[:, :context].any(axis=1))
-    return Seen(continued=continued, recall=shown & ~continued, invention=~shown, gap=gaps)
+        stay = away[-1] + 1 if len(away) else 0
+        before = np.flatnonzero(alike[:stay])
+        gaps.append(now - before[-1] if len(before) else NEVER)
+        kinds += "c" if stay < context else "r" if alike[:context].any() else "i"
+    return Seen(kinds=kinds, gap=np.array(gaps))
 
 
 def gap_bins(longest: int) -> tuple[tuple[int, int], ...]:

@@ -1,6 +1,9 @@
 """The work of an evaluation: scores of one video at a time, in batches of frames, kept in files."""
 
+import functools
+import importlib.metadata
 import math
+import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,13 +18,11 @@ from .frames import to_unit_range
 from .matching import read_checked
 from .memory import PixelKind, pixel_masks, pixel_scores
 from .metrics import FrameMetric, Metric, SetMetric
-from .protocol import versions
-from .score_files import Arrays, Key
+from .score_files import SIZE, VALUES, Arrays, Key
 
 REFERENCE = None
 """The place of the reference among the runs: it has features of sets, and nothing to be compared with."""
 
-VALUES, SIZE = "values", "size"
 COMPUTING = ("millivid-eval", "torch", "av", "pillow", "transformers", "kornia", "opencv-python-headless")
 """Packages whose versions the scores depend on."""
 
@@ -68,6 +69,18 @@ def load_scores(evaluation: Evaluation, run: str | None, metric: Metric) -> Arra
     return {name: np.stack([arrays[name] for arrays in videos]) for name in videos[0]}
 
 
+@functools.cache
+def versions(*packages: str) -> dict[str, str | None]:
+    """Versions of Python and of these packages; None for what is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
 def _key(evaluation: Evaluation, run: str | None, id: str, metric: Metric) -> Key:
     """What a metric's scores of a run's video (or, for REFERENCE, its features of the true one) are kept by."""
     if (found := evaluation.keys.get((run, id, metric.name))) is not None:
@@ -86,7 +99,7 @@ def _key(evaluation: Evaluation, run: str | None, id: str, metric: Metric) -> Ke
         metric=metric.describe(),
         surfaces=surfaces,
         device=evaluation.device.type,
-        versions=versions(COMPUTING),
+        versions=versions(*COMPUTING),
     )
     return key
 

@@ -14,6 +14,8 @@ FORMAT = 1
 ABANDONED_SECONDS = 3600
 
 Arrays = dict[str, np.ndarray]
+VALUES, SIZE = "values", "size"
+"""Of a metric's arrays: a value for each frame, or the features of each item, and the frames' width and height."""
 
 
 class Key(NamedTuple):

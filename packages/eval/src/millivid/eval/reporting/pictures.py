@@ -78,7 +78,7 @@ def returned(seen: Seen, away: int = AWAY) -> tuple[int, int] | None:
 
     The view was last seen in the context, not in what was generated since. None where there is no such frame.
     """
-    rows = np.flatnonzero(seen.recall & (seen.gap > np.arange(len(seen.gap))) & (seen.gap >= away))
+    rows = np.flatnonzero(seen.of("recall") & (seen.gap > np.arange(len(seen.gap))) & (seen.gap >= away))
     return (int(rows[0]), int(seen.gap[rows[0]])) if len(rows) else None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from ..evaluation import Role
 from ..figures import Figure
 from ..horizons import Horizon
-from ..memory import FRAME_KINDS, PIXEL_KINDS, FrameKind, PixelKind
+from ..memory import FRAME_KINDS, PIXEL_KINDS, Kind
 from ..results import MetricInfo, Results
 from ..revisits import NEVER
 from ..sets import SetFigure
@@ -153,7 +153,7 @@ def memory_table(results: Results, metric: MetricInfo) -> Table:
     A column per run, and a row for all that occurs. Needs `results.memory`.
     """
     assert results.memory is not None
-    parts: list[tuple[str, FrameKind | PixelKind, str | None, tuple[int, int] | None]] = [
+    parts: list[tuple[str, Kind, str | None, tuple[int, int] | None]] = [
         ("view goes on from the context", "continued", None, None),
         *((f"{kind}, all frames", kind, None, None) for kind in FRAME_KINDS),
         *((f"{kind}, {h.label}", kind, h.name, None) for h in results.horizons for kind in FRAME_KINDS),
