@@ -59,15 +59,15 @@ class Group:
         return {"kind": self.kind, "horizon": self.horizon, "gap": gap, "runs": runs}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+    def from_dict(cls, content: Mapping[str, Any], runs: Sequence[str]) -> Self:
         gap = content["gap"]
         return cls(
             kind=content["kind"],
             horizon=content["horizon"],
             gap=(NEVER, NEVER) if gap == "never" else None if gap is None else (gap[0], gap[1]),
             figures={
-                run: {metric: Figure.from_dict(figure) for metric, figure in by_metric.items()}
-                for run, by_metric in content["runs"].items()
+                run: {metric: Figure.from_dict(figure) for metric, figure in content["runs"][run].items()}
+                for run in runs
             },
         )
 
@@ -101,11 +101,11 @@ class Memory:
         return {"same_view": views, "groups": [group.to_dict() for group in self.groups], "frames": frames}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+    def from_dict(cls, content: Mapping[str, Any], runs: Sequence[str]) -> Self:
         return cls(
             revisits=Revisits(**content["same_view"]),
             seen={id: Seen(kinds=one["kind"], gap=np.array(one["last_seen"])) for id, one in content["frames"].items()},
-            groups=tuple(map(Group.from_dict, content["groups"])),
+            groups=tuple(Group.from_dict(group, runs) for group in content["groups"]),
         )
 
 

@@ -22,6 +22,7 @@ from .networks.lpips import LPIPS
 from .networks.matchers import SIFTMatcher, SuperPointMatcher
 from .pixels import mean_squared_error, ssim
 
+Decimals = Literal[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 CLIPS_AT_ONCE = 2  # I3D takes some 0.4 GB a clip
 
 
@@ -36,7 +37,7 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     unit: str = ""
-    decimals: int = 3
+    decimals: Decimals = 3
     definition: str
     network: Any = None
     network_class: ClassVar[Callable[[], Any] | None] = None

@@ -1,8 +1,7 @@
 """What an evaluation found, as frozen values, and metrics.json, which holds them."""
 
-import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,7 +16,7 @@ from .evaluation import Role
 from .figures import Figure, bootstrap_figure, from_json, json_number
 from .horizons import Horizon
 from .memory import Memory
-from .metrics import FrameMetric, Metric, PSNRMetric
+from .metrics import Decimals, FrameMetric, Metric, PSNRMetric
 from .sets import SetFigure
 
 FORMAT, VERSION = "millivid.eval.report", 2
@@ -29,22 +28,28 @@ class MetricInfo:
 
     name: str
     label: str
-    better: str
+    better: Literal["higher", "lower"]
     unit: str = ""
-    decimals: int = 3
+    decimals: Decimals = 3
     description: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, metric: Metric) -> Self:
         """Of a metric that is here."""
-        return cls.from_dict(metric.name, {**metric.describe(), "decimals": metric.decimals})
+        return cls(
+            name=metric.name,
+            label=metric.label,
+            better=metric.better,
+            unit=metric.unit,
+            decimals=metric.decimals,
+            description={**metric.describe(), "decimals": metric.decimals},
+        )
 
     @classmethod
     def from_dict(cls, name: str, content: Mapping[str, Any]) -> Self:
         """As `Results.to_dict` wrote it, or reports before there were decimals in it."""
-        label, better, unit = content["label"], content["better"], content.get("unit", "")
-        decimals = content.get("decimals", 2 if unit == "dB" else 3)
-        return cls(name=name, label=label, better=better, unit=unit, decimals=decimals, description=content)
+        decimals = 2 if content.get("unit") == "dB" else 3
+        return typed({"decimals": decimals, **content, "name": name, "description": content}, cls, f"metric {name}")
 
     @property
     def title(self) -> str:
@@ -98,25 +103,25 @@ class Scores:
         return {"horizons": horizons, **curve}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        horizons, curve = content["horizons"], content.get("curve")
+    def from_dict(cls, content: Mapping[str, Any], horizons: Sequence[Horizon]) -> Self:
+        """As `to_dict` wrote it, without `frames`. Raises KeyError where a horizon is missing."""
+        by_horizon, curve = {h.name: content["horizons"][h.name] for h in horizons}, content.get("curve")
         return cls(
-            horizons={name: (SetFigure if "mmd" in one else Figure).from_dict(one) for name, one in horizons.items()},
-            per_video={name: _array(one["per_video"]) for name, one in horizons.items() if "per_video" in one},
-            frame_mean={name: from_json(one["frame_mean"]) for name, one in horizons.items() if "frame_mean" in one},
+            horizons={name: (SetFigure if "mmd" in one else Figure).from_dict(one) for name, one in by_horizon.items()},
+            per_video={name: _array(one["per_video"]) for name, one in by_horizon.items() if "per_video" in one},
+            frame_mean={name: from_json(one["frame_mean"]) for name, one in by_horizon.items() if "frame_mean" in one},
             curve=None if curve is None else _array(curve),
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Results:
-    """Scores of every run, and what they were computed over.
+class Compared:
+    """What was compared, in metrics.json as it is here.
 
     Frames [start, stop) of every video in `ids` were compared; generated frame 1 is frame `start`. `reference_videos`: how
     many the reference has. `fps`: None where it is not known. `sizes` are the (width, height) that occur. `skipped` says, by
-    metric name, why one is not there. `roles`: whether a run is a bound, in order of runs. `scores[run][metric]`, in the
-    order of `metrics`. `memory` is None where `skipped["memory"]` says why. `protocol`: what a reader needs to reproduce
-    the figures, as JSON values.
+    metric name, why one is not there. `roles`: whether a run is a bound, in order of runs. `protocol`: what a reader needs to
+    reproduce the figures, as JSON values.
     """
 
     ids: tuple[str, ...]
@@ -127,14 +132,23 @@ class Results:
     sizes: tuple[tuple[int, int], ...]
     device: str
     seconds: float
-    horizons: tuple[Horizon, ...]
-    metrics: tuple[MetricInfo, ...]
     skipped: Mapping[str, str]
     roles: Mapping[str, Role]
     descriptions: Mapping[str, str]
+    protocol: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Results(Compared):
+    """Scores of every run, `scores[run][metric]` in the order of `metrics`, and what they were computed over.
+
+    `memory` is None where `skipped["memory"]` says why.
+    """
+
+    horizons: tuple[Horizon, ...]
+    metrics: tuple[MetricInfo, ...]
     scores: Mapping[str, Mapping[str, Scores]]
     memory: Memory | None
-    protocol: Mapping[str, Any]
 
     @property
     def num_frames(self) -> int:
@@ -192,20 +206,23 @@ class Results:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Results as `to_dict` wrote them, without what single frames are like; None becomes nan."""
-        plain = ("reference_videos", "start", "stop", "fps", "device", "seconds", "skipped", "roles", "descriptions")
+        """Results as `to_dict` wrote them, without what single frames are like; None becomes nan.
+
+        Raises ValueError, LookupError or TypeError for another dict.
+        """
+        compared = typed(content, Compared, "what was compared")
+        horizons = tuple(Horizon(**horizon) for horizon in content["horizons"])
+        metrics = tuple(MetricInfo.from_dict(name, described) for name, described in content["metrics"].items())
+        scores, memory = content["runs"], content["memory"]
         return cls(
-            **{name: content[name] for name in plain},
-            ids=tuple(content["ids"]),
-            sizes=tuple((width, height) for width, height in content["sizes"]),
-            horizons=tuple(Horizon(**horizon) for horizon in content["horizons"]),
-            metrics=tuple(MetricInfo.from_dict(name, described) for name, described in content["metrics"].items()),
+            **vars(compared),
+            horizons=horizons,
+            metrics=metrics,
             scores={
-                run: {name: Scores.from_dict(scores) for name, scores in by_metric.items()}
-                for run, by_metric in content["runs"].items()
+                run: {metric.name: Scores.from_dict(scores[run][metric.name], horizons) for metric in metrics}
+                for run in compared.roles
             },
-            memory=None if content["memory"] is None else Memory.from_dict(content["memory"]),
-            protocol=content["protocol"],
+            memory=None if memory is None else Memory.from_dict(memory, list(compared.roles)),
         )
 
 
@@ -217,51 +234,11 @@ def read_results(path: str | os.PathLike[str]) -> Results:
             f"{path} is of format {content.get('format')} {content.get('version')}; this version reads {FORMAT} {VERSION}"
         )
     try:
-        results = Results.from_dict(content)
-        typed(content, _Content, str(path), EvaluationError, "evaluate again")
-        _check_whole(results)
-    except EvaluationError:
-        raise
+        return Results.from_dict(content)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise EvaluationError(f"{path} is no metrics.json of a report ({type(error).__name__}: {error})") from error
-    return results
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Metric:
-    label: str
-    better: Literal["higher", "lower"]
-    unit: str = ""
-    decimals: Literal[0, 1, 2, 3, 4, 5, 6, 7, 8, 9] = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Content:
-    """The types of what `Results.to_dict` gives as it is."""
-
-    ids: list[str]
-    reference_videos: int
-    start: int
-    stop: int
-    fps: float | None
-    sizes: list[tuple[int, int]]
-    device: str
-    seconds: float
-    skipped: dict[str, str]
-    roles: dict[str, Role]
-    descriptions: dict[str, str]
-    metrics: dict[str, _Metric]
-    protocol: dict[str, Any]
-
-
-def _check_whole(results: Results) -> None:
-    """Raise KeyError where a run lacks a figure that the others have."""
-    metrics, horizons = [metric.name for metric in results.metrics], [horizon.name for horizon in results.horizons]
-    for run in results.roles:
-        for metric, horizon in itertools.product(metrics, horizons):
-            results.figure(run, metric, horizon)
-        for group in results.memory.groups if results.memory else ():
-            group.figures[run]
+        raise EvaluationError(
+            f"{path} is no metrics.json of a report ({type(error).__name__}: {error}); evaluate again"
+        ) from error
 
 
 def _array(values: list[float | None]) -> np.ndarray:
