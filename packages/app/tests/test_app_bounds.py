@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from millivid.app.cli import main
-from millivid.app.evaluate_config import CONF, EvaluateConfig
+from millivid.app.evaluate import CONF, EvaluateConfig
 from millivid.command import load_config
 from millivid.data import ClipDataset
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig

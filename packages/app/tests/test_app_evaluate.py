@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from millivid.app.cli import main
-from millivid.app.evaluate_config import EvaluateConfig
+from millivid.app.evaluate import EvaluateConfig
 from millivid.command import load_config
 from millivid.data import Clip, ClipWriter
 from millivid.eval import METRICS

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from millivid.app.evaluate import evaluate_runs
-from millivid.app.evaluate_config import EvaluateConfig
+from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import DataGenerateConfig, generate_data
 from millivid.command import alone_in_out, available_cores, run_beside
 from millivid.diffusion import SamplerConfig, VideoModelInfo
 from millivid.eval import check_report_folder
+from millivid.files.values import check_number
 
 RUNS = ("millivid", "framepack", "full_resolution")
 STAGES = "stages"
@@ -34,10 +34,8 @@ class DemoConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.test_videos < 2:
-            raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
-        if self.frames < 1:
-            raise ValueError(f"frames is {self.frames}; it must be at least 1")
+        check_number(self.test_videos, "test_videos", 2, whole=True, hint=", for intervals")
+        check_number(self.frames, "frames", 1, whole=True)
         if self.sampling_steps is not None:
             SamplerConfig(steps=self.sampling_steps)
 

@@ -1,19 +1,28 @@
 """Evaluate runs against the truth, between bounds, and write the report."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from millivid.app.evaluate_config import BOUND_NAMES, BOUND_TEXTS, CONF, SCORES, Bound, EvaluateConfig
 from millivid.app.surfaces import surfaces_of
-from millivid.command import ConfigError, alone_in_out, check_device, launched_share, to_plain, work_in_processes
+from millivid.command import (
+    REQUIRED,
+    ConfigError,
+    alone_in_out,
+    check_device,
+    launched_share,
+    to_plain,
+    work_in_processes,
+)
 from millivid.eval import (
+    METRICS,
+    PAPER_METRICS,
     AfterContext,
     Evaluation,
     OtherVideos,
@@ -29,11 +38,120 @@ from millivid.eval import (
     summarise,
     write_report,
 )
+from millivid.eval.frames import to_unit_range
 from millivid.eval.sources import ClipFolder
 from millivid.files.pretrained import fingerprint
+from millivid.files.values import check_number
 from millivid.tokenizer import HierarchicalTokenizer
 
-__all__ = ["CONF", "evaluate_runs"]
+CONF = Path(__file__).parent / "conf"
+Bound = Literal["true_latents", "shuffled_frames", "other_videos"]
+DEFAULT_BOUNDS: tuple[Bound, ...] = ("true_latents", "shuffled_frames")
+BOUND_TEXTS: dict[Bound, str] = {
+    "true_latents": (
+        "A bound: the true frames through the tokenizer and back. What it loses, the tokenizer loses, and no video model that "
+        "works on these latents can be expected to do better."
+    ),
+    "shuffled_frames": (
+        "A bound: the same frames in random order, the right place at the wrong time. A model that falls to it has forgotten "
+        "where it is."
+    ),
+    "other_videos": "A bound: frames of other videos, the right world and the wrong place.",
+}
+SCORES = "scores"
+"""Folder of the report in which the scores of each video are kept, so that a stopped evaluation goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to compare.
+
+    generated: folder of generated videos. runs: several such folders by name, as `runs.millivid=DIR`. reference: the true
+    videos, matched by name. split: the part of them that counts; null for that of the generated ones, if they are a clip
+    dataset of one split. out: the report's folder. title: of the report. videos: "all" wants the same videos everywhere,
+    "common" scores those that all have.
+
+    context: frames that were given, which are not scored; null for what generated clips say, 0 for other videos.
+    holds_context: whether generated videos begin with them. frames: how many generated frames to score, 0 for all there
+    are. check_rate: refuse videos of another frame rate.
+
+    tokenizer: a saved one, for bounds. bounds: true for true latents decoded and the same in random order, or a list out
+    of true_latents, shuffled_frames, other_videos (frames of other videos); by default those two where a tokenizer is
+    given.
+
+    horizons: last generated frame of each; null for what generated clips say, else one over all frames. metrics: by name,
+    or [paper] for those of the paper's table. view_distance, view_angle: how far apart, in units of the world and in
+    degrees, two poses may be that show one view. seed: of bounds and intervals. max_videos: how many the page shows, the
+    first ones.
+
+    batch: frames at once. processes: how many evaluate at the same time on the CPU. device: such as cpu or cuda. For many
+    GPUs start one command per GPU with torchrun instead; cuda is then each one's own.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+    generated: Path | None = None
+    reference: Path | None = None
+    out: Path = REQUIRED
+    split: str | None = None
+    videos: Literal["all", "common"] = "all"
+    context: int | None = None
+    holds_context: bool = True
+    frames: int = 0
+    check_rate: bool = True
+    tokenizer: Path | None = None
+    bounds: bool | tuple[Bound, ...] | None = None
+    horizons: tuple[int, ...] | None = None
+    metrics: tuple[str, ...] = ("psnr", "ssim", "lpips")
+    view_distance: float = 1.0
+    view_angle: float = 15.0
+    seed: int = 0
+    max_videos: int = 8
+    title: str = "MilliVid: generated against true frames"
+    processes: int = 1
+    device: str = "cpu"
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        check_number(self.context or 0, "context", 0, whole=True)
+        check_number(self.frames, "frames", 0, whole=True)
+        check_number(self.seed, "seed", 0, 2**31 - 1, whole=True)
+        check_number(self.max_videos, "max_videos", 1, whole=True)
+        check_number(self.processes, "processes", 1, 1024, whole=True)
+        check_number(self.batch, "batch", 1, whole=True)
+        check_number(self.view_distance, "view_distance", 0)
+        check_number(self.view_angle, "view_angle", 0, 180, hint=" degrees")
+        if wrong := [name for name, folder in self.runs.items() if not isinstance(folder, str)]:
+            raise ValueError(
+                f"runs.{wrong[0]} is {self.runs[wrong[0]]!r}; it takes runs.NAME=FOLDER, and a name has no dots"
+            )
+        if self.generated is not None and "generated" in self.runs:
+            raise ValueError("generated is given twice, as generated=DIR and as runs.generated=DIR; give one of them")
+        known = {*METRICS, "paper"}
+        if unknown := [name for name in self.metrics if name not in known]:
+            raise ValueError(f"metric {unknown[0]!r} is not known; these are: {', '.join(sorted(known))}")
+
+    @property
+    def all_runs(self) -> dict[str, str]:
+        """Folders of generated videos by name."""
+        return {**({} if self.generated is None else {"generated": str(self.generated)}), **self.runs}
+
+    @property
+    def all_metrics(self) -> list[str]:
+        """Names of metrics, each once."""
+        names = [name for given in self.metrics for name in (PAPER_METRICS if given == "paper" else (given,))]
+        return list(dict.fromkeys(names))
+
+    @property
+    def all_bounds(self) -> tuple[Bound, ...]:
+        """The bounds to make. Raises ConfigError where one needs a tokenizer and there is none."""
+        chosen = self.bounds if self.bounds is not None else self.tokenizer is not None
+        bounds = (DEFAULT_BOUNDS if chosen else ()) if isinstance(chosen, bool) else chosen
+        if self.tokenizer is None and "true_latents" in bounds:
+            raise ConfigError(
+                "the bound true_latents needs a tokenizer to decode with; give tokenizer=DIR, or bounds=[shuffled_frames] "
+                "for true frames in random order as they are"
+            )
+        return bounds
 
 
 @alone_in_out
@@ -82,15 +200,15 @@ def open_evaluation(config: EvaluateConfig, device: str, descriptions: Mapping[s
     stop = context + config.frames if config.frames else None
     if not config.holds_context:
         runs = {name: AfterContext(run, reference, context) for name, run in runs.items()}
-    for bound, source in _bounds(config, reference, device, stop).items():
-        if BOUND_NAMES[bound] in runs:
-            raise ConfigError(f"a run is called {BOUND_NAMES[bound]!r}, as a bound is; give it another name")
-        runs[BOUND_NAMES[bound]] = source
+    bounds = {_name_of(bound): source for bound, source in _bounds(config, reference, device, stop).items()}
+    if taken := runs.keys() & bounds.keys():
+        raise ConfigError(f"a run is called {min(taken)!r}, as a bound is; give it another name")
+    runs |= bounds
     ids = None
     if config.videos == "common":
         common = set(reference.ids()).intersection(*(run.ids() for run in runs.values()))
         ids = [id for id in reference.ids() if id in common] or None  # None: what is wrong is said later
-    texts = {BOUND_NAMES[bound]: BOUND_TEXTS[bound] for bound in config.all_bounds}
+    texts = {_name_of(bound): BOUND_TEXTS[bound] for bound in config.all_bounds}
     return Evaluation.of(
         runs,
         reference,
@@ -110,6 +228,11 @@ def open_evaluation(config: EvaluateConfig, device: str, descriptions: Mapping[s
         descriptions={**(descriptions or {}), **texts},
         settings={key: value for key, value in to_plain(config).items() if key != "out"},
     )
+
+
+def _name_of(bound: Bound) -> str:
+    """What a bound is called among the runs."""
+    return bound.replace("_", " ")
 
 
 def _scoring(config: EvaluateConfig) -> Callable[[str], None]:
@@ -163,8 +286,7 @@ def _bounds(config: EvaluateConfig, reference: VideoSource, device: str, stop: i
 
 @torch.no_grad()
 def _reconstruct(tokenizer: HierarchicalTokenizer, device: str, frames: np.ndarray) -> np.ndarray:
-    images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 255
-    decoded = tokenizer.decode(tokenizer.encode(images))
+    decoded = tokenizer.decode(tokenizer.encode(to_unit_range(frames, device)))
     if not torch.isfinite(decoded).all():
         raise ConfigError("the tokenizer gives no finite numbers; give another one")
     return (decoded.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -10,6 +10,7 @@ from millivid.app.pipeline import VideoPipeline
 from millivid.command import REQUIRED, ConfigError, alone_in_out, check_device
 from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.diffusion import SamplerConfig, fingerprint
+from millivid.files.values import check_number
 from millivid.rollout import plan
 
 
@@ -39,11 +40,11 @@ class GenerateConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, least in (("count", 0), ("context", 1), ("frames", 0), ("seed", 0), ("batch", 1)):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.seed >= 2**31:
-            raise ValueError(f"seed is {self.seed}; it must be below 2^31")
+        check_number(self.count, "count", 0, whole=True)
+        check_number(1 if self.context is None else self.context, "context", 1, whole=True)
+        check_number(self.frames, "frames", 0, whole=True)
+        check_number(self.seed, "seed", 0, 2**31 - 1, whole=True)
+        check_number(self.batch, "batch", 1, whole=True)
         SamplerConfig(steps=SamplerConfig.steps if self.steps is None else self.steps, guidance=self.guidance)
 
 

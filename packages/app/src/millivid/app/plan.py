@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from millivid.files.values import check_number
 from millivid.rollout import describe_step, draw_plan_gif, draw_plan_png, draw_text, make_schedule
 
 
@@ -22,8 +23,7 @@ class PlanConfig:
     steps: int = 6
 
     def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps is {self.steps}; it must be at least 0")
+        check_number(self.steps, "steps", 0, whole=True)
         if self.out is not None and self.out.suffix not in (".png", ".gif"):
             raise ValueError(f"out is {self.out}; it must end in .png, or in .gif for all steps in turn")
 

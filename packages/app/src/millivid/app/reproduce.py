@@ -1,16 +1,18 @@
 """The paper's result in our own world: data, models, rollouts and figures from one command, stage after stage."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from millivid.app.evaluate import evaluate_runs
-from millivid.app.evaluate_config import EvaluateConfig
+from safetensors.torch import load_file
+
+from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import CONF as DATA
 from millivid.app.generate_data import DataGenerateConfig, generate_data, recording
-from millivid.app.half_precision import round_to_half
 from millivid.app.results import write_results
 from millivid.command import (
     REQUIRED,
@@ -25,6 +27,9 @@ from millivid.data_gen import VoxelConfig
 from millivid.diffusion import SamplerConfig
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
+from millivid.files import read_json, replacing_folder
+from millivid.files.pretrained import CONFIG_NAME, WEIGHTS_NAME, save_weights
+from millivid.files.values import check_number
 from millivid.tokenizer import train as tokenizer_train
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 from millivid.tokenizer.train import TrainTokenizerConfig, train_tokenizer
@@ -64,12 +69,10 @@ class ReproduceConfig:
             raise ValueError(f"models names {unknown[0]!r}; these are: {', '.join(MODELS)}")
         if not self.models:
             raise ValueError("models is empty; name at least one")
-        if self.test_videos < 2:
-            raise ValueError(f"test_videos is {self.test_videos}; intervals need at least 2")
+        check_number(self.test_videos, "test_videos", 2, whole=True, hint=", for intervals")
+        check_number(self.frames, "frames", 1, whole=True)
         if self.sampling_steps is not None:
             SamplerConfig(steps=self.sampling_steps)
-        if self.frames < 1:
-            raise ValueError(f"frames is {self.frames}; it must be at least 1")
 
     def scaled(self, size: int, least: int) -> int:
         """A size of the whole budget, for this one."""
@@ -110,7 +113,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     threads = config.threads(len(config.variants))
     _beside(config, [_tokenizer_training(config, variant, threads) for variant in config.variants], threads)
     for variant in config.variants:
-        round_to_half(_run_of(config, variant) / "model", config.tokenizer(variant))
+        _save_in_half_precision(_run_of(config, variant) / "model", config.tokenizer(variant))
         encode_dataset(
             EncodeConfig(
                 data=config.out / "clips",
@@ -125,7 +128,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     threads = config.threads(len(untrained))
     _beside(config, [_video_training(config, name, threads) for name in untrained], threads)
     for name in config.models:
-        round_to_half(_run_of(config, name) / "model", config.model(name))
+        _save_in_half_precision(_run_of(config, name) / "model", config.model(name))
     _say(4, "generation")
     _beside(config, [_generation(config, name) for name in config.models], config.threads(len(config.models)))
     _say(5, "evaluation")
@@ -142,6 +145,28 @@ def reproduce(config: ReproduceConfig) -> Path:
         )
     )
     return write_results(config.out, config.models)
+
+
+def _save_in_half_precision(model: Path, out: Path) -> None:
+    """Save a saved model once more with its weights in float16, which loads as float32; the folder appears whole.
+
+    Does nothing where `out` is there already. Raises ValueError for weights that float16 does not reach.
+    """
+    if out.is_dir():
+        return
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(model / WEIGHTS_NAME).items()
+    }
+    beyond = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if beyond:
+        raise ValueError(
+            f"{beyond[0]} of {model} has values beyond float16's 65,504; train it anew with a lower training.lr"
+        )
+    with replacing_folder(out) as folder:
+        for file in model.glob("*.json"):
+            shutil.copyfile(file, folder / file.name)
+        save_weights(folder, read_json(model / CONFIG_NAME, dict[str, Any]), tensors)
 
 
 def _data(config: ReproduceConfig) -> DataGenerateConfig:
