@@ -8,8 +8,8 @@ import torch
 from jaxtyping import jaxtyped
 
 from millivid.eval import EvaluationError, FrameMetric, LPIPSMetric, MissingWeights, PSNRMetric, psnr, ssim
+from millivid.eval.evaluation import build_metrics
 from millivid.eval.figures import bootstrap_figure
-from millivid.eval.metric_registry import build_metrics
 
 
 def _pair(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:

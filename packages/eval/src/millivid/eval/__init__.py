@@ -6,8 +6,9 @@ from .evaluate import evaluate, summarise
 from .evaluation import Evaluation
 from .horizons import PAPER_HORIZONS, Horizon, horizons_from
 from .loop_closure import loop_closure
-from .metric_registry import METRICS, PAPER_METRICS
 from .metrics import (
+    METRICS,
+    PAPER_METRICS,
     DINOv2Metric,
     FIDMetric,
     FrameMetric,

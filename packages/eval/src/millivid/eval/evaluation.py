@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -10,13 +10,12 @@ import torch
 
 from millivid.files.values import check_number
 
-from .errors import EvaluationError
+from .errors import EvaluationError, MissingWeights
 from .figures import SEED
 from .horizons import Horizon, clip_horizons, horizons_from
 from .matching import check_rates, matched_ids, matched_stop
 from .memory import Surfaces
-from .metric_registry import DEFAULT_METRICS, build_metrics
-from .metrics import FrameMetric, Metric, SetMetric
+from .metrics import DEFAULT_METRICS, METRICS, FrameMetric, Metric, SetMetric
 from .revisits import Revisits, Seen, last_seen
 from .score_files import Key, ScoreFiles
 from .videos import VideoSource
@@ -173,3 +172,41 @@ def _seen(
         except EvaluationError as error:
             raise EvaluationError(f"video {id!r}: {error}") from error
     return seen
+
+
+def build_metrics(
+    wanted: Iterable[str | Metric], *, videos: int, frames: int
+) -> tuple[tuple[Metric, ...], dict[str, str]]:
+    """Metric objects for names (objects pass through), and why each missing one was skipped.
+
+    Skipped are a *named* metric whose weights or library are not installed, and one of sets that would have fewer than two
+    items in `videos` videos of `frames` frames. Raises EvaluationError for a name that is not known or comes twice, or when
+    no metric is left.
+    """
+    built: list[Metric] = []
+    skipped: dict[str, str] = {}
+    for metric in wanted:
+        if not isinstance(metric, str):
+            built.append(metric)
+        elif metric not in METRICS:
+            raise EvaluationError(f"metric {metric!r} is not known; these are: {', '.join(METRICS)}")
+        else:
+            try:
+                built.append(METRICS[metric]())
+            except MissingWeights as error:
+                skipped[metric] = str(error)
+    names = [metric.name for metric in built]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"metrics {names} must have different names")
+    for metric in list(built):
+        if isinstance(metric, SetMetric) and (items := videos * (frames // metric.window)) < 2:
+            built.remove(metric)
+            skipped[metric.name] = (
+                f"{metric.label} compares sets of items of {metric.window} frames and needs at least 2; {videos} videos of "
+                f"{frames} generated frames hold {items}"
+            )
+    if not built:
+        raise EvaluationError(
+            f"no metric left to compute: {'; '.join(skipped.values())}" if skipped else "no metric was asked for"
+        )
+    return tuple(built), skipped

@@ -260,3 +260,16 @@ class FIDMetric(SetMetric):
     def features(self, frames: Tensor) -> Tensor:
         features: Tensor = self.network(frames)
         return features
+
+
+METRICS: dict[str, type[Metric]] = {
+    metric.name: metric
+    for metric in (
+        PSNRMetric, SSIMMetric, LPIPSMetric, VGGLPIPSMetric, DINOv2Metric, SuperPointMatchesMetric, SIFTMatchesMetric,
+        FVDMetric, FIDMetric,
+    )
+}  # fmt: skip
+"""The metrics by name."""
+DEFAULT_METRICS = ("psnr", "ssim", "lpips")
+PAPER_METRICS = ("psnr", "lpips", "ssim", "dinov2", "matches", "fvd", "fid")
+"""The columns of the paper's Table 1."""
