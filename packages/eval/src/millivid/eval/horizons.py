@@ -20,14 +20,10 @@ class Horizon:
     def __post_init__(self) -> None:
         if not self.name:
             raise EvaluationError("a horizon needs a name")
-        for frame in (self.first, self.last):
-            name, hint = f"a frame of horizon {self.name!r}", ": frames count from 1"
-            check_number(frame, name, 0, whole=True, hint=hint, error=EvaluationError)
-        if self.first < 1 or self.last < self.first:
-            raise EvaluationError(
-                f"horizon {self.name!r} runs from {self.first} to {self.last}; frames count from 1, and the last "
-                "may not come before the first"
-            )
+        hint = ": frames count from 1, and the last may not come before the first"
+        for frame, value, least in (("first", self.first, 1), ("last", self.last, self.first)):
+            name = f"the {frame} frame of horizon {self.name!r}"
+            check_number(value, name, least, whole=True, hint=hint, error=EvaluationError)
 
     @property
     def span(self) -> slice:

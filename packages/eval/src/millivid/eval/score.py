@@ -128,7 +128,10 @@ def _measure_video(
                     _check_finite(measured[VALUES], metric, id)
                     parts[run, metric].append(measured)
     size = np.array(truth.shape[2:0:-1])
-    return {key: {**_join(batches), SIZE: size} for key, batches in parts.items()}
+    return {
+        key: {SIZE: size, **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}}
+        for key, batches in parts.items()
+    }
 
 
 def _measure(metric: Metric, frames: Tensor, true_frames: Tensor, masks: Mapping[PixelKind, Tensor]) -> Arrays:
@@ -155,7 +158,3 @@ def _batches(evaluation: Evaluation) -> Iterator[tuple[int, int]]:
     step *= max(1, evaluation.batch_frames // step)
     for first in range(evaluation.start, evaluation.stop, step):
         yield first, min(first + step, evaluation.stop)
-
-
-def _join(batches: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

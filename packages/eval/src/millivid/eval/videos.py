@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from millivid.files import file_hash
 from millivid.files.values import check_number
 
 from .errors import EvaluationError, name_some
@@ -113,8 +114,7 @@ def file_sha256(path: Path) -> str:
 
 @functools.cache
 def _sha256(path: Path, *version: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path)
 
 
 def hash_of(*parts: object) -> str | None:

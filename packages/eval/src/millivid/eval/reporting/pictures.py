@@ -87,7 +87,7 @@ def _block(rows: Sequence[tuple[Shown, Sequence[tuple[str, int]]]], heads: Seque
     tiles = [[one.videos.read(id, frame, frame + 1)[0] for id, frame in cells] for one, cells in rows]
     factor = factor_for(tiles[0][0].shape[0], TILE)
     height, width = (side * factor for side in tiles[0][0].shape[:2])
-    small, plain = font(14), font(15)
+    small, plain = ImageFont.load_default(14), ImageFont.load_default(15)  # the same on every machine
     context_gap = 10 if heads[0] == "context" else 0
     lefts = [LABELS + i * (width + GAP) + (context_gap if i else 0) for i in range(len(heads))]
     header = 52 if caption else 32
@@ -117,11 +117,6 @@ def _save(blocks: Sequence[Image.Image], path: Path) -> None:
         image.paste(block, (MARGIN, top))
         top += block.height + MARGIN
     image.save(path, format="PNG")
-
-
-def font(size: int) -> Font:
-    """Pillow's own font, so that every machine draws the same."""
-    return ImageFont.load_default(size)
 
 
 def factor_for(height: int, target: int) -> int:

@@ -6,11 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import EvaluationError
 from ..results import Results
-from .pictures import Shown, factor_for, fit_text, font, upscaled
+from .pictures import Shown, factor_for, fit_text, upscaled
 from .style import CONTEXT_COLOUR
 
 PANEL = 256
@@ -52,7 +52,7 @@ def _compose(results: Results, shown: Sequence[Shown], id: str) -> Iterator[Imag
     base = Image.new("RGB", (full_width + full_width % 2, full_height + full_height % 2), BACKGROUND)
     draw = ImageDraw.Draw(base)
     lefts = [GAP + i * (width + GAP) for i in range(len(shown))]
-    label, small = font(16), font(15)
+    label, small = ImageFont.load_default(16), ImageFont.load_default(15)
     for left, one in zip(lefts, shown, strict=True):
         draw.rectangle((left, 11, left + 4, 26), fill=one.colour)
         draw.text((left + 12, 18), fit_text(one.name, label, width - 14), font=label, fill=INK, anchor="lm")
