@@ -166,13 +166,11 @@ class LPIPSMetric(FrameMetric):
 
     def measure(self, generated: Tensor, reference: Tensor) -> Tensor:
         check_pair(generated, reference, metric=self.label)
-        distance: Tensor = self.network(generated, reference)
-        return distance
+        return self.network(generated, reference)
 
     def measure_with_map(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         check_pair(generated, reference, metric=self.label)
-        distance, where = self.network.with_map(generated, reference)
-        return distance, where
+        return self.network.with_map(generated, reference)
 
 
 class VGGLPIPSMetric(LPIPSMetric):
@@ -258,8 +256,7 @@ class FIDMetric(SetMetric):
     )
 
     def features(self, frames: Tensor) -> Tensor:
-        features: Tensor = self.network(frames)
-        return features
+        return self.network(frames)
 
 
 METRICS: dict[str, type[Metric]] = {

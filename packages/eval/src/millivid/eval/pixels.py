@@ -74,5 +74,4 @@ def _similarity(generated: Tensor, reference: Tensor) -> Tensor:
     covariance = product - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
-    similarity: Tensor = luminance * structure
-    return similarity.mean(dim=(1, 2, 3))
+    return (luminance * structure).mean(dim=(1, 2, 3))

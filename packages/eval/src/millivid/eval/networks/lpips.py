@@ -56,8 +56,7 @@ def unit_length(x: Float[Tensor, "batch channel *space"], eps: float = 1e-10) ->
     original, has the same value there and gradient NaN.
     """
     x = x.float()
-    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x / (length + eps)
+    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + eps)
 
 
 class LPIPS(Pretrained):

@@ -113,12 +113,7 @@ def build_lightglue(state: dict[str, Tensor]) -> nn.Module:
     from kornia.feature import LightGlue
 
     any_features: Any = None  # features of no kind that kornia knows weights of, so it downloads none
-    network = LightGlue(
-        any_features,
-        filter_threshold=CONFIDENCE,
-        depth_confidence=-1,
-        width_confidence=-1,
-    )
+    network = LightGlue(any_features, filter_threshold=CONFIDENCE, depth_confidence=-1, width_confidence=-1)
     renamed = {
         re.sub(r"^(self_attn|cross_attn)\.(\d+)", r"transformers.\2.\1", key.removeprefix("matcher.")): value
         for key, value in state.items()

@@ -123,14 +123,12 @@ class NumpyUnpickler(pickle.Unpickler):
 def read_arrays(path: Path) -> dict[str, Any]:
     """Nested dicts of numpy arrays, from a pickle that may hold nothing else."""
     with path.open("rb") as stream:
-        tree: dict[str, Any] = NumpyUnpickler(stream).load()
-    return tree
+        return NumpyUnpickler(stream).load()
 
 
 def read_tensors(file: WeightsFile) -> dict[str, Tensor]:
     """Locate a file of torch, which may hold tensors and nothing else."""
-    state: dict[str, Tensor] = torch.load(locate(file), map_location="cpu", weights_only=True)
-    return state
+    return torch.load(locate(file), map_location="cpu", weights_only=True)
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
