@@ -65,10 +65,16 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=False, fullgraph=True)
 
 
+def rows_of_cells(tokens: Any, batch: int, device: str) -> Tensor:
+    """Each token's row in a table of the whole batch's cells."""
+    cells = tokens.cell_level.shape[1]
+    return (tokens.cell + cells * torch.arange(batch).unsqueeze(1)).flatten().to(device)
+
+
 def block_cases(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torch.dtype) -> Iterator[Case]:
     """The operations of a block, one forward or backward pass at a time."""
     length, cells, d = tokens.level.shape[1], tokens.cell_level.shape[1], sizes.width
-    row = tokens.expand(batch).cell_row.to(device)
+    row = rows_of_cells(tokens, batch, device)
     x, y = (torch.randn(batch, length, d, device=device, dtype=dtype) for _ in range(2))
     shift, scale, gate = torch.randn(batch, cells, 3 * d, device=device, dtype=dtype).chunk(3, dim=-1)
     table = size(scale)
@@ -171,13 +177,13 @@ def block_in_use(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torc
         torch.nn.init.normal_(parameter, std=0.02)
     length, cells = tokens.level.shape[1], tokens.cell_level.shape[1]
     x = torch.randn(batch, length, sizes.width, device=device, dtype=dtype, requires_grad=True)
-    c = torch.randn(batch, cells, sizes.width, device=device, dtype=dtype)
-    row = tokens.expand(batch).cell_row.to(device)
+    c = torch.randn(batch * cells, sizes.width, device=device, dtype=dtype)
+    row = rows_of_cells(tokens, batch, device)
 
     def forward(run: Callable[..., Tensor], context: Callable[[], Any] = nullcontext) -> Call:
         def call() -> Tensor:
             with torch.no_grad(), context():
-                return run(x, c, row)
+                return run(x, c, row)[0]
 
         return call
 
@@ -185,7 +191,7 @@ def block_in_use(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torc
         def call() -> Tensor:
             x.grad = None
             with context():
-                run(x, c, row).square().mean().backward()
+                run(x, c, row)[0].square().mean().backward()
             return x.grad
 
         return call

@@ -1,10 +1,24 @@
 """Rollouts: what is written, what is left alone, seeds, guidance, and errors."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from millivid.diffusion import Noise, SamplerConfig, VideoDiT, VideoDiTConfig, denoise, rollout, stack_tokens
+from millivid.diffusion import (
+    Noise,
+    SamplerConfig,
+    TokenBatch,
+    VideoDiT,
+    VideoDiTConfig,
+    denoise,
+    rollout,
+    sample_step,
+    stack_tokens,
+)
+from millivid.diffusion.odometry import dead_reckon
+from millivid.kernels import pack_tokens, unpack_tokens_
 from millivid.rollout import Role, make_schedule, plan
 
 GRIDS = ((2, 4), (1, 2))
@@ -122,3 +136,70 @@ def test_short_stores_and_actions_are_refused(model: VideoDiT) -> None:
 def test_sampler_settings_are_checked(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SamplerConfig(**settings)
+
+
+def test_a_frozen_context_is_read_once_and_writes_what_whole_passes_write(model: VideoDiT) -> None:
+    """Reading ahead against all tokens at every evaluation, guidance included; and how often blocks run on how many tokens."""
+    frozen = VideoDiT(replace(model.config, frozen_context=True))
+    frozen.load_state_dict(model.state_dict())
+    config = SamplerConfig(steps=3, guidance=1.5, solver="dpmpp_2m", last_time=0.1)
+    expected = given()
+    for planned in PLAN:
+        one = stack_tokens([planned.step.tokens(GRIDS, planned.chunk_start)])
+        tokens = one.expand(2)
+        x = frozen.normalize(pack_tokens(expected, *tokens.place), tokens.level)
+        x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)
+        action = actions()[:, one.cell_frame[0]]
+        poses = None if frozen.config.odometry is None else dead_reckon(actions(), frozen.config.odometry)
+        pose = None if poses is None else poses[:, one.cell_frame[0]]
+        eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(planned.index))
+        x, _ = sample_step(frozen, x, eps, tokens, action, pose, config)
+        unpack_tokens_(expected, frozen.denormalize(x, tokens.level), *tokens.place, tokens.is_target)
+
+    class Recorded(Noise):
+        steps = iter(range(len(PLAN)))
+
+        def draw(self, x: Tensor, tokens: TokenBatch) -> Tensor:
+            return torch.randn(x.shape, generator=torch.Generator().manual_seed(next(self.steps)))
+
+    lengths, found = [], given()
+    frozen.blocks[0].mlp.register_forward_hook(lambda module, inputs, out: lengths.append(out.shape[1]))
+    list(rollout(frozen, found, PLAN, actions(), config, Recorded()))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5, equal_nan=True)
+    for planned in PLAN:
+        columns = planned.step.tokens(GRIDS)
+        targets = int((columns.role == Role.TARGET).sum())
+        # The context twice, with and without actions; the targets for both at every evaluation. Depth 1: its block only reads.
+        assert lengths[:6] == [targets] * 6
+        del lengths[:6]
+    assert not lengths
+
+
+@pytest.mark.parametrize("patchify", ["linear", "framepack"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_rollout_step_never_waits_for_a_gpu(patchify: str, frozen: bool) -> None:
+    """On the meta device there are no numbers to ask for: whatever would make the host wait for a GPU fails there."""
+    model = VideoDiT(
+        VideoDiTConfig(
+            grids=GRIDS,
+            latent_channels=3,
+            width=24,
+            depth=2,
+            num_heads=2,
+            odometry=((1.0, 0.0), (0.5, 30.0), (0.0, -30.0)),
+            patchify=patchify,
+            frozen_context=frozen,
+            normalize_latents=True,
+        )  # fmt: skip
+    ).to("meta")
+    name, settings = ("millivid", {"windows": (1, 4), "history": 16})
+    if patchify == "framepack":
+        name, settings = "framepack", {"num_targets": 2, "context": (1, 3)}
+    planned = plan(make_schedule(name, **settings), (8, 2), START, END)
+    stores = [torch.zeros(2, planned.buffer_end, *grid, 3, device="meta") for grid in GRIDS]
+    known = torch.zeros(2, planned.buffer_end, dtype=torch.long)
+    config = SamplerConfig(steps=3, guidance=1.5, solver="unipc")
+    assert len(list(rollout(model, stores, planned, known, config))) == len(planned)
+    with pytest.raises(RuntimeError, match="meta"):
+        stores[0].sum().item()

@@ -13,8 +13,8 @@ Actions = Int[Tensor, "batch cell"] | Float[Tensor, "batch cell action"]
 """A category per cell, -1 where there is none; or a vector per cell, nan where there is none."""
 
 
-def is_given(action: Actions) -> Bool[Tensor, "batch cell"]:
-    """Which cells have an action."""
+def is_given(action: Int[Tensor, "*b"] | Float[Tensor, "*b action"]) -> Bool[Tensor, "*b"]:
+    """Which actions there are: none is negative, or nan."""
     return ~action.isnan().any(dim=-1) if action.is_floating_point() else action >= 0
 
 
@@ -66,7 +66,7 @@ class VectorEmbedding(nn.Module):
         self.register_buffer("std", torch.ones(num_actions))
         self.linear = nn.Linear(num_actions, width)
 
-    def forward(self, action: Float[Tensor, "batch cell action"]) -> Float[Tensor, "batch cell width"]:
+    def forward(self, action: Float[Tensor, "*b action"]) -> Float[Tensor, "*b width"]:
         return self.linear((action - self.mean) / self.std)
 
     def measure(self, actions: Float[Tensor, "frame action"]) -> None:

@@ -19,7 +19,8 @@ class VideoDiTConfig:
     normalize_latents: standardise latents per level and channel with the data's statistics, which are kept beside the
     weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack" makes the tokens
     of all levels from the finest latents. bottleneck: channels between the two linear maps of FramePack's patchify, null
-    for a single map.
+    for a single map. frozen_context: context tokens attend to context alone (the paper's attend to everything), so that a
+    step's context is read once for all evaluations.
 
     Raises ValueError for sizes that do not fit together.
     """
@@ -35,6 +36,7 @@ class VideoDiTConfig:
     normalize_latents: bool = False
     patchify: Literal["linear", "framepack"] = "linear"
     bottleneck: int | None = None
+    frozen_context: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -4,9 +4,12 @@ A cell of level l is made of its frame's finest latents: a linear layer turns ea
 step's columns name finest tokens, all with level 0, while `cell_level` says which kernel reads a cell.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from millivid.diffusion.config import Grid
@@ -27,12 +30,41 @@ def finest_tokens(step: StepTokens, grid: Grid) -> StepTokens:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class FramePackLayout:
+    """How a step's sequence is made of the finest tokens of its cells.
+
+    cells: which cells each level's kernel reads. order: of all kernels' tokens in the sequence. finest: the sequence's tokens
+    of level 0; finest_place: where these are among the finest tokens.
+    """
+
+    sequence: TokenBatch
+    cells: Mapping[int, Int[Tensor, " cell"]]
+    order: Int[Tensor, " token"]
+    finest: Int[Tensor, " written"]
+    finest_place: Int[Tensor, " written"]
+
+    def to(self, device: torch.device | str) -> "FramePackLayout":
+        """The same on another device."""
+        return FramePackLayout(
+            sequence=self.sequence.to(device),
+            cells={level: chosen.to(device, non_blocking=True) for level, chosen in self.cells.items()},
+            order=self.order.to(device, non_blocking=True),
+            finest=self.finest.to(device, non_blocking=True),
+            finest_place=self.finest_place.to(device, non_blocking=True),
+        )
+
+    def spread(self, v: Float[Tensor, "batch token c"], length: int) -> Float[Tensor, "batch finest c"]:
+        """Values of the sequence's level-0 tokens at their places among so many finest tokens, zero elsewhere."""
+        return v.new_zeros(len(v), length, v.shape[-1]).index_copy(1, self.finest_place, v[:, self.finest])
+
+
 class FramePackPatchify(nn.Module):
     """Tokens of a sequence from the finest latents of its cells, by one kernel per level."""
 
     def __init__(self, grid: Grid, num_levels: int, channels: int, width: int, bottleneck: int | None) -> None:
         super().__init__()
-        self.grid = grid
+        self.grid, self.width = grid, width
         self.kernels = nn.ModuleList(
             nn.Linear(channels * 4**level, width)
             if bottleneck is None
@@ -40,47 +72,51 @@ class FramePackPatchify(nn.Module):
             for level in range(num_levels)
         )
 
-    def forward(
-        self, x: Float[Tensor, "batch finest c"], tokens: TokenBatch
-    ) -> tuple[Float[Tensor, "batch token width"], TokenBatch]:
-        """The sequence and its columns, cell after cell, each row-major in the grid of its level.
+    def layout(self, tokens: TokenBatch) -> FramePackLayout:
+        """How a step's sequence is made of the finest tokens of its cells; looks at the columns' values.
 
         Raises ValueError when the sequences of a batch have different cells.
         """
         cell_level = tokens.cell_level[0]
         if (tokens.cell_level != cell_level).any() or tokens.key_mask is not None:
             raise ValueError("FramePack's network takes one layout of cells per batch, but this batch mixes several")
-        cells = x.unflatten(1, (len(cell_level), *self.grid))
-        parts, cell, row, column = [], [], [], []
-        for level in cell_level.unique().tolist():
-            side, chosen = 2**level, (cell_level == level).nonzero().squeeze(1)
-            height, width = self.grid[0] // side, self.grid[1] // side
-            blocks = cells[:, chosen].unflatten(3, (width, side)).unflatten(2, (height, side))
-            parts.append(self.kernels[level](blocks.permute(0, 1, 2, 4, 6, 3, 5).flatten(4)).flatten(1, 3))
-            place = torch.arange(height * width, device=x.device)
+        cells = {level: (cell_level == level).nonzero().squeeze(1) for level in cell_level.unique().tolist()}
+        cell, row, column = [], [], []
+        for level, chosen in cells.items():
+            height, width = self.grid[0] >> level, self.grid[1] >> level
+            place = torch.arange(height * width, device=cell_level.device)
             cell.append(chosen.repeat_interleave(len(place)))
             row.append((place // width).repeat(len(chosen)))
             column.append((place % width).repeat(len(chosen)))
-        cells_in_turn = torch.cat(cell)
-        order = cells_in_turn.argsort(stable=True)
+        in_turn = torch.cat(cell) if cell else cell_level
+        order = in_turn.argsort(stable=True)
         columns = {
-            name: values[order].expand(len(x), -1)
-            for name, values in {"cell": cells_in_turn, "row": torch.cat(row), "column": torch.cat(column)}.items()
+            name: torch.cat(values)[order].expand(len(tokens.cell), -1) if values else tokens.cell
+            for name, values in {"cell": cell, "row": row, "column": column}.items()
         }
         sequence = TokenBatch(
             level=tokens.cell_level.gather(1, columns["cell"]),
             frame=tokens.cell_frame.gather(1, columns["cell"]),
             **columns,
-            cell_level=tokens.cell_level,
-            cell_frame=tokens.cell_frame,
-            cell_role=tokens.cell_role,
+            **{name: getattr(tokens, name) for name in ("cell_level", "cell_frame", "cell_role", "first_frame")},
         )
-        return torch.cat(parts, dim=1)[:, order], sequence
-
-    def spread(
-        self, v: Float[Tensor, "batch token c"], sequence: TokenBatch, finest: int
-    ) -> Float[Tensor, "batch finest c"]:
-        """Values of a sequence's level-0 tokens at their places among the finest tokens, zero elsewhere."""
-        chosen = sequence.level[0] == 0
+        finest = (sequence.level[0] == 0).nonzero().squeeze(1)
         place = (sequence.cell[0] * self.grid[0] + sequence.row[0]) * self.grid[1] + sequence.column[0]
-        return v.new_zeros(len(v), finest, v.shape[-1]).index_copy(1, place[chosen], v[:, chosen])
+        return FramePackLayout(sequence=sequence, cells=cells, order=order, finest=finest, finest_place=place[finest])
+
+    def embed(self, x: Float[Tensor, "batch finest c"], layout: FramePackLayout) -> Float[Tensor, "batch token width"]:
+        """The sequence, cell after cell, each row-major in the grid of its level."""
+        cells = x.unflatten(1, (layout.sequence.cell_level.shape[1], *self.grid))
+        parts = [x.new_zeros(len(x), 0, self.width)]
+        for level, chosen in layout.cells.items():
+            side = 2**level
+            blocks = cells[:, chosen].unflatten(3, (-1, side)).unflatten(2, (-1, side))
+            parts.append(self.kernels[level](blocks.permute(0, 1, 2, 4, 6, 3, 5).flatten(4)).flatten(1, 3))
+        return torch.cat(parts, dim=1)[:, layout.order]
+
+    def forward(
+        self, x: Float[Tensor, "batch finest c"], tokens: TokenBatch
+    ) -> tuple[Float[Tensor, "batch token width"], TokenBatch]:
+        """The sequence and its columns. Raises ValueError when the sequences of a batch have different cells."""
+        layout = self.layout(tokens)
+        return self.embed(x, layout), layout.sequence

@@ -1,19 +1,56 @@
 """The level-conditioned video diffusion transformer."""
 
+from dataclasses import dataclass, replace
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from millivid.diffusion.actions import Actions, VectorEmbedding, is_given
+from millivid.diffusion.conditions import Conditions
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
-from millivid.diffusion.framepack import FramePackPatchify, finest_tokens
+from millivid.diffusion.framepack import FramePackLayout, FramePackPatchify, finest_tokens
 from millivid.diffusion.odometry import PoseEmbedding, relative_pose
-from millivid.diffusion.tokens import TokenBatch
-from millivid.diffusion.transformer import Block, Head
+from millivid.diffusion.tokens import TokenBatch, TokenPart
+from millivid.diffusion.transformer import Block, Head, KeysValues
 from millivid.files.pretrained import PretrainedModel
-from millivid.kernels import rows_of
 from millivid.rollout import Step, StepTokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedTokens:
+    """What of some tokens stays the same from one evaluation to the next.
+
+    sequence: their columns as attention sees them. embedding: of their places and poses. layout: with FramePack's patchify,
+    how the sequence is made of the finest tokens.
+    """
+
+    sequence: TokenBatch
+    embedding: Float[Tensor, "batch token width"]
+    layout: FramePackLayout | None = None
+
+    def repeat(self, copies: int) -> "PlacedTokens":
+        """Every example so many times, one after the other."""
+        if copies == 1:
+            return self
+        embedding = self.embedding.repeat_interleave(copies, dim=0)
+        return replace(self, sequence=self.sequence.repeat(copies), embedding=embedding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadContext:
+    """A context as targets see it: keys and values of every block, and which are no padding (None for all)."""
+
+    blocks: tuple[KeysValues, ...]
+    key_mask: Bool[Tensor, "batch token"] | None
+
+    def repeat(self, copies: int) -> "ReadContext":
+        """Every example so many times, one after the other."""
+        if copies == 1:
+            return self
+        mask = None if self.key_mask is None else self.key_mask.repeat_interleave(copies, dim=0)
+        return ReadContext(blocks=tuple(block.repeat(copies) for block in self.blocks), key_mask=mask)
 
 
 class VideoDiT(PretrainedModel[VideoDiTConfig]):
@@ -69,40 +106,109 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
 
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
         cell, -1 where there is none, or vector per cell, nan where there is none; pose: (x, y, heading) per cell, for a model
-        with odometry, read where there is an action.
+        with odometry, read where there is an action. With a frozen context, context tokens see no targets; `read_context` and
+        `velocity` then give the targets' numbers for less work.
         """
-        c = self.conditioning(t, tokens.cell_level, action)
-        if isinstance(self.patchify, FramePackPatchify):
-            h, sequence = self.patchify(x, tokens)
-            return self.patchify.spread(self._body(h, c, sequence, action, pose), sequence, x.shape[1])
-        return self._body(self.patchify(x), c, tokens, action, pose)
+        placed = self.place(tokens, action, self.pose_seen(pose, tokens))
+        return self.velocity(x, Conditions.of(t, tokens.cell_level, action), placed)
 
     def conditioning(
-        self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Actions | None
-    ) -> Float[Tensor, "batch cell width"]:
-        """What modulates the tokens of a cell: time, level, and action where there is one."""
+        self,
+        t: Float[Tensor, "*b"],
+        level: Int[Tensor, "*b"],
+        action: Int[Tensor, "*b"] | Float[Tensor, "*b action"] | None,
+    ) -> Float[Tensor, "*b width"]:
+        """What modulates the tokens of a condition: time, level, and action where there is one."""
         c = self.time_embedding(t) + self.level_embedding(level)
         if self.action_embedding is not None and action is not None:
             known = action.nan_to_num() if action.is_floating_point() else action.clamp(min=0)
             c = c + self.action_embedding(known) * is_given(action).unsqueeze(-1)
         return c
 
-    def _body(
-        self, h: Tensor, c: Tensor, tokens: TokenBatch, action: Tensor | None, pose: Tensor | None
-    ) -> Float[Tensor, "batch token c"]:
-        real = tokens.frame
-        if tokens.key_mask is not None:
-            real = torch.where(tokens.key_mask, real, real.amax())
-        frame = (tokens.frame - real.amin(dim=1, keepdim=True)).clamp(min=0)
-        place = sincos_3d(frame, tokens.row, tokens.column, self.config.width)
-        row = tokens.cell_row
-        h = h + place
+    def place(
+        self, tokens: TokenBatch, action: Actions | None = None, pose: Float[Tensor, "batch cell 3"] | None = None
+    ) -> PlacedTokens:
+        """What of some tokens stays the same from one evaluation to the next; pose: as `pose_seen` gives it.
+
+        Looks at no value of a tensor on a GPU when the tokens' columns are on the CPU.
+        """
+        device, layout = self.head.linear.weight.device, None
+        if isinstance(self.patchify, FramePackPatchify):
+            layout = self.patchify.layout(tokens).to(device)
+        sequence = tokens.to(device) if layout is None else layout.sequence
+        embedding = sincos_3d(sequence.relative_frame, sequence.row, sequence.column, self.config.width)
         if self.pose_embedding is not None and pose is not None and action is not None:
-            seen = self.pose_embedding(self._seen_from_targets(pose, tokens)) * is_given(action).unsqueeze(-1)
-            h = h + rows_of(seen, row)
-        for block in self.blocks:
-            h = block(h, c, row, tokens.key_mask)
-        return self.head(h, c, row)
+            seen = self.pose_embedding(pose.to(device)) * is_given(action).to(device).unsqueeze(-1)
+            embedding = embedding + seen.gather(1, sequence.cell.unsqueeze(-1).expand(-1, -1, seen.shape[-1]))
+        return PlacedTokens(sequence=sequence, embedding=embedding, layout=layout)
+
+    def prepare(
+        self,
+        part: TokenPart,
+        t: Float[Tensor, "*cells"],
+        action: Actions | None,
+        pose: Float[Tensor, "batch cell 3"] | None,
+    ) -> tuple[Conditions, PlacedTokens]:
+        """Conditions and places of a part of a step; t: of its cells, action and pose (as `pose_seen` gives it): of all."""
+        given = None if action is None else part.of_cells(action)
+        seen = None if pose is None else part.of_cells(pose)
+        conditions = Conditions.of(t.expand(part.cell.shape), part.tokens.cell_level, given)
+        return conditions, self.place(part.tokens, given, seen)
+
+    def velocity(
+        self,
+        x: Float[Tensor, "batch token c"],
+        conditions: Conditions,
+        placed: PlacedTokens,
+        context: ReadContext | None = None,
+    ) -> Float[Tensor, "batch token c"]:
+        """Velocity of every token; with a context that was read, x are the targets alone."""
+        h, c, row = self._embed(x, conditions, placed)
+        mask = (
+            _sees_context(placed.sequence, context)
+            if context
+            else _sees_whole(placed.sequence, self.config.frozen_context)
+        )
+        for block, seen in zip(self.blocks, context.blocks if context else [None] * len(self.blocks), strict=True):
+            h, _ = block(h, c, row, mask, seen)
+        v = self.head(h, c, row)
+        return v if placed.layout is None else placed.layout.spread(v, x.shape[1])
+
+    def read_context(
+        self, x: Float[Tensor, "batch token c"], conditions: Conditions, placed: PlacedTokens
+    ) -> ReadContext:
+        """Keys and values of a step's context, which stay the same for whatever the targets are.
+
+        Raises ValueError for a model without frozen context, whose context looks at the targets.
+        """
+        if not self.config.frozen_context:
+            raise ValueError(
+                "the model's context looks at its targets, so it cannot be read ahead; train with model.frozen_context=true"
+            )
+        h, c, row = self._embed(x, conditions, placed)
+        real = placed.sequence.key_mask
+        # An example without context sees its padding, which nobody reads: a query that sees nothing has no numbers.
+        mask = None if real is None else (real | ~real.any(dim=1, keepdim=True))[:, None, None]
+        *blocks, last = self.blocks
+        read = []
+        for block in blocks:
+            h, own = block(h, c, row, mask)
+            read.append(own)
+        assert isinstance(last, Block)
+        return ReadContext(blocks=(*read, last.keys_values(h, c, row)), key_mask=real)
+
+    def _embed(
+        self, x: Tensor, conditions: Conditions, placed: PlacedTokens
+    ) -> tuple[Float[Tensor, "batch token width"], Float[Tensor, "condition width"], Int[Tensor, " index"]]:
+        """The sequence that enters the blocks, the conditions' vectors, and which of these each token has."""
+        if isinstance(self.patchify, FramePackPatchify):
+            assert placed.layout is not None
+            h = self.patchify.embed(x, placed.layout)
+        else:
+            h = self.patchify(x)
+        conditions = conditions.to(x.device)
+        row = conditions.row.gather(1, placed.sequence.cell).flatten()
+        return h + placed.embedding, self.conditioning(conditions.t, conditions.level, conditions.action), row
 
     def tokens_of(self, step: Step, start: int = 0) -> StepTokens:
         """A step's index columns as this model reads them; `start` is added to every frame."""
@@ -113,11 +219,15 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         """How many tokens attention sees in a step, padding left out."""
         return sum(self.config.tokens_per_level[level] for level in self.tokens_of(step).cell_level)
 
-    @staticmethod
-    def _seen_from_targets(pose: Tensor, tokens: TokenBatch) -> Tensor:
+    def pose_seen(
+        self, pose: Float[Tensor, "batch cell 3"] | None, tokens: TokenBatch
+    ) -> Float[Tensor, "batch cell 3"] | None:
+        """Poses as seen from the first target of a step, None where the model takes none."""
+        if pose is None or self.pose_embedding is None:
+            return None
         far = tokens.cell_frame.amax() + 1
         first_target = torch.where(tokens.cell_is_target, tokens.cell_frame, far).argmin(dim=1)
-        return relative_pose(pose, pose[torch.arange(len(pose), device=pose.device), first_target])
+        return relative_pose(pose, pose[torch.arange(len(pose), device=pose.device), first_target.to(pose.device)])
 
     def normalize(self, x: Float[Tensor, "*b c"], level: Int[Tensor, "*b"] | int) -> Float[Tensor, "*b c"]:
         """Latents as the network sees them."""
@@ -126,3 +236,31 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
     def denormalize(self, x: Float[Tensor, "*b c"], level: Int[Tensor, "*b"] | int) -> Float[Tensor, "*b c"]:
         """The inverse of `normalize`."""
         return x * self.latent_std[level] + self.latent_mean[level] if self.config.normalize_latents else x
+
+
+def _sees_whole(tokens: TokenBatch, frozen: bool) -> Bool[Tensor, "batch 1 #query token"] | None:
+    """Which tokens of a whole step each of them sees, None for all."""
+    real = tokens.key_mask
+    if not frozen:
+        return None if real is None else real[:, None, None]
+    target = tokens.is_target
+    sees = target[:, :, None] | ~target[:, None, :]
+    if real is not None:
+        sees = (sees & real[:, None, :]) | ~real[
+            :, :, None
+        ]  # what padding sees matters to nobody, but must be something
+    return sees.unsqueeze(1)
+
+
+def _sees_context(targets: TokenBatch, context: ReadContext) -> Bool[Tensor, "batch 1 1 token"] | None:
+    """Which tokens of a context, then of the targets, the targets see, None for all."""
+    own, seen = targets.key_mask, context.key_mask
+    if own is None and seen is None:
+        return None
+    batch, length = targets.level.shape
+    everything = torch.ones(
+        batch, max(length, context.blocks[0].k.shape[2]), dtype=torch.bool, device=targets.level.device
+    )
+    own = everything[:, :length] if own is None else own
+    seen = everything[:, : context.blocks[0].k.shape[2]] if seen is None else seen
+    return torch.cat([seen, own], dim=1)[:, None, None]

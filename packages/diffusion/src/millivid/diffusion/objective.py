@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from millivid.diffusion.actions import Actions, withhold
+from millivid.diffusion.conditions import Conditions
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma, velocity
 from millivid.diffusion.tokens import TokenBatch
@@ -15,25 +16,44 @@ from millivid.files.values import check_number
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The random numbers of one training step: time per example, whose context is dropped, noise per token."""
+    """The random numbers of one training step: whose context is dropped; times, and noise per token.
 
-    t: Float[Tensor, " batch"]
+    With several copies of the targets, each has a time and a noise of its own; the context takes the first copy's.
+    """
+
+    t: Float[Tensor, "batch *copies"]
     dropped: Bool[Tensor, " batch"]
-    eps: Float[Tensor, "batch token c"]
+    eps: Float[Tensor, "batch *copies token c"]
 
 
-def draw(x: Float[Tensor, "batch token c"], context_dropout: float, generator: torch.Generator | None = None) -> Draws:
+def draw(
+    x: Float[Tensor, "batch token c"],
+    context_dropout: float,
+    generator: torch.Generator | None = None,
+    copies: int | None = None,
+) -> Draws:
     """Uniform times, context dropped with the given probability, and standard normal noise for a batch like x.
 
-    Raises ValueError for a probability outside [0, 1].
+    copies: of the targets; their times are stratified, one in each of so many equal parts of [0, 1]. Raises ValueError for a
+    probability outside [0, 1].
     """
     check_number(context_dropout, "context_dropout", 0, 1)
-    batch = len(x)
+    shape: tuple[int, ...] = ()
+    if copies is not None:
+        check_number(copies, "copies", 1, 1024, whole=True)
+        shape = (copies,)
+    t = torch.rand(len(x), *shape, generator=generator, device=x.device)
     return Draws(
-        t=torch.rand(batch, generator=generator, device=x.device),
-        dropped=torch.rand(batch, generator=generator, device=x.device) < context_dropout,
-        eps=torch.randn(x.shape, generator=generator, device=x.device),
+        t=t if copies is None else stratified(t),
+        dropped=torch.rand(len(x), generator=generator, device=x.device) < context_dropout,
+        eps=torch.randn(len(x), *shape, *x.shape[1:], generator=generator, device=x.device),
     )
+
+
+def stratified(t: Float[Tensor, "*b copies"]) -> Float[Tensor, "*b copies"]:
+    """Uniform numbers as one in each of as many equal parts of [0, 1]."""
+    copies = t.shape[-1]
+    return (t + torch.arange(copies, device=t.device)) / copies
 
 
 def diffusion_loss(
@@ -49,15 +69,66 @@ def diffusion_loss(
     """Mean squared velocity error over the target tokens, and the same per example (detached).
 
     x: clean latents, normalised if the model normalises. Context has time 0; where it is dropped it has time 1 (pure
-    noise) and, with `drop_actions`, every action is withheld: what the unconditional half of guidance sees.
+    noise) and, with `drop_actions`, every action is withheld: what the unconditional half of guidance sees. A model with
+    frozen context computes it once, and every copy of the targets attends to it and to itself.
+
+    Raises ValueError for several copies and a model without frozen context.
     """
     dropped = draws.dropped.unsqueeze(1)
-    t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.float())
     if action is not None and drop_actions:
         action = withhold(action, dropped)
+    if model.config.frozen_context:
+        squared, real = _apart(model, x, tokens, action, draws, pose, shift)
+    elif draws.t.ndim > 1:
+        raise ValueError(
+            f"{draws.t.shape[1]} copies of the targets need a context that does not look at them; use targets_per_context=1, "
+            "or train with model.frozen_context=true"
+        )
+    else:
+        t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.to(draws.t.dtype))
+        noisy, v = _noisy(x, draws.eps, t, tokens, shift)
+        squared = (model(noisy, t, tokens, action, pose).float() - v).square().mean(dim=-1).unsqueeze(1)
+        real = tokens.is_target.unsqueeze(1)
+    copies, squared = squared.shape[1], squared * real
+    per_example = squared.sum(dim=(1, 2)) / (copies * real.sum(dim=(1, 2)))
+    return squared.sum() / (copies * real.sum()), per_example.detach()
+
+
+def _noisy(x: Tensor, eps: Tensor, t: Tensor, tokens: TokenBatch, shift: float) -> tuple[Tensor, Tensor]:
+    """Noisy latents and the velocities to predict, at a time per cell."""
     alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(t, shift))
-    v_hat = model(add_noise(x, draws.eps, alpha, sigma), t, tokens, action, pose)
-    squared = (v_hat.float() - velocity(x, draws.eps, alpha, sigma)).square().mean(dim=-1)
-    target = tokens.is_target
-    per_example = (squared * target).sum(dim=1) / target.sum(dim=1)
-    return (squared * target).sum() / target.sum(), per_example.detach()
+    return add_noise(x, eps, alpha, sigma), velocity(x, eps, alpha, sigma)
+
+
+def _apart(
+    model: VideoDiT,
+    x: Tensor,
+    tokens: TokenBatch,
+    action: Actions | None,
+    draws: Draws,
+    pose: Tensor | None,
+    shift: float,
+) -> tuple[Float[Tensor, "batch copies target"], Bool[Tensor, "batch 1 target"]]:
+    """Squared errors of every copy of the targets, which see a context computed once, and which of them are no padding."""
+    context, targets = (part.map(lambda column: column.to(x.device)) for part in tokens.split())
+    seen = model.pose_seen(pose, tokens.to(x.device))
+    times, eps = draws.t.view(len(x), -1), draws.eps.view(len(x), -1, *x.shape[1:])
+    copies = times.shape[1]
+
+    t = draws.dropped.to(times.dtype).unsqueeze(1).expand(context.cell.shape)
+    noisy, _ = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
+    read = model.read_context(noisy, *model.prepare(context, t, action, seen))
+
+    each = targets.repeat(copies)
+    t = times.reshape(-1, 1).expand(each.cell.shape)
+    noisy, v = _noisy(
+        targets.of_tokens(x).repeat_interleave(copies, dim=0), each.of_tokens(eps.flatten(0, 1)), t, each.tokens, shift
+    )
+    conditions, placed = model.prepare(targets, times[:, :1], action, seen)
+    if copies > 1:
+        actions = None if action is None else targets.of_cells(action).repeat_interleave(copies, dim=0)
+        conditions = Conditions.of(t, each.tokens.cell_level, actions)
+    v_hat = model.velocity(noisy, conditions, placed.repeat(copies), read.repeat(copies))
+    real = targets.tokens.key_mask
+    squared = (v_hat.float() - v).square().mean(dim=-1).unflatten(0, (-1, copies))
+    return squared, (torch.ones_like(targets.token, dtype=torch.bool) if real is None else real).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Sampling: one rollout step by DDIM, and whole videos by running a plan."""
+"""Sampling: one rollout step by a solver, and whole videos by running a plan."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,85 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.diffusion.actions import Actions, VectorEmbedding, known_actions
+from millivid.diffusion.actions import VectorEmbedding, known_actions
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
 from millivid.diffusion.odometry import dead_reckon
+from millivid.diffusion.sample_step import SamplerConfig, sample_step, sample_targets
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
-from millivid.files.values import check_number
 from millivid.kernels import pack_tokens, unpack_tokens_
 from millivid.rollout import Plan, Role
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerConfig:
-    """How a rollout step is sampled: number of times from 1 to 0, both included; guidance (1 is none); noise shift.
-
-    Raises ValueError unless steps is a whole number from 2 to 10,000, guidance lies in 0 to 1000 and shift in 0.001 to 1000.
-    """
-
-    steps: int = 50
-    guidance: float = 1.0
-    shift: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_number(self.steps, "sampling steps", 2, 10_000, whole=True, hint=": at least 2, for the times 1 and 0")
-        check_number(self.guidance, "guidance", 0, 1000, hint=", 1 for none")
-        check_number(self.shift, "noise shift", 1e-3, 1000, hint=": positive, 1 for none")
-
-
-@torch.no_grad()
-def denoise(
-    model: VideoDiT,
-    x: Float[Tensor, "batch token c"],
-    eps: Float[Tensor, "batch token c"],
-    t: float,
-    tokens: TokenBatch,
-    action: Actions | None = None,
-    pose: Float[Tensor, "batch cell 3"] | None = None,
-    guidance: float = 1.0,
-    shift: float = 1.0,
-) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
-    """One model call at time t: the data and noise it sees in the targets; context keeps its x and eps.
-
-    guidance g mixes velocities as v_uncond + g (v - v_uncond); unconditional means that everything but the targets is
-    pure noise and that there are no actions (Ho & Salimans 2022). At g = 1 only the conditional model is called. Raises
-    ValueError for a time outside [0, 1].
-    """
-    check_number(t, "t", 0, 1)
-
-    def velocity_at(context_t: float, given: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        times = torch.where(tokens.cell_is_target, t, context_t).to(x.dtype)
-        alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(times, shift))
-        noisy = add_noise(x, eps, alpha, sigma)
-        return model(noisy, times, tokens, given, pose).to(x.dtype), noisy, alpha, sigma
-
-    v, noisy, alpha, sigma = velocity_at(0.0, action)
-    if guidance != 1.0:
-        unconditional = velocity_at(1.0, None)[0]
-        v = unconditional + guidance * (v - unconditional)
-    target = tokens.is_target.unsqueeze(-1)
-    x_hat, eps_hat = data_and_noise(v, noisy, alpha, sigma)
-    return torch.where(target, x_hat, x), torch.where(target, eps_hat, eps)
-
-
-def sample_step(
-    model: VideoDiT,
-    x: Float[Tensor, "batch token c"],
-    eps: Float[Tensor, "batch token c"],
-    tokens: TokenBatch,
-    action: Actions | None = None,
-    pose: Float[Tensor, "batch cell 3"] | None = None,
-    config: SamplerConfig | None = None,
-) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
-    """Write one step's targets from noise by deterministic DDIM (Song et al. 2021).
-
-    Returns the whole sequence, and its noise with the targets' last estimate.
-    """
-    config = config or SamplerConfig()
-    for t in torch.linspace(1, 0, config.steps).tolist():
-        x, eps = denoise(model, x, eps, t, tokens, action, pose, config.guidance, config.shift)
-    return x, eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,34 +81,78 @@ def rollout(
     Raises ValueError for stores or actions that are too short, or that are none of this model's.
     """
     _check_stores(model, stores, plan)
-    noise = noise or Noise()
+    noise, config = noise or Noise(), config or SamplerConfig()
     short = min(store.shape[1] for store in stores)
     if short < plan.buffer_end or (actions is not None and actions.shape[1] < plan.buffer_end):
         raise ValueError(
             f"the plan reaches frame {plan.buffer_end}, but the latents have {short} frames and the actions "
             f"{'none' if actions is None else actions.shape[1]}; pad both to {plan.buffer_end}"
         )
-    batch, device = len(stores[0]), stores[0].device
+    batch = len(stores[0])
     if actions is not None:
-        actions = known_actions(actions, model.config, batch).to(device)
+        actions = known_actions(
+            actions, model.config, batch
+        ).cpu()  # where conditions are made, that a GPU is not waited for
         if isinstance(model.action_embedding, VectorEmbedding):
             actions = actions.to(model.action_embedding.mean.dtype)
     poses = None
     if model.config.odometry is not None and actions is not None:
         poses = dead_reckon(actions, model.config.odometry)
     for planned in plan:
-        tokens = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)], device).expand(batch)
-        x = model.normalize(pack_tokens(stores, *tokens.place), tokens.level)
-        x = torch.where(tokens.is_target.unsqueeze(-1), 0.0, x)  # what lay there before must not be seen
-        frame = tokens.cell_frame[0]
+        one = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)])
+        tokens, frame = one.expand(batch), one.cell_frame[0]
         action = None if actions is None else actions[:, frame]
         pose = None if poses is None else poses[:, frame]
-        x, eps = sample_step(model, x, noise.draw(x, tokens), tokens, action, pose, config)
-        unpack_tokens_(stores, model.denormalize(x, tokens.level), *tokens.place, tokens.is_target)
+        eps = noise.draw(stores[0].new_empty(batch, tokens.level.shape[1], stores[0].shape[-1]), tokens)
+        if model.config.frozen_context:
+            eps = _write_after_reading(model, stores, one, action, model.pose_seen(pose, tokens), eps, config)
+        else:
+            eps = _write_in_one_pass(model, stores, tokens, action, pose, eps, config)
         noise.keep(eps, tokens)
         written = (planned.step.roles[0] == Role.TARGET).nonzero()[0] + planned.chunk_start
         finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
         yield RolloutProgress(index=planned.index, total=len(plan), finished=finished)
+
+
+def _write_in_one_pass(
+    model: VideoDiT,
+    stores: Sequence[Tensor],
+    tokens: TokenBatch,
+    action: Tensor | None,
+    pose: Tensor | None,
+    eps: Tensor,
+    config: SamplerConfig,
+) -> Tensor:
+    """Write a step's targets into the stores; returns the noise as the step leaves it."""
+    there = tokens.to(eps.device)
+    target = tokens.is_target.to(eps.device)
+    x = model.normalize(pack_tokens(stores, *there.place), there.level)
+    x = torch.where(target.unsqueeze(-1), 0.0, x)  # what lay there before must not be seen
+    x, eps = sample_step(model, x, eps, tokens, action, pose, config)
+    unpack_tokens_(stores, model.denormalize(x, there.level), *there.place, target)
+    return eps
+
+
+def _write_after_reading(
+    model: VideoDiT,
+    stores: Sequence[Tensor],
+    tokens: TokenBatch,
+    action: Tensor | None,
+    pose: Tensor | None,
+    eps: Tensor,
+    config: SamplerConfig,
+) -> Tensor:
+    """The same for a model with frozen context; tokens: of a single video, all have the same."""
+    context, targets = (part.expand(len(eps)) for part in tokens.split())
+    read, written = (part.tokens.to(eps.device) for part in (context, targets))
+    x = model.normalize(pack_tokens(stores, *read.place), read.level)
+    made, noise = sample_targets(
+        model, x, context.of_tokens(eps), targets.of_tokens(eps), (context, targets), action, pose, config
+    )
+    everywhere = torch.ones_like(written.level, dtype=torch.bool)
+    unpack_tokens_(stores, model.denormalize(made, written.level), *written.place, everywhere)
+    place = targets.token.to(eps.device).unsqueeze(-1).expand_as(noise)
+    return eps.scatter(1, place, noise)
 
 
 def _check_stores(model: VideoDiT, stores: Sequence[Tensor], plan: Plan) -> None:
@@ -195,13 +167,14 @@ def _check_stores(model: VideoDiT, stores: Sequence[Tensor], plan: Plan) -> None
         came = "a single tensor" if isinstance(stores, Tensor) else f"those of {len(stores)} levels"
         raise ValueError(f"the latents are {came}; the plan needs a sequence of {needed}, finest level first")
     for level, (store, grid) in enumerate(zip(stores, config.grids, strict=False)):
-        autocast = torch.is_autocast_enabled(weight.device.type)
         if store.ndim != 5 or store.shape[2:] != (*grid, config.latent_channels) or not store.is_floating_point():
             expected = f"floating-point (batch, frame, {grid[0]}, {grid[1]}, {config.latent_channels})"
             raise ValueError(
                 f"the latents of level {level} are {store.dtype} {tuple(store.shape)}; the model takes {expected}"
             )
-        if store.device != weight.device or (store.dtype != weight.dtype and not autocast):
+        if store.device != weight.device or (
+            store.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type)
+        ):
             raise ValueError(
                 f"the latents of level {level} are {store.dtype} on {store.device}, the model is {weight.dtype} on "
                 f"{weight.device}; move one to the other"

@@ -21,6 +21,7 @@ from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
 from millivid.files.pretrained import PretrainedModel
+from millivid.files.values import check_number
 from millivid.rollout import Chunk, make_schedule
 from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train
 
@@ -39,7 +40,8 @@ class TrainDiffusionConfig:
 
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
-    drop_actions: whether those lose their actions too. shift: of the noise schedule. sampling_steps, horizons: stored with
+    drop_actions: whether those lose their actions too. targets_per_context: noisy copies of the targets that an example
+    shows to its context, for a model with frozen context. shift: of the noise schedule. sampling_steps, horizons: stored with
     the model: how it is to be sampled, and the last generated frames that it is measured at. tokenizer: a saved one, to
     show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. device: cpu, cuda or
     cuda:N. dry_run: only print what the run would be.
@@ -54,6 +56,7 @@ class TrainDiffusionConfig:
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(steps=192_000, batch_size=384))
     context_dropout: float = 0.1
     drop_actions: bool = True
+    targets_per_context: int = 1
     shift: float = 1.0
     sampling_steps: int = 50
     horizons: tuple[int, ...] = (64, 256, 768)
@@ -65,6 +68,12 @@ class TrainDiffusionConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.context_dropout <= 1:
             raise ValueError(f"context_dropout is {self.context_dropout}; it must lie between 0 and 1")
+        check_number(self.targets_per_context, "targets_per_context", 1, 1024, whole=True)
+        if self.targets_per_context > 1 and not self.model.frozen_context:
+            raise ValueError(
+                f"targets_per_context is {self.targets_per_context}; several copies of the targets need a context that does "
+                "not look at them: set model.frozen_context=true, or targets_per_context=1"
+            )
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
         if not 2 <= self.sampling_steps <= 10_000:
@@ -83,27 +92,30 @@ class DiffusionTask:
     ) -> None:
         self.model, self.dataset, self.chunk, self.config, self.tokenizer = model, dataset, chunk, config, tokenizer
         steps = [model.tokens_of(step) for step in chunk.steps]
-        self.examples = WindowExamples(dataset, chunk, steps, config.context_dropout, model.config.odometry)
+        self.examples = WindowExamples(
+            dataset, chunk, steps, config.context_dropout, model.config.odometry, config.targets_per_context
+        )
         self.longest = max(len(step) for step in steps)
         self.tokens = max(model.sequence_length(step) for step in chunk.steps)
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The diffusion objective, and its mean per level written and per sampling group."""
         device = next(self.model.parameters()).device
-        tokens, x = batch.tokens.to(device), batch.x.to(device, torch.float32, non_blocking=True)
+        x = batch.x.to(device, torch.float32, non_blocking=True)
         noise = [torch.Generator(device).manual_seed(seed) for seed in batch.seeds]
-        whole = (self.longest, x.shape[2])  # the same noise whatever an example's neighbours pad it to
-        draws = Draws(
-            t=batch.t.to(device),
-            dropped=batch.dropped.to(device),
-            eps=torch.stack([torch.randn(whole, generator=generator, device=device) for generator in noise])[
-                :, : x.shape[1]
-            ],
-        )
+        whole = (
+            *batch.t.shape[1:],
+            self.longest,
+            x.shape[2],
+        )  # the same noise whatever an example's neighbours pad it to
+        drawn = torch.stack([torch.randn(whole, generator=generator, device=device) for generator in noise])
+        draws = Draws(t=batch.t.to(device), dropped=batch.dropped.to(device), eps=drawn[..., : x.shape[1], :])
+        # What is split into context and targets is split where its values are at hand.
+        tokens = batch.tokens if self.model.config.frozen_context else batch.tokens.to(device)
         pose = None if batch.pose is None else batch.pose.to(device)
         loss, per_example = diffusion_loss(
             self.model,
-            self.model.normalize(x, tokens.level),
+            self.model.normalize(x, batch.tokens.level.to(device)),
             tokens,
             batch.action.to(device),
             draws,

@@ -1,10 +1,12 @@
-"""The diffusion transformer's body: adaptive layer norm conditioned per cell, not per token.
+"""The diffusion transformer's body: adaptive layer norm with a row of shifts, scales and gates per distinct condition.
 
-A cell is one (level, frame) pair. Its tokens share time step, level and action, so shifts, scales and gates are
-computed once per cell and each token reads the row of its cell: the numbers of per-token conditioning for a fraction
-of the arithmetic.
+Tokens that share time step, level and action share their row, so these are computed once per condition and each token
+reads its row: the numbers of per-token conditioning for a fraction of the arithmetic.
 """
 
+from typing import NamedTuple
+
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,8 +15,19 @@ from torch.utils.checkpoint import checkpoint
 from millivid.kernels import gated_residual, modulated_layer_norm
 
 
+class KeysValues(NamedTuple):
+    """What queries attend to, normalised keys and values."""
+
+    k: Float[Tensor, "batch head token d"]
+    v: Float[Tensor, "batch head token d"]
+
+    def repeat(self, copies: int) -> "KeysValues":
+        """Every example so many times, one after the other."""
+        return KeysValues(*(part.repeat_interleave(copies, dim=0) for part in self)) if copies > 1 else self
+
+
 class Attention(nn.Module):
-    """Multi-head self-attention with RMS-normalised queries and keys."""
+    """Multi-head attention with RMS-normalised queries and keys."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -25,17 +38,28 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "batch token width"], key_mask: Bool[Tensor, "batch token"] | None = None
-    ) -> Float[Tensor, "batch token width"]:
+        self,
+        x: Float[Tensor, "batch token width"],
+        mask: Bool[Tensor, "batch 1 #query key"] | None = None,
+        context: KeysValues | None = None,
+    ) -> tuple[Float[Tensor, "batch token width"], KeysValues]:
+        """What x finds in itself, after the context if there is one, and its own keys and values.
+
+        mask: which keys (the context's, then those of x) a query sees, None for all.
+        """
         batch, token, width = x.shape
-        qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
-        q, k, v = qkv.unbind(2)
+        q, own = self.project(x)
+        k, v = own if context is None else (torch.cat(pair, dim=2) for pair in zip(context, own, strict=True))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.proj(out.transpose(1, 2).reshape(batch, token, width)), own
+
+    def project(self, x: Float[Tensor, "batch token width"]) -> tuple[Float[Tensor, "batch head token d"], KeysValues]:
+        """Queries, and keys with values."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).unbind(2)
         # What the norms keep is as large as q and k, and cheap to compute: the checkpoint makes it again for the backward pass.
         q, k = checkpoint(self._normalize, q, k, use_reentrant=False, preserve_rng_state=False)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-        mask = None if key_mask is None else key_mask[:, None, None, :]  # where False, a key is padding
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.proj(out.transpose(1, 2).reshape(batch, token, width))
+        return q, KeysValues(k, v)
 
     def _normalize(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         wide = self.q_norm.weight.dtype  # under autocast float32, in which the norms then compute
@@ -60,7 +84,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each shifted, scaled and gated by its token's cell."""
+    """Attention and MLP, each shifted, scaled and gated by its token's condition."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -71,17 +95,27 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch token width"],
-        c: Float[Tensor, "batch cell width"],
+        c: Float[Tensor, "condition width"],
         row: Int[Tensor, " index"],
-        key_mask: Bool[Tensor, "batch token"] | None = None,
-    ) -> Float[Tensor, "batch token width"]:
+        mask: Bool[Tensor, "batch 1 #query key"] | None = None,
+        context: KeysValues | None = None,
+    ) -> tuple[Float[Tensor, "batch token width"], KeysValues]:
+        """The block's output, and the keys and values of its tokens; mask, context: see `Attention`."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, dim=-1)
-        x = gated_residual(x, self.attn(modulated_layer_norm(x, shift_a, scale_a, row), key_mask), gate_a, row)
-        return gated_residual(x, self.mlp(modulated_layer_norm(x, shift_m, scale_m, row)), gate_m, row)
+        attended, own = self.attn(modulate(x, shift_a, scale_a, row), mask, context)
+        x = gated(x, attended, gate_a, row)
+        return gated(x, self.mlp(modulate(x, shift_m, scale_m, row)), gate_m, row), own
+
+    def keys_values(
+        self, x: Float[Tensor, "batch token width"], c: Float[Tensor, "condition width"], row: Int[Tensor, " index"]
+    ) -> KeysValues:
+        """The keys and values of its tokens alone."""
+        shift, scale = self.adaLN_modulation(c).chunk(6, dim=-1)[:2]
+        return self.attn.project(modulate(x, shift, scale, row))[1]
 
 
 class Head(nn.Module):
-    """Layer norm, shift and scale by cell, and the linear map to latent channels."""
+    """Layer norm, shift and scale by condition, and the linear map to latent channels."""
 
     def __init__(self, width: int, out_channels: int) -> None:
         super().__init__()
@@ -91,8 +125,21 @@ class Head(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch token width"],
-        c: Float[Tensor, "batch cell width"],
+        c: Float[Tensor, "condition width"],
         row: Int[Tensor, " index"],
     ) -> Float[Tensor, "batch token c"]:
         shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
-        return self.linear(modulated_layer_norm(x, shift, scale, row))
+        return self.linear(modulate(x, shift, scale, row))
+
+
+# The kernels have a table per example. Here one table serves the whole batch, so the batch becomes a single example.
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor, row: Tensor) -> Tensor:
+    """Layer norm, then x (1 + scale) + shift with each token's row of the tables (condition, width)."""
+    return modulated_layer_norm(x.flatten(0, 1)[None], shift[None], scale[None], row).view_as(x)
+
+
+def gated(x: Tensor, y: Tensor, gate: Tensor, row: Tensor) -> Tensor:
+    """x + gate y with each token's row of the table (condition, width)."""
+    return gated_residual(x.flatten(0, 1)[None], y.flatten(0, 1)[None], gate[None], row).view_as(x)

@@ -23,12 +23,15 @@ Odometry = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A step's tokens in a window of a video: latents as stored, the window's actions, and the example's random draws."""
+    """A step's tokens in a window of a video: latents as stored, the window's actions, and the example's random draws.
+
+    t: a time for each copy of the targets.
+    """
 
     x: Float[Tensor, "token c"]
     step: int
     actions: Int[Tensor, " frame"] | Float[Tensor, "frame action"]
-    t: float
+    t: tuple[float, ...]
     dropped: bool
     seed: int
 
@@ -45,7 +48,7 @@ class WindowBatch:
     group: Int[Tensor, " batch"]
     action: Actions
     pose: Float[Tensor, "batch cell 3"] | None
-    t: Float[Tensor, " batch"]
+    t: Float[Tensor, "batch *copies"]
     dropped: Bool[Tensor, " batch"]
     seeds: tuple[int, ...]
 
@@ -58,7 +61,8 @@ class WindowExamples:
     """Windows as long as a chunk, of the training videos that are; a video of n times that length counts n times.
 
     tokens: the columns of each of the chunk's steps, as the model reads them. Where an example's window begins is drawn
-    from its share of the video, which step of the chunk it shows by the chunk's probabilities.
+    from its share of the video, which step of the chunk it shows by the chunk's probabilities. copies: of its targets, each
+    with a time of its own in another part of [0, 1].
     """
 
     def __init__(
@@ -68,8 +72,10 @@ class WindowExamples:
         tokens: Sequence[StepTokens],
         context_dropout: float,
         odometry: Odometry | None,
+        copies: int = 1,
     ) -> None:
         self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
+        self.copies = copies
         self.ids = long_enough(dataset, chunk)
         self.shares = [dataset.num_frames(id) // chunk.num_frames for id in self.ids]
         self.ends = list(accumulate(self.shares))
@@ -85,7 +91,9 @@ class WindowExamples:
         video = bisect_right(self.ends, index)
         id, shares = self.ids[video], self.shares[video]
         share = index - self.ends[video] + shares
-        place, chosen, t, dropped = torch.rand(4, dtype=torch.float64, generator=generator).tolist()
+        place, chosen, first, dropped, *more = torch.rand(
+            3 + self.copies, dtype=torch.float64, generator=generator
+        ).tolist()
         starts = self.dataset.num_frames(id) - self.chunk.num_frames + 1
         first, last = share * starts // shares, (share + 1) * starts // shares
         start = first + int(place * (last - first))
@@ -94,7 +102,7 @@ class WindowExamples:
             x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
             step=step,
             actions=torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames)),
-            t=t,
+            t=tuple((number + t) / self.copies for number, t in enumerate((first, *more))),
             dropped=dropped < self.context_dropout,
             seed=int(torch.randint(2**62, (), generator=generator)),
         )
@@ -113,7 +121,7 @@ class WindowExamples:
             group=torch.tensor([self.chunk.steps[example.step].group for example in examples]),
             action=actions[torch.arange(len(actions)).unsqueeze(1), tokens.cell_frame],
             pose=pose,
-            t=torch.tensor([example.t for example in examples], dtype=torch.float32),
+            t=torch.tensor([example.t for example in examples], dtype=torch.float32).squeeze(1),
             dropped=torch.tensor([example.dropped for example in examples]),
             seeds=tuple(example.seed for example in examples),
         )
