@@ -8,7 +8,9 @@ from torch import Tensor
 
 from millivid.data import LatentDataset
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.sampler import Noise, SamplerConfig, rollout
+from millivid.diffusion.rollout_noise import Noise
+from millivid.diffusion.sample_step import SamplerConfig
+from millivid.diffusion.sampler import rollout
 from millivid.rollout import Schedule, plan
 
 FRAMES, SHOWN, STEPS = 16, 8, 6

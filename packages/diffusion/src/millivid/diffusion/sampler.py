@@ -10,6 +10,7 @@ from torch import Tensor
 from millivid.diffusion.actions import VectorEmbedding, known_actions
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.odometry import dead_reckon
+from millivid.diffusion.rollout_noise import Noise
 from millivid.diffusion.sample_step import SamplerConfig, sample_step, sample_targets
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
 from millivid.kernels import pack_tokens, unpack_tokens_
@@ -25,46 +26,6 @@ class RolloutProgress:
     finished: tuple[int, int]
 
 
-class Noise:
-    """Where a rollout's noise comes from: standard normal, new for every token of every step.
-
-    generator: of the latents' device; None for torch's own. Raises ValueError for another one.
-    """
-
-    def __init__(self, generator: torch.Generator | None = None) -> None:
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise ValueError(f"generator is {generator!r}; give torch.Generator(device).manual_seed(seed), or None")
-        self.generator = generator
-
-    def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
-        """The noise of a step's tokens, which hold x."""
-        if self.generator is not None and self.generator.device.type != x.device.type:
-            raise ValueError(
-                f"the generator is of {self.generator.device}, the latents are on {x.device}; make it there: "
-                f"torch.Generator({str(x.device)!r})"
-            )
-        return torch.randn(x.shape, generator=self.generator, device=x.device, dtype=x.dtype)
-
-    def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
-        """Take the noise as the step left it: at the targets, the model's last estimate."""
-
-
-class FrameNoise(Noise):
-    """One noise per frame for the whole video, in which targets leave their last estimate: FramePack's released rollout.
-
-    stores: noise per level, shaped like the latents.
-    """
-
-    def __init__(self, stores: Sequence[Float[Tensor, "batch _frame _height _width c"]]) -> None:
-        self.stores = stores
-
-    def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
-        return pack_tokens(self.stores, *tokens.place)
-
-    def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
-        unpack_tokens_(self.stores, eps, *tokens.place, tokens.is_target)
-
-
 def rollout(
     model: VideoDiT,
     stores: Sequence[Float[Tensor, "batch _frame _height _width c"]],
@@ -72,12 +33,15 @@ def rollout(
     actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"] | None = None,
     config: SamplerConfig | None = None,
     noise: Noise | None = None,
+    end: int | None = None,
 ) -> Iterator[RolloutProgress]:
     """Run a plan, writing into `stores`, and yield after every step.
 
     stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
     `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category or
     vector of every frame up to `plan.buffer_end`, -1 or nan for none. noise: by default fresh, from torch's own generator.
+    end: steps on which no frame before it depends are left out; None to run all.
+
     Raises ValueError for stores or actions that are too short, or that are none of this model's.
     """
     _check_stores(model, stores, plan)
@@ -92,18 +56,22 @@ def rollout(
     if actions is not None:
         actions = known_actions(
             actions, model.config, batch
-        ).cpu()  # where conditions are made, that a GPU is not waited for
+        ).cpu()  # a GPU would be waited for where conditions are made
         if isinstance(model.action_embedding, VectorEmbedding):
             actions = actions.to(model.action_embedding.mean.dtype)
     poses = None
     if model.config.odometry is not None and actions is not None:
         poses = dead_reckon(actions, model.config.odometry)
+    skipped = set() if end is None else plan.not_needed(end)
+    done = 0
     for planned in plan:
         one = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)])
         tokens, frame = one.expand(batch), one.cell_frame[0]
         action = None if actions is None else actions[:, frame]
         pose = None if poses is None else poses[:, frame]
         eps = noise.draw(stores[0].new_empty(batch, tokens.level.shape[1], stores[0].shape[-1]), tokens)
+        if planned.index in skipped:
+            continue  # its noise is drawn all the same, so that the other steps get theirs
         if model.config.frozen_context:
             eps = _write_after_reading(model, stores, one, action, model.pose_seen(pose, tokens), eps, config)
         else:
@@ -111,7 +79,8 @@ def rollout(
         noise.keep(eps, tokens)
         written = (planned.step.roles[0] == Role.TARGET).nonzero()[0] + planned.chunk_start
         finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
-        yield RolloutProgress(index=planned.index, total=len(plan), finished=finished)
+        yield RolloutProgress(index=done, total=len(plan) - len(skipped), finished=finished)
+        done += 1
 
 
 def _write_in_one_pass(

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .checks import ScheduleError, check_integer
 from .chunk import Chunk
 from .schedule import Schedule
-from .steps import Grids, Step, StepTokens
+from .steps import Grids, Role, Step, StepTokens
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,20 @@ class Plan:
     start: int
     video_end: int
     buffer_end: int
+
+    def not_needed(self, end: int) -> set[int]:
+        """Indexes of the steps on which no frame before `end` depends, at its finest level."""
+        needed = np.zeros((self.chunk.num_levels, self.buffer_end - self.chunk_starts[0]), dtype=bool)
+        needed[0, : max(0, end - self.chunk_starts[0])] = True
+        skipped = set()
+        for planned in reversed(list(self)):
+            first = planned.chunk_start - self.chunk_starts[0]
+            here = needed[:, first : first + planned.step.num_frames]
+            if (here & (planned.step.roles == Role.TARGET)).any():
+                here |= planned.step.roles == Role.CONTEXT
+            else:
+                skipped.add(planned.index)
+        return skipped
 
     def __len__(self) -> int:
         return len(self.chunk_starts) * len(self.chunk.steps)

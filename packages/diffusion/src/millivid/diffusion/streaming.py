@@ -1,0 +1,123 @@
+"""Rollouts of any length in bounded memory: chunk after chunk, of which only what the schedule can still read is kept."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from millivid.diffusion.actions import known_actions
+from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.rollout_noise import Noise
+from millivid.diffusion.sample_step import SamplerConfig
+from millivid.diffusion.sampler import RolloutProgress, rollout
+from millivid.rollout import Plan, Schedule
+
+Latents = Sequence[Float[Tensor, "batch _frame _height _width c"]]
+
+
+class LatentStream:
+    """A video that goes on from its context, one chunk of the schedule at a time.
+
+    context: latents per level, finest first; of their frames the last that the schedule can read are kept. actions: of the
+    context's frames, then of those to write, each a tensor (batch) of categories or (batch, action) of vectors; an iterable of
+    any length, from which a chunk takes what it looks ahead to. The video ends with the actions. action_names: for what errors
+    say. noise: by default fresh, from torch's own generator.
+
+    Raises ValueError for a context that is too short, and for latents and actions that are none of the model's; the latter when
+    they are reached, and then frames before that chunk stay as they are.
+    """
+
+    def __init__(
+        self,
+        model: VideoDiT,
+        schedule: Schedule,
+        context: Latents,
+        actions: Iterable[Tensor],
+        config: SamplerConfig | None = None,
+        noise: Noise | None = None,
+        action_names: Sequence[str] = (),
+    ) -> None:
+        self.model, self.config, self.noise, self.names = model, config, noise or Noise(), action_names
+        self.chunk = schedule.chunk(model.config.tokens_per_level)
+        self.upcoming, self.ahead = iter(actions), list[Tensor]()
+        start, self.batch = context[0].shape[1], len(context[0])
+        if start < self.chunk.num_context_frames:
+            raise ValueError(
+                f"{start} context frames are too few; the model needs {self.chunk.num_context_frames} or more"
+            )
+        kept, frames = min(start, self.chunk.target_start), self.chunk.num_frames
+        given = list(islice(self.upcoming, start))
+        if len(given) < start:
+            raise ValueError(
+                f"{len(given)} actions for {start} context frames leave nothing to generate; give more actions"
+            )
+        self.stores = []
+        for latents in context[: self.chunk.num_levels]:
+            store = latents.new_zeros(self.batch, frames, *latents.shape[2:])
+            store[:, self.chunk.target_start - kept : self.chunk.target_start] = latents[:, start - kept :]
+            self.stores.append(store)
+        before = self._known(given)[:, start - kept :]
+        missing = before.new_zeros(self.batch, self.chunk.target_start - kept, *before.shape[2:])
+        self.actions = torch.cat([missing, before], dim=1)
+        self.frame = start
+        """The first frame that no chunk has written yet."""
+
+    def __iter__(self) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch _frame _height _width c"]]]:
+        """After every step its progress, in frames of the video, and the finest latents of the frames that it finished."""
+        while (progress := self.next_chunk()) is not None:
+            yield from progress
+
+    def next_chunk(
+        self,
+    ) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch _frame _height _width c"]]] | None:
+        """Write the next chunk; what `__iter__` yields of it, or None where there are no more actions."""
+        first, kept = self.chunk.target_start, self.chunk.num_kept_frames
+        self.ahead += islice(self.upcoming, self.chunk.num_frames - first - len(self.ahead))
+        if not self.ahead:
+            return None
+        return self._write(self._known(self.ahead), first, kept)
+
+    def _write(
+        self, ahead: Tensor, first: int, kept: int
+    ) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch _frame _height _width c"]]]:
+        frames, count = self.chunk.num_frames, min(kept, ahead.shape[1])
+        missing = ahead.new_zeros(self.batch, frames - first - ahead.shape[1], *ahead.shape[2:])
+        actions = torch.cat([self.actions, ahead, missing], dim=1)
+        plan = Plan(chunk=self.chunk, chunk_starts=(0,), start=first, video_end=first + kept, buffer_end=frames)
+        for progress in rollout(self.model, self.stores, plan, actions, self.config, self.noise, end=first + count):
+            begin, end = progress.finished[0], min(progress.finished[1], first + count)
+            offset = self.frame - first
+            finished = (begin + offset, end + offset) if end > begin else (0, 0)
+            yield (
+                RolloutProgress(index=progress.index, total=progress.total, finished=finished),
+                self.stores[0][:, begin : max(begin, end)].clone(),
+            )
+        self.stores = [torch.cat([store[:, kept:], torch.zeros_like(store[:, :kept])], dim=1) for store in self.stores]
+        self.actions, self.ahead = actions[:, kept : kept + first], self.ahead[kept:]
+        self.frame += count
+
+    def _known(self, actions: Sequence[Tensor]) -> Tensor:
+        """Actions side by side, if the model knows them."""
+        shapes = {tuple(action.shape) for action in actions} | {(self.batch, *actions[0].shape[1:])}
+        if len(shapes) > 1 or len({action.dtype for action in actions}) > 1:
+            kinds = ", ".join(sorted({f"{action.dtype} {tuple(action.shape)}" for action in actions}))
+            raise ValueError(
+                f"actions are {kinds} for {self.batch} videos; give every frame's as one type and one shape"
+            )
+        return known_actions(
+            torch.stack(list(actions), dim=1).cpu(), self.model.config, self.batch, self.names, gaps=False
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """What another stream of the same settings needs to go on from here, between two chunks."""
+        latents = {f"level_{level}": store for level, store in enumerate(self.stores)}
+        return latents | {"actions": self.actions, "frame": torch.tensor(self.frame)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from another stream's state; of the actions, those that it had used are passed over."""
+        passed = int(state["frame"]) - self.frame
+        list(islice(self.upcoming, passed))
+        self.stores = [state[f"level_{level}"].to(store) for level, store in enumerate(self.stores)]
+        self.actions, self.frame = state["actions"], self.frame + passed
