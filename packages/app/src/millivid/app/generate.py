@@ -1,28 +1,35 @@
 """Generate videos for a clip dataset's context frames and actions, and write them as clips."""
 
-from dataclasses import dataclass
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.unfinished import UnfinishedVideos
 from millivid.command import REQUIRED, ConfigError, alone_in_out, check_device
-from millivid.data import Clip, ClipDataset, ClipWriter
-from millivid.diffusion import SamplerConfig, fingerprint
+from millivid.data import ClipDataset, ClipWriter
+from millivid.diffusion import LatentStream, SamplerConfig, SeededNoise, fingerprint
 from millivid.files.values import check_number
-from millivid.rollout import plan
+
+UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
     """Go on from the first frames of videos, by their actions.
 
-    data: a clip dataset; model, tokenizer: saved models; out: a clip dataset of the same ids whose first `context`
-    frames are the given ones. split: which videos. count: the first so many of them, 0 for all. context: how many frames are
-    given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps: of
-    the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the sampler. batch: videos at
-    once. device: such as cpu or cuda.
+    data: a clip dataset; model, tokenizer: saved models; out: a clip dataset of the same ids whose first `context` frames
+    are the given ones. split: which videos. count: the first so many of them, 0 for all. context: how many frames are
+    given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps,
+    solver, last_time: of the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the
+    sampler. batch: videos at once. device: such as cpu or cuda.
     """
 
     data: Path = REQUIRED
@@ -34,6 +41,8 @@ class GenerateConfig:
     context: int | None = None
     frames: int = 0
     steps: int | None = None
+    solver: str | None = None
+    last_time: float | None = None
     guidance: float = 1.0
     seed: int = 0
     batch: int = 8
@@ -45,12 +54,13 @@ class GenerateConfig:
         check_number(self.frames, "frames", 0, whole=True)
         check_number(self.seed, "seed", 0, 2**31 - 1, whole=True)
         check_number(self.batch, "batch", 1, whole=True)
-        SamplerConfig(steps=SamplerConfig.steps if self.steps is None else self.steps, guidance=self.guidance)
+        given = {name: getattr(self, name) for name in ("steps", "solver", "last_time", "guidance")}
+        SamplerConfig(**{name: value for name, value in given.items() if value is not None})
 
 
 @alone_in_out
 def generate_videos(config: GenerateConfig) -> Path:
-    """Generate and write videos, batch by batch; a stopped run goes on with the batches that are missing."""
+    """Generate and write videos, batch by batch; a run that was stopped goes on in the middle of the batch it was at."""
     dataset = ClipDataset(config.data)
     check_device(config.device)
     pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer).to(config.device)
@@ -58,10 +68,23 @@ def generate_videos(config: GenerateConfig) -> Path:
     if not ids:
         raise ConfigError(f"{config.data} has no videos in split {config.split!r}; it has {list(dataset.index.splits)}")
     context = config.context or pipeline.info.context or pipeline.num_context_frames
-    steps = pipeline.sampling_steps(config.steps)
+    sampler = pipeline.sampler(config.steps, config.guidance, config.solver, config.last_time)
     _check_fit(config, dataset, pipeline, context)
     end = _end(config, dataset, ids, context)
     horizons = pipeline.info.horizons_within(end - context)
+    source = {
+        "generated_by": fingerprint(pipeline.model),
+        "schedule": pipeline.schedule.settings(),
+        "context": context,
+        "frames": end - context,
+        **({"horizons": list(horizons)} if pipeline.info.horizons else {}),
+        "steps": sampler.steps,
+        "solver": sampler.solver,
+        "last_time": sampler.last_time,
+        "guidance": sampler.guidance,
+        "seed": config.seed,
+        "batch": config.batch,
+    }
     writer = ClipWriter(
         config.out,
         fps=dataset.index.fps,
@@ -70,43 +93,56 @@ def generate_videos(config: GenerateConfig) -> Path:
         action_type=dataset.index.action_type,
         pose_names=dataset.index.pose_names,
         lossless=True,
-        source={
-            "generated_by": fingerprint(pipeline.model),
-            "schedule": pipeline.schedule.settings(),
-            "context": context,
-            "frames": end - context,
-            **({"horizons": list(horizons)} if pipeline.info.horizons else {}),
-            "steps": steps,
-            "guidance": config.guidance,
-            "seed": config.seed,
-            "batch": config.batch,
-        },
+        source=source,
     )
-    batches = [ids[first : first + config.batch] for first in range(0, len(ids), config.batch)]
-    per_batch = len(plan(pipeline.schedule, pipeline.model.config.tokens_per_level, context, end))
-    with tqdm(total=per_batch * len(batches), desc=f"generate {config.out.name}", unit="step") as bar:
-        for number, batch in enumerate(batches):
+    with tqdm(total=len(ids) * (end - context), desc=f"generate {config.out.name}", unit="frame") as bar:
+        for first in range(0, len(ids), config.batch):
+            batch = ids[first : first + config.batch]
             if all(writer.done(id) for id in batch):
-                bar.update(per_batch)
+                bar.update(len(batch) * (end - context))
                 continue
             for id in batch:
                 dataset.check(id)
-            given = torch.stack([torch.from_numpy(dataset.read(id, 0, context).frames) for id in batch])
-            actions = [dataset.actions(id, 0, end) for id in batch]
-            made = pipeline.generate(
+            clips = [dataset.read(id, 0, end) for id in batch]
+            given = torch.stack([torch.from_numpy(clip.frames[:context]) for clip in clips])
+            unfinished = UnfinishedVideos(config.out / UNFINISHED / str(first), {"videos": batch, **source})
+            stream = pipeline.latents(
                 given.permute(0, 1, 4, 2, 3).float() / 255,
-                torch.stack([torch.from_numpy(each) for each in actions]),
-                steps=steps,
-                guidance=config.guidance,
-                generator=torch.Generator(config.device).manual_seed(config.seed * 1_000_003 + number),
-                on_step=lambda _: bar.update(),
+                torch.stack([torch.from_numpy(clip.actions) for clip in clips]),
+                sampler,
+                SeededNoise([_seed_of(config.seed, id) for id in batch]),
             )
-            pixels = (made * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu()
-            videos = torch.cat([given, pixels], dim=1).numpy()
-            for id, frames, done in zip(batch, videos, actions, strict=True):
-                writer.write(id, Clip(frames=frames, actions=done, poses=dataset.poses(id, 0, end)))
+            videos = torch.cat([given, *_frames(pipeline, stream, unfinished, bar)], dim=1).numpy()
+            for id, frames, clip in zip(batch, videos, clips, strict=True):
+                writer.write(id, replace(clip, frames=frames))
+            unfinished.remove()
     writer.finish({config.split: ids})
+    shutil.rmtree(config.out / UNFINISHED, ignore_errors=True)
     return config.out
+
+
+def _frames(
+    pipeline: VideoPipeline, stream: LatentStream, unfinished: UnfinishedVideos, bar: tqdm
+) -> Iterator[Shaped[Tensor, "batch some height width 3"]]:
+    """The frames of a stream, uint8, chunk by chunk; those that a run before has made are taken from where it kept them."""
+    if (found := unfinished.load()) is not None:
+        for frames in found[0]:
+            bar.update(frames.shape[:2].numel())
+            yield frames
+        stream.resume(found[1])
+    while (chunk := stream.next_chunk()) is not None:
+        made = []
+        for _, frames in pipeline.decoded(chunk):
+            if frames.shape[1]:
+                made.append((frames * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu())
+                bar.update(made[-1].shape[:2].numel())
+        unfinished.save(torch.cat(made, dim=1), stream.state())
+        yield torch.cat(made, dim=1)
+
+
+def _seed_of(seed: int, video: str) -> int:
+    """A seed for a video, whichever batch it is in."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {video}".encode()).digest()[:7], "big")
 
 
 def _check_fit(config: GenerateConfig, dataset: ClipDataset, pipeline: VideoPipeline, context: int) -> None:

@@ -1,6 +1,6 @@
 """The whole system in one object: context frames and actions in, remembered video out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Self
 
@@ -8,9 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.diffusion import Noise, RolloutProgress, SamplerConfig, VideoDiT, VideoModelInfo, rollout
+from millivid.diffusion import (
+    LatentStream,
+    Noise,
+    RolloutProgress,
+    SamplerConfig,
+    SeededNoise,
+    VideoDiT,
+    VideoModelInfo,
+)
 from millivid.diffusion.actions import known_actions
-from millivid.rollout import plan
 from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 
 
@@ -47,17 +54,98 @@ class VideoPipeline:
         """How many frames have to be given before the first generated one."""
         return self.schedule.chunk(self.model.config.tokens_per_level).num_context_frames
 
-    def sampling_steps(self, steps: int | None = None) -> int:
-        """The sampler's steps: as given, else those that the model was measured with.
+    def sampler(
+        self,
+        steps: int | None = None,
+        guidance: float = 1.0,
+        solver: str | None = None,
+        last_time: float | None = None,
+    ) -> SamplerConfig:
+        """How rollout steps are sampled: as given, else as the model was measured.
 
-        Raises ValueError where nobody says.
+        Raises ValueError for settings that cannot be, and where nobody says how many steps.
         """
         steps = self.info.sampling_steps if steps is None else steps
         if steps is None:
             raise ValueError("the model does not say how many sampling steps it was measured with; give steps=50 or so")
-        return steps
+        return SamplerConfig(
+            steps=steps,
+            guidance=guidance,
+            shift=self.info.shift,
+            solver=self.info.solver if solver is None else solver,
+            last_time=self.info.last_time if last_time is None else last_time,
+        )
+
+    def stream(
+        self,
+        frames: Float[Tensor, "batch context 3 h w"],
+        actions: Tensor | Iterable[Tensor],
+        *,
+        steps: int | None = None,
+        guidance: float = 1.0,
+        solver: str | None = None,
+        last_time: float | None = None,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+        on_step: Callable[[RolloutProgress], object] | None = None,
+    ) -> Iterator[Float[Tensor, "batch some 3 h w"]]:
+        """The frames after the context as they are finished, a few at a time; memory does not grow with their number.
+
+        frames: the context in [0, 1]. actions: of the context's frames and on: a tensor as `generate` takes it, or an
+        iterable of any length of each frame's (batch) categories or (batch, action) vectors, of which as many are taken
+        ahead as the schedule looks ahead. The video ends with the actions. Other settings: see `generate`.
+
+        Raises ValueError as `generate` does; for actions of an iterable when they are reached.
+        """
+        stream = self.latents(
+            frames,
+            actions,
+            self.sampler(steps, guidance, solver, last_time),
+            noise=_noise(seed, generator, len(frames) if isinstance(frames, Tensor) else 0),
+        )
+        return (made for progress, made in self.decoded(stream, on_step) if made.shape[1])
 
     @torch.no_grad()
+    def latents(
+        self,
+        frames: Float[Tensor, "batch context 3 h w"],
+        actions: Tensor | Iterable[Tensor],
+        sampler: SamplerConfig,
+        noise: Noise | None = None,
+    ) -> LatentStream:
+        """The stream of latents after the context; frames and actions as `stream` takes them."""
+        if not isinstance(frames, Tensor) or frames.ndim != 5:
+            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
+            raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
+        if isinstance(actions, Tensor):
+            actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False).unbind(
+                1
+            )
+        start = frames.shape[1]
+        if start < self.num_context_frames:
+            raise ValueError(f"{start} context frames are too few; the model needs {self.num_context_frames} or more")
+        if isinstance(actions, Sized) and len(actions) <= start:
+            raise ValueError(
+                f"{len(actions)} actions for {start} context frames leave nothing to generate; give more actions"
+            )
+        given = self.tokenizer.encode(frames.to(next(self.model.parameters()).device))
+        return LatentStream(self.model, self.schedule, given, actions, sampler, noise, self.info.action_names)
+
+    @torch.no_grad()
+    def decoded(
+        self,
+        steps: Iterable[tuple[RolloutProgress, Tensor]],
+        on_step: Callable[[RolloutProgress], object] | None = None,
+    ) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch some 3 h w"]]]:
+        """Steps of a stream, with frames in [0, 1] for its latents."""
+        for progress, latents in steps:
+            made = self.tokenizer.decode((latents,)) if latents.shape[1] else latents.new_zeros(len(latents), 0)
+            if not (torch.isfinite(latents).all() and torch.isfinite(made).all()):
+                raise ValueError("the model gives no finite numbers; use guidance=1, or a model that is not damaged")
+            if on_step is not None:
+                on_step(progress)
+            yield progress, made.clamp(0, 1)
+
     def generate(
         self,
         frames: Float[Tensor, "batch context 3 h w"],
@@ -65,45 +153,40 @@ class VideoPipeline:
         *,
         steps: int | None = None,
         guidance: float = 1.0,
+        solver: str | None = None,
+        last_time: float | None = None,
+        seed: int | Sequence[int] | None = None,
         generator: torch.Generator | None = None,
         on_step: Callable[[RolloutProgress], object] | None = None,
     ) -> Float[Tensor, "batch generated 3 h w"]:
         """The frames after the context, one for every further action.
 
-        frames: the context in [0, 1]; actions: of every frame, the context's too; both go where the models are. steps,
-        guidance: see `SamplerConfig`; by default the steps that the model was measured with. generator: of the models' device.
+        frames: the context in [0, 1]; actions: of every frame, the context's too. steps, guidance, solver, last_time: see
+        `SamplerConfig`; by default as the model was measured. seed: one for each video or one for all; a video's frames are
+        then the same alone and beside others. generator: instead of a seed, of the models' device.
+
         Raises ValueError when the context is shorter than the schedule's memory, and for frames, actions or settings that
         cannot be.
         """
-        if not isinstance(frames, Tensor) or frames.ndim != 5:
-            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
-            raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
-        actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False)
-        sampler = SamplerConfig(steps=self.sampling_steps(steps), guidance=guidance, shift=self.info.shift)
-        noise = Noise(generator)
-        start, end = frames.shape[1], actions.shape[1]
-        if start < self.num_context_frames:
-            raise ValueError(f"{start} context frames are too few; the model needs {self.num_context_frames} or more")
-        if end <= start:
-            raise ValueError(f"{end} actions for {start} context frames leave nothing to generate; give more actions")
-        planned = plan(self.schedule, self.model.config.tokens_per_level, start, end)
-        device = next(self.model.parameters()).device
-        frames, actions = frames.to(device), actions.to(device)
-        given = self.tokenizer.encode(frames)
-        stores = []
-        for latent in given[: planned.chunk.num_levels]:
-            store = latent.new_zeros(latent.shape[0], planned.buffer_end, *latent.shape[2:])
-            store[:, :start] = latent
-            stores.append(store)
-        missing = planned.buffer_end - end
-        padded = torch.cat([actions, actions.new_zeros(len(actions), max(0, missing), *actions.shape[2:])], dim=1)
-        for progress in rollout(self.model, stores, planned, padded, sampler, noise):
-            if on_step is not None:
-                on_step(progress)
-        wrong = f"the model gives no finite numbers with guidance={guidance:g}; use guidance=1, or a model that is not damaged"
-        if not torch.isfinite(stores[0]).all():
-            raise ValueError(wrong)
-        made = torch.cat([self.tokenizer.decode((part,)) for part in stores[0][:, start:end].split(64, dim=1)], dim=1)
-        if not torch.isfinite(made).all():
-            raise ValueError(wrong)
-        return made.clamp(0, 1)
+        if not isinstance(actions, Tensor):
+            raise ValueError(f"actions are a {type(actions).__name__}; the model takes a tensor, or use stream")
+        made = self.stream(
+            frames,
+            actions,
+            steps=steps,
+            guidance=guidance,
+            solver=solver,
+            last_time=last_time,
+            seed=seed,
+            generator=generator,
+            on_step=on_step,
+        )
+        return torch.cat(list(made), dim=1)
+
+
+def _noise(seed: int | Sequence[int] | None, generator: torch.Generator | None, batch: int) -> Noise:
+    if seed is None:
+        return Noise(generator)
+    if generator is not None:
+        raise ValueError("seed and generator are both given; give one of them")
+    return SeededNoise((seed,) * batch if isinstance(seed, int) else tuple(seed))

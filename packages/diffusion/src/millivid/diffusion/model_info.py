@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from millivid.diffusion.solvers import make_solver
 from millivid.files import read_json, write_json
 from millivid.rollout import Schedule, make_schedule
 
@@ -17,12 +18,12 @@ class VideoModelInfo:
     """How a video model was trained, and how it is sampled and measured.
 
     schedule: name and settings of its rollout schedule. tokenizer: the fingerprint of the one that made its latents. shift:
-    of the noise schedule. examples: seen in training, None where unknown. sampling_steps: times of the sampler that it
-    was measured with. context: how many frames it is given. horizons: last generated frame of each that it is measured at.
-    action_names: of categorical actions in order, or of a vector's components. trained_on: what its dataset says of its
-    origin (`dataset.json`, source): for a recorded one the world and its settings.
+    of the noise schedule. examples: seen in training, None where unknown. sampling_steps, solver, last_time: of the sampler
+    that it was measured with, see `SamplerConfig`. context: how many frames it is given. horizons: last generated frame of
+    each that it is measured at. action_names: of categorical actions in order, or of a vector's components. trained_on:
+    what its dataset says of its origin (`dataset.json`, source): for a recorded one the world and its settings.
 
-    None and empty stand for what a model saved by an earlier version does not say.
+    None and empty stand for what a model saved by an earlier version does not say; it was sampled by ddim to time 0.
     """
 
     schedule: Mapping[str, Any]
@@ -30,6 +31,8 @@ class VideoModelInfo:
     shift: float = 1.0
     examples: int | None = None
     sampling_steps: int | None = None
+    solver: str = "ddim"
+    last_time: float = 0.0
     context: int | None = None
     horizons: tuple[int, ...] = ()
     action_names: tuple[str, ...] = ()
@@ -39,6 +42,7 @@ class VideoModelInfo:
         for name, least in (("examples", 0), ("sampling_steps", 2), ("context", 1)):
             if (value := getattr(self, name)) is not None and value < least:
                 raise ValueError(f"{name} is {value}; it must be at least {least}")
+        make_solver(self.solver, self.sampling_steps or 2, self.last_time)
         if min(self.horizons, default=1) < 1 or not 0 < self.shift < math.inf:
             raise ValueError(f"horizons {self.horizons} and shift {self.shift} must be above 0, and shift finite")
 

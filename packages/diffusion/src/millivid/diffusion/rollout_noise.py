@@ -1,6 +1,6 @@
 """Where the noise of a rollout comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +34,13 @@ class Noise:
 
     def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
         """Take the noise as the step left it: at the targets, the model's last estimate."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What noise of the same settings needs to go on from here; nothing where it cannot."""
+        return {}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
 
 
 class FrameNoise(Noise):
@@ -74,3 +81,9 @@ class SeededNoise(Noise):
     def _generator(self, seed: int) -> torch.Generator:
         mixed = np.random.SeedSequence((seed, self.step)).generate_state(1, np.uint64)
         return torch.Generator("cpu").manual_seed(int(mixed[0]))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"noise_step": torch.tensor(self.step)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        self.step = int(state["noise_step"])

@@ -111,9 +111,9 @@ class LatentStream:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """What another stream of the same settings needs to go on from here, between two chunks."""
+        """What another stream of the same settings, with seeded noise, needs to go on from here, between two chunks."""
         latents = {f"level_{level}": store for level, store in enumerate(self.stores)}
-        return latents | {"actions": self.actions, "frame": torch.tensor(self.frame)}
+        return latents | {"actions": self.actions, "frame": torch.tensor(self.frame), **self.noise.state()}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on from another stream's state; of the actions, those that it had used are passed over."""
@@ -121,3 +121,4 @@ class LatentStream:
         list(islice(self.upcoming, passed))
         self.stores = [state[f"level_{level}"].to(store) for level, store in enumerate(self.stores)]
         self.actions, self.frame = state["actions"], self.frame + passed
+        self.noise.resume(state)

@@ -19,6 +19,7 @@ from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.model_settings import ModelSettings
 from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
+from millivid.diffusion.solvers import make_solver
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
 from millivid.files.pretrained import PretrainedModel
 from millivid.files.values import check_number
@@ -27,7 +28,7 @@ from millivid.training import TrainingConfig, describe_run, join_processes, open
 
 CONF = Path(__file__).parent / "conf"
 FREE_TO_CHANGE = {
-    "tokenizer", "decoder", "sampling_steps", "horizons",
+    "tokenizer", "decoder", "sampling_steps", "solver", "last_time", "horizons",
     # These follow from the data. Earlier versions recorded the paper's values, whatever the data had.
     "model.grids", "model.latent_channels", "model.num_actions", "model.action_type",
 }  # fmt: skip
@@ -41,10 +42,10 @@ class TrainDiffusionConfig:
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
     drop_actions: whether those lose their actions too. targets_per_context: noisy copies of the targets that an example
-    shows to its context, for a model with frozen context. shift: of the noise schedule. sampling_steps, horizons: stored with
-    the model: how it is to be sampled, and the last generated frames that it is measured at. tokenizer: a saved one, to
-    show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. device: cpu, cuda or
-    cuda:N. dry_run: only print what the run would be.
+    shows to its context, for a model with frozen context. shift: of the noise schedule. sampling_steps, solver, last_time,
+    horizons: stored with the model: how it is to be sampled, and the last generated frames that it is measured at.
+    tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads
+    it. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -59,6 +60,8 @@ class TrainDiffusionConfig:
     targets_per_context: int = 1
     shift: float = 1.0
     sampling_steps: int = 50
+    solver: str = "ddim"
+    last_time: float = 0.0
     horizons: tuple[int, ...] = (64, 256, 768)
     tokenizer: Path | None = None
     decoder: str = "millivid.tokenizer:HierarchicalTokenizer"
@@ -76,8 +79,7 @@ class TrainDiffusionConfig:
             )
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
-        if not 2 <= self.sampling_steps <= 10_000:
-            raise ValueError(f"sampling_steps is {self.sampling_steps}; it must be at least 2 and at most 10,000")
+        make_solver(self.solver, self.sampling_steps, self.last_time)
         if not self.horizons or self.horizons[0] < 1 or list(self.horizons) != sorted(set(self.horizons)):
             raise ValueError(
                 f"horizons is {list(self.horizons)}; they must be frames above 0, each after the one before"
@@ -194,6 +196,8 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         shift=config.shift,
         examples=config.training.steps * config.training.batch_size,
         sampling_steps=config.sampling_steps,
+        solver=config.solver,
+        last_time=config.last_time,
         context=max(chunk.num_context_frames, dataset.index.source.get("context", 0)),
         horizons=config.horizons,
         action_names=dataset.index.action_names if model_config.num_actions else (),
