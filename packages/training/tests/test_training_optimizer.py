@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from millivid.training import MuonAdamW, TrainingConfig, split_parameters
 from millivid.training import optimizer as optimizer_module
-from millivid.training.optimizer import COEFFICIENTS, bf16_is_fast, learning_rate_factor, orthogonalize
+from millivid.training.optimizer import COEFFICIENTS, learning_rate_factor, orthogonalize
 
 SHAPES = [(8, 8), (6, 20), (20, 6), (1, 5)]
 
@@ -36,21 +36,6 @@ def test_orthogonalisation_makes_singular_values_nearly_one() -> None:
 
 def test_orthogonalisation_of_zero_is_zero() -> None:
     assert not orthogonalize(torch.zeros(3, 4), torch.float32).any()
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "fast"),
-    [
-        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, False),  # though oneDNN takes it
-        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
-        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": True}, True),
-    ],
-)
-def test_bfloat16_is_fast_where_the_processor_has_it(
-    capabilities: dict[str, object], fast: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert bf16_is_fast(torch.device("cpu")) is fast
 
 
 class Both(nn.Module):

@@ -15,7 +15,7 @@ from millivid.command import (
     REQUIRED,
     ConfigError,
     alone_in_out,
-    check_device,
+    device_named,
     launched_share,
     to_plain,
     work_in_processes,
@@ -84,8 +84,8 @@ class EvaluateConfig:
     degrees, two poses may be that show one view. seed: of bounds and intervals. max_videos: how many the page shows, the
     first ones.
 
-    batch: frames at once. processes: how many evaluate at the same time on the CPU. device: such as cpu or cuda. For many
-    GPUs start one command per GPU with torchrun instead; cuda is then each one's own.
+    batch: frames at once. processes: how many evaluate at the same time on the CPU. device: such as cpu or cuda, auto for the
+    fastest that is there. For many GPUs start one command per GPU with torchrun instead; cuda is then each one's own.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class EvaluateConfig:
     max_videos: int = 8
     title: str = "MilliVid: generated against true frames"
     processes: int = 1
-    device: str = "cpu"
+    device: str = "auto"
     batch: int = 32
 
     def __post_init__(self) -> None:
@@ -166,8 +166,8 @@ def evaluate_runs(
         raise ConfigError(
             "there is nothing to evaluate; give generated=DIR, runs.NAME=DIR, or tokenizer=DIR for bounds"
         )
-    rank, count, device = launched_share(config.device)
-    check_device(device)
+    rank, count, device = launched_share(device_named(config.device, config.processes))
+    config = replace(config, device=device)
     alongside = (*alongside, SCORES)
     check_report_folder(config.out, alongside)
     if config.processes > 1 and (count > 1 or device != "cpu"):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
 from millivid.app.unfinished import UnfinishedVideos
-from millivid.command import REQUIRED, ConfigError, alone_in_out, check_device
+from millivid.command import REQUIRED, ConfigError, Precision, alone_in_out, device_named
 from millivid.data import ClipDataset, ClipWriter
 from millivid.diffusion import LatentStream, SamplerConfig, SeededNoise, fingerprint
 from millivid.files.values import check_number
@@ -29,7 +29,8 @@ class GenerateConfig:
     are the given ones. split: which videos. count: the first so many of them, 0 for all. context: how many frames are
     given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps,
     solver, last_time: of the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the
-    sampler. batch: videos at once. device: such as cpu or cuda.
+    sampler. batch: videos at once. device: such as cpu or cuda, auto for the fastest that is there. precision: fp32, bf16,
+    or auto for bf16 where it is fast.
     """
 
     data: Path = REQUIRED
@@ -46,7 +47,8 @@ class GenerateConfig:
     guidance: float = 1.0
     seed: int = 0
     batch: int = 8
-    device: str = "cpu"
+    device: str = "auto"
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         check_number(self.count, "count", 0, whole=True)
@@ -62,8 +64,8 @@ class GenerateConfig:
 def generate_videos(config: GenerateConfig) -> Path:
     """Generate and write videos, batch by batch; a run that was stopped goes on in the middle of the batch it was at."""
     dataset = ClipDataset(config.data)
-    check_device(config.device)
-    pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer).to(config.device)
+    device = device_named(config.device)
+    pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer, precision=config.precision).to(device)
     ids = list(dataset.ids(config.split))[: config.count or None]
     if not ids:
         raise ConfigError(f"{config.data} has no videos in split {config.split!r}; it has {list(dataset.index.splits)}")

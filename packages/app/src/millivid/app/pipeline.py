@@ -1,6 +1,7 @@
 """The whole system in one object: context frames and actions in, remembered video out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from millivid.command import Precision, autocast, device_named
 from millivid.diffusion import (
     LatentStream,
     Noise,
@@ -24,13 +26,15 @@ from millivid.tokenizer import HierarchicalTokenizer, fingerprint
 class VideoPipeline:
     """A tokenizer, a video model and the rollout schedule that it was trained for."""
 
-    def __init__(self, tokenizer: HierarchicalTokenizer, model: VideoDiT, info: VideoModelInfo) -> None:
-        self.tokenizer, self.model, self.info = tokenizer, model, info
+    def __init__(
+        self, tokenizer: HierarchicalTokenizer, model: VideoDiT, info: VideoModelInfo, precision: Precision = "auto"
+    ) -> None:
+        self.tokenizer, self.model, self.info, self.precision = tokenizer, model, info, precision
         self.schedule = info.make_schedule()
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, tokenizer: str | Path) -> Self:
-        """Load a trained video model's folder and its tokenizer's.
+    def from_pretrained(cls, model: str | Path, tokenizer: str | Path, precision: Precision = "auto") -> Self:
+        """Load a trained video model's folder and its tokenizer's; precision: bf16, fp32, or auto for bf16 where it is fast.
 
         Raises ValueError when a folder holds no such model, or the video model was trained on another tokenizer.
         """
@@ -41,13 +45,22 @@ class VideoPipeline:
                 f"{model} was trained on latents of tokenizer {info.tokenizer}, but {tokenizer} is "
                 f"{fingerprint(loaded)}; give the tokenizer it was trained with"
             )
-        return cls(loaded, video_model, info)
+        return cls(loaded, video_model, info, precision)
 
     def to(self, device: str | torch.device) -> Self:
-        """Move both models; returns self."""
+        """Move both models, "auto" to the fastest device that is there; returns self."""
+        device = device_named(device) if isinstance(device, str) else device
         self.tokenizer.to(device)
         self.model.to(device)
         return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return next(self.model.parameters()).device
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.device, self.precision)
 
     @property
     def num_context_frames(self) -> int:
@@ -128,7 +141,8 @@ class VideoPipeline:
             raise ValueError(
                 f"{len(actions)} actions for {start} context frames leave nothing to generate; give more actions"
             )
-        given = self.tokenizer.encode(frames.to(next(self.model.parameters()).device))
+        with self._autocast():
+            given = [level.float() for level in self.tokenizer.encode(frames.to(self.device))]
         return LatentStream(self.model, self.schedule, given, actions, sampler, noise, self.info.action_names)
 
     @torch.no_grad()
@@ -138,8 +152,17 @@ class VideoPipeline:
         on_step: Callable[[RolloutProgress], object] | None = None,
     ) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch some 3 h w"]]]:
         """Steps of a stream, with frames in [0, 1] for its latents."""
-        for progress, latents in steps:
-            made = self.tokenizer.decode((latents,)) if latents.shape[1] else latents.new_zeros(len(latents), 0)
+        steps = iter(steps)
+        while True:
+            with self._autocast():  # and not over a yield, from where it would reach whoever asks for frames
+                if (step := next(steps, None)) is None:
+                    return
+                progress, latents = step
+                made = (
+                    self.tokenizer.decode((latents,)).float()
+                    if latents.shape[1]
+                    else latents.new_zeros(len(latents), 0)
+                )
             if not (torch.isfinite(latents).all() and torch.isfinite(made).all()):
                 raise ValueError("the model gives no finite numbers; use guidance=1, or a model that is not damaged")
             if on_step is not None:

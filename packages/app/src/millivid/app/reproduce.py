@@ -18,7 +18,7 @@ from millivid.command import (
     REQUIRED,
     alone_in_out,
     available_cores,
-    check_device,
+    device_named,
     load_experiment,
     run_beside,
     to_plain,
@@ -104,7 +104,7 @@ class ReproduceConfig:
 @alone_in_out
 def reproduce(config: ReproduceConfig) -> Path:
     """Do every stage that is not done yet; returns the path of RESULTS.md."""
-    check_device(config.device)
+    device_named(config.device)
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
     open_run(config.out, "a reproduction", settings)
     _say(1, "data")

@@ -1,9 +1,9 @@
 """A function of a typed config as a command: words, one-sentence errors, devices, processes."""
 
+from millivid.command.devices import Precision, autocast, bf16_is_fast, device_named
 from millivid.command.launchers import (
     adopt_slurm,
     alone_in_out,
-    check_device,
     is_first,
     launched_share,
     leave_processes,
@@ -15,7 +15,8 @@ from millivid.command.run import config_class_of, explain, run_command
 from millivid.command.settings import REQUIRED, ConfigError, build, class_named, load_config, load_experiment, to_plain
 
 __all__ = [
-    "REQUIRED", "ConfigError", "adopt_slurm", "alone_in_out", "available_cores", "build", "check_device", "class_named",
-    "config_class_of", "explain", "is_first", "launched_share", "leave_processes", "load_config", "load_experiment",
-    "parse_share", "run_beside", "run_command", "submit", "to_plain", "work_in_processes",
+    "REQUIRED", "ConfigError", "Precision", "adopt_slurm", "alone_in_out", "autocast", "available_cores",
+    "bf16_is_fast", "build", "class_named", "config_class_of", "device_named", "explain", "is_first", "launched_share",
+    "leave_processes", "load_config", "load_experiment", "parse_share", "run_beside", "run_command", "submit",
+    "to_plain", "work_in_processes",
 ]  # fmt: skip

@@ -90,17 +90,6 @@ def leave_processes() -> None:
         dist.destroy_process_group()
 
 
-def check_device(name: str) -> None:
-    """Raise ConfigError unless torch can use the device of that name here."""
-    import torch
-
-    try:
-        torch.zeros((), device=name).item()
-    except (RuntimeError, AssertionError) as error:
-        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise ConfigError(f"device={name} cannot be used; this machine has {', '.join(usable)}") from error
-
-
 def parse_share(text: str) -> tuple[int, int]:
     """(number, count) from a setting such as `share=3/64`; numbers begin at 0.
 

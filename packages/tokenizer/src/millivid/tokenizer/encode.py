@@ -12,9 +12,11 @@ from tqdm import tqdm
 from millivid.command import (
     REQUIRED,
     ConfigError,
+    Precision,
     alone_in_out,
+    autocast,
     available_cores,
-    check_device,
+    device_named,
     launched_share,
     work_in_processes,
 )
@@ -29,8 +31,9 @@ class EncodeConfig:
     """Encode clips as latents.
 
     data: a clip dataset; tokenizer: a saved tokenizer; out: the latent dataset's folder; batch: frames at once. processes: how
-    many encode at the same time on the CPU, each with one thread; 0 for one per core. device: such as cpu or cuda. For many
-    GPUs start one command per GPU with torchrun (RANK, WORLD_SIZE, LOCAL_RANK); cuda is then each one's own.
+    many encode at the same time on the CPU, each with one thread; 0 for one per core. device: such as cpu or cuda, auto for the
+    fastest that is there. For many GPUs start one command per GPU with torchrun (RANK, WORLD_SIZE, LOCAL_RANK); cuda is then
+    each one's own. precision: fp32, bf16, or auto for bf16 where it is fast.
     """
 
     data: Path = REQUIRED
@@ -38,12 +41,13 @@ class EncodeConfig:
     out: Path = REQUIRED
     batch: int = 128
     processes: int = 1
-    device: str = "cpu"
+    device: str = "auto"
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         check_number(self.batch, "batch", 1, whole=True)
         check_number(self.processes, "processes", 0, 1024, whole=True, hint=", where 0 is one per core")
-        if self.processes != 1 and not self.device.startswith("cpu"):
+        if self.processes != 1 and self.device != "auto" and not self.device.startswith("cpu"):
             raise ValueError(
                 f"processes is {self.processes} with device={self.device}; it is for the CPU. "
                 "For several GPUs start one command per GPU with torchrun"
@@ -84,8 +88,9 @@ class Encoder:
         self.dataset.check(video)
         clip, device = self.dataset.read(video), self.config.device
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
-        parts = [self.tokenizer.encode(part.to(device).float() / 255) for part in frames.split(self.config.batch)]
-        levels = [torch.cat(level).cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
+        with autocast(device, self.config.precision):
+            parts = [self.tokenizer.encode(part.to(device).float() / 255) for part in frames.split(self.config.batch)]
+        levels = [torch.cat(level).float().cpu().numpy().astype(np.float16) for level in zip(*parts, strict=True)]
         self.writer.write(video, levels, clip.actions, clip.poses)
 
 
@@ -98,9 +103,8 @@ def encode_dataset(config: EncodeConfig) -> Path:
     and the one that ends last verifies all. Raises ValueError for data of another size, or a file that cannot be read; it
     is named. Raises ChildProcessError where a process ended, for lack of memory perhaps; what is encoded is kept.
     """
-    rank, world_size, device = launched_share(config.device)
+    rank, world_size, device = launched_share(device_named(config.device, config.processes))
     config = replace(config, device=device)
-    check_device(device)
     encoder = Encoder(config)
     ids, written = encoder.dataset.ids(), encoder.writer.written()
     share = ids[rank::world_size]

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.utils.checkpoint import checkpoint
 
+from millivid.command import bf16_is_fast
 from millivid.training.config import TrainingConfig
-from millivid.training.optimizer import MuonAdamW, bf16_is_fast
+from millivid.training.optimizer import MuonAdamW
 from millivid.training.processes import Processes
 from millivid.training.task import Parts, Task
 

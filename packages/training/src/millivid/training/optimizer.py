@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from millivid.command import bf16_is_fast
 from millivid.training.config import TrainingConfig
 from millivid.training.partitions import Partition
 
@@ -35,16 +36,6 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
         return warmup
     progress = min(1.0, max(0, step - config.warmup) / max(1, config.steps - config.warmup))
     return warmup * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def bf16_is_fast(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32: on a GPU, and on a CPU that has them built in."""
-    if device.type == "cpu":
-        has = torch.cpu.get_capabilities()
-        if has["architecture"] == "x86_64":  # plain AVX-512 takes bfloat16 too, but emulates it
-            return bool(has["avx512_bf16"] or has["amx_bf16"])
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def orthogonalize(gradient: Float[Tensor, "m n"], dtype: torch.dtype | None = None) -> Float[Tensor, "m n"]:

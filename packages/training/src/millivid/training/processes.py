@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import distributed as dist
 
-from millivid.command import check_device, launched_share
+from millivid.command import device_named, launched_share
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -83,7 +83,7 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     Raises ConfigError for a device that is not there, or an environment that says what cannot be.
     """
     rank, count, device = launched_share(device)
-    check_device(device)
+    device = device_named(device)
     own = torch.device(device)
     if own.type == "cuda":
         own = torch.device("cuda", own.index or 0)
