@@ -30,7 +30,7 @@ class GenerateConfig:
     given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps,
     solver, last_time: of the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the
     sampler. batch: videos at once. device: such as cpu or cuda, auto for the fastest that is there. precision: fp32, bf16,
-    or auto for bf16 where it is fast.
+    or auto for bf16 where it is fast. compile: let torch compile the network, which takes its time at the first frames.
     """
 
     data: Path = REQUIRED
@@ -49,6 +49,7 @@ class GenerateConfig:
     batch: int = 8
     device: str = "auto"
     precision: Precision = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_number(self.count, "count", 0, whole=True)
@@ -87,6 +88,8 @@ def generate_videos(config: GenerateConfig) -> Path:
         "seed": config.seed,
         "batch": config.batch,
     }
+    if config.compile:
+        pipeline.compile()
     writer = ClipWriter(
         config.out,
         fps=dataset.index.fps,

@@ -54,6 +54,11 @@ class VideoPipeline:
         self.model.to(device)
         return self
 
+    def compile(self) -> Self:
+        """Let torch compile the video model's blocks, which takes its time at the first frames; returns self."""
+        self.model.compile_blocks()
+        return self
+
     @property
     def device(self) -> torch.device:
         """Where the models are."""

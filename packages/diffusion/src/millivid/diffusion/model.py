@@ -1,5 +1,6 @@
 """The level-conditioned video diffusion transformer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -83,6 +84,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         if config.normalize_latents:
             self.register_buffer("latent_mean", torch.zeros(config.num_levels, config.latent_channels))
             self.register_buffer("latent_std", torch.ones(config.num_levels, config.latent_channels))
+        self._compiled: Callable[..., Tensor] | None = None
         self._initialize()
 
     def _initialize(self) -> None:
@@ -164,15 +166,32 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
     ) -> Float[Tensor, "batch token c"]:
         """Velocity of every token; with a context that was read, x are the targets alone."""
         h, c, row = self._embed(x, conditions, placed)
-        mask = (
-            _sees_context(placed.sequence, context)
-            if context
-            else _sees_whole(placed.sequence, self.config.frozen_context)
-        )
-        for block, seen in zip(self.blocks, context.blocks if context else [None] * len(self.blocks), strict=True):
-            h, _ = block(h, c, row, mask, seen)
-        v = self.head(h, c, row)
+        if context is None:
+            mask, seen = _sees_whole(placed.sequence, self.config.frozen_context), None
+        else:
+            mask, seen = _sees_context(placed.sequence, context), context.blocks
+        if self._compiled is not None:
+            # Few shapes: a table of conditions has a multiple of eight rows, of which the last are not read.
+            v = self._compiled(h, nn.functional.pad(c, (0, 0, 0, -len(c) % 8)), row, mask, seen)
+        else:
+            v = self._run(h, c, row, mask, seen)
         return v if placed.layout is None else placed.layout.spread(v, x.shape[1])
+
+    def _run(
+        self,
+        h: Tensor,
+        c: Tensor,
+        row: Tensor,
+        mask: Tensor | None,
+        context: tuple[KeysValues, ...] | None,
+    ) -> Tensor:
+        for number, block in enumerate(self.blocks):
+            h, _ = block(h, c, row, mask, None if context is None else context[number])
+        return self.head(h, c, row)
+
+    def compile_blocks(self) -> None:
+        """Let torch compile the blocks and the head: a graph for each shape of a sequence, which takes its time at first."""
+        self._compiled = torch.compile(self._run, dynamic=False)
 
     def read_context(
         self, x: Float[Tensor, "batch token c"], conditions: Conditions, placed: PlacedTokens
