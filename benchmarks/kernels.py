@@ -183,7 +183,7 @@ def block_in_use(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torc
     def forward(run: Callable[..., Tensor], context: Callable[[], Any] = nullcontext) -> Call:
         def call() -> Tensor:
             with torch.no_grad(), context():
-                return run(x, c, row)[0]
+                return run(x, c, row)
 
         return call
 
@@ -191,7 +191,7 @@ def block_in_use(batch: int, sizes: Sizes, tokens: Any, device: str, dtype: torc
         def call() -> Tensor:
             x.grad = None
             with context():
-                run(x, c, row)[0].square().mean().backward()
+                run(x, c, row).square().mean().backward()
             return x.grad
 
         return call

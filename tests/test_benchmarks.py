@@ -61,6 +61,17 @@ def test_the_kernels_benchmark(load: Callable[[str], ModuleType], monkeypatch: p
     assert kernels.table(results).count("\n") == 1 + len(results)
 
 
+def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    sampling = load("sampling")
+    monkeypatch.setitem(sampling.SIZES, "S", {"width": 24, "depth": 2, "num_heads": 2})
+    step = sampling.fine_step(sampling.FINE_STEPS[0], 5, "cpu", rounds=1)
+    authors, *ours = step["rows"].values()
+    assert authors["ratio"] == 1 and [row["by_arithmetic"] < 0.4 for row in ours] == [True, True]
+    walk = sampling.tiny(1, 2, "cpu", rounds=1)
+    assert walk["rows"]["joint, float32, per cell"]["faster"] == 1
+    assert len(sampling.table([step, walk]).splitlines()) == 5 + 3 + 3
+
+
 def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
     loader = load("loader")
     sizes = loader.Sizes(

@@ -36,13 +36,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> LatentDataset:
     return LatentDataset(folder)
 
 
-def examples_of(dataset: LatentDataset, settings: dict, dropout: float = 0.1) -> tuple[WindowExamples, Chunk]:
+def examples_of(
+    dataset: LatentDataset, settings: dict, dropout: float = 0.1, copies: int = 1
+) -> tuple[WindowExamples, Chunk]:
     schedule = make_schedule(**settings)
     chunk = schedule.chunk(tuple(height * width for height, width in GRIDS))
     config = VideoDiTConfig(grids=GRIDS, latent_channels=CHANNELS, width=24, depth=1, num_heads=1, num_actions=3)
     model = VideoDiT(config)
     steps = [model.tokens_of(step) for step in chunk.steps]
-    return WindowExamples(dataset, chunk, steps, dropout, ((0.1, 0.0), (0.0, 30.0), (0.0, -30.0))), chunk
+    odometry = ((0.1, 0.0), (0.0, 30.0), (0.0, -30.0))
+    return WindowExamples(dataset, chunk, steps, dropout, odometry, copies), chunk
 
 
 def drawn(examples: WindowExamples, index: int, seed: int):
@@ -125,3 +128,20 @@ def test_a_batch_gathers_actions_and_poses_per_cell(dataset: LatentDataset) -> N
     assert batch.pose.shape == (*batch.action.shape, 3)
     assert batch.group.tolist() == [examples.chunk.steps[example.step].group for example in made]
     assert len(set(batch.seeds)) == 4
+
+
+def test_every_copy_of_the_targets_has_its_part_of_the_times(dataset: LatentDataset) -> None:
+    one, _ = examples_of(dataset, SCHEDULES[0])
+    four, _ = examples_of(dataset, SCHEDULES[0], copies=4)
+    single, times = [], []
+    for seed in range(200):
+        generators = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        a, b = (examples.example(0, generator) for examples, generator in zip((one, four), generators, strict=True))
+        assert (a.step, len(a.t), len(b.t)) == (b.step, 1, 4) and torch.equal(a.x, b.x)
+        single.append(a.t[0])
+        times.append(b.t)
+    assert 0 <= min(single) < 0.05 and 0.95 < max(single) < 1
+    found = torch.tensor(times)
+    assert torch.equal((found * 4).floor().int(), torch.arange(4, dtype=torch.int32).expand(200, 4))
+    assert one.collate([one.example(0, torch.Generator())] * 2).t.shape == (2,)
+    assert four.collate([four.example(0, torch.Generator())] * 2).t.shape == (2, 4)

@@ -1,7 +1,8 @@
 """The level-conditioned video diffusion transformer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -186,7 +187,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         context: tuple[KeysValues, ...] | None,
     ) -> Tensor:
         for number, block in enumerate(self.blocks):
-            h, _ = block(h, c, row, mask, None if context is None else context[number])
+            h = block(h, c, row, mask, None if context is None else context[number])
         return self.head(h, c, row)
 
     def compile_blocks(self) -> None:
@@ -208,12 +209,11 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         real = placed.sequence.key_mask
         # An example without context sees its padding, which nobody reads: a query that sees nothing has no numbers.
         mask = None if real is None else (real | ~real.any(dim=1, keepdim=True))[:, None, None]
-        *blocks, last = self.blocks
+        *blocks, last = cast(Sequence[Block], self.blocks)
         read = []
         for block in blocks:
-            h, own = block(h, c, row, mask)
+            h, own = block.read(h, c, row, mask)
             read.append(own)
-        assert isinstance(last, Block)
         return ReadContext(blocks=(*read, last.keys_values(h, c, row)), key_mask=real)
 
     def _embed(

@@ -4,6 +4,7 @@ Tokens that share time step, level and action share their row, so these are comp
 reads its row: the numbers of per-token conditioning for a fraction of the arithmetic.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -99,12 +100,28 @@ class Block(nn.Module):
         row: Int[Tensor, " index"],
         mask: Bool[Tensor, "batch 1 #query key"] | None = None,
         context: KeysValues | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        """mask, context: see `Attention`."""
+        rows = self.adaLN_modulation(c).chunk(6, dim=-1)
+        attended = self.attn(modulate(x, rows[0], rows[1], row), mask, context)[0]
+        return self._finish(x, attended, rows, row)
+
+    def read(
+        self,
+        x: Float[Tensor, "batch token width"],
+        c: Float[Tensor, "condition width"],
+        row: Int[Tensor, " index"],
+        mask: Bool[Tensor, "batch 1 #query key"] | None = None,
     ) -> tuple[Float[Tensor, "batch token width"], KeysValues]:
-        """The block's output, and the keys and values of its tokens; mask, context: see `Attention`."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, dim=-1)
-        attended, own = self.attn(modulate(x, shift_a, scale_a, row), mask, context)
+        """What `forward` gives, and the keys and values of the tokens."""
+        rows = self.adaLN_modulation(c).chunk(6, dim=-1)
+        attended, own = self.attn(modulate(x, rows[0], rows[1], row), mask)
+        return self._finish(x, attended, rows, row), own
+
+    def _finish(self, x: Tensor, attended: Tensor, rows: Sequence[Tensor], row: Tensor) -> Tensor:
+        _, _, gate_a, shift_m, scale_m, gate_m = rows
         x = gated(x, attended, gate_a, row)
-        return gated(x, self.mlp(modulate(x, shift_m, scale_m, row)), gate_m, row), own
+        return gated(x, self.mlp(modulate(x, shift_m, scale_m, row)), gate_m, row)
 
     def keys_values(
         self, x: Float[Tensor, "batch token width"], c: Float[Tensor, "condition width"], row: Int[Tensor, " index"]

@@ -91,7 +91,7 @@ class WindowExamples:
         video = bisect_right(self.ends, index)
         id, shares = self.ids[video], self.shares[video]
         share = index - self.ends[video] + shares
-        place, chosen, first, dropped, *more = torch.rand(
+        place, chosen, time, dropped, *times = torch.rand(
             3 + self.copies, dtype=torch.float64, generator=generator
         ).tolist()
         starts = self.dataset.num_frames(id) - self.chunk.num_frames + 1
@@ -102,7 +102,7 @@ class WindowExamples:
             x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
             step=step,
             actions=torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames)),
-            t=tuple((number + t) / self.copies for number, t in enumerate((first, *more))),
+            t=tuple((number + t) / self.copies for number, t in enumerate((time, *times))),
             dropped=dropped < self.context_dropout,
             seed=int(torch.randint(2**62, (), generator=generator)),
         )

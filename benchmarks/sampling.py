@@ -1,0 +1,224 @@
+"""Sampling against what it replaces: frames per second of the tiny model, seconds of one fine step at the paper's sizes.
+
+    python benchmarks/sampling.py [--device cuda] [--rounds 5] [--cases 0 1] [--evaluations 6] [--out FILE.json]
+
+Opponents: (a) "joint, per cell", this repository at commit 9caa59e: context that attends to targets, a row of shifts and
+gates for every cell, everything anew at each of 6 evaluations, the last at time 0, in float32; (b) "authors' arrangement": a
+row for every token, ordinary torch operations, all keys of the window sorted once a step, 50 evaluations, in float32. Ours:
+frozen context, distinct conditions, the precision that is fast here. Weights are random: they cost the same.
+
+Frames per second are those of whole chunks, decoding included. A fine step is the last of its schedule; a step's time is
+that of reading its context and of so many evaluations, each measured by itself, in turns, medians over rounds.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from dit import forward_per_token
+from machine import describe_machine
+from torch import Tensor
+
+from millivid.app import VideoPipeline
+from millivid.command import autocast
+from millivid.diffusion import SIZES, LatentStream, SamplerConfig, SeededNoise, VideoDiT, VideoDiTConfig, stack_tokens
+from millivid.diffusion.conditions import Conditions
+from millivid.rollout import make_schedule
+
+WEIGHTS = Path(__file__).parents[1] / "packages/app/src/millivid/app/weights"
+STEPS_BEFORE, STEPS_AUTHORS = 6, 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineStep:
+    """One fine step of a network at the paper's grids."""
+
+    size: str
+    windows: tuple[int, ...]
+    history: int
+
+
+FINE_STEPS = [
+    FineStep(size=size, windows=windows, history=history)
+    for size in ("S", "B")
+    for windows, history in (((1, 4, 8, 16), 256), ((3, 12, 48, 192), 768))
+]
+BATCHES = (1, 8)
+
+
+@contextmanager
+def a_row_per_cell() -> Iterator[None]:
+    """Conditions as at commit 9caa59e."""
+
+    def every(t: Tensor, level: Tensor, action: Tensor | None) -> Conditions:
+        flat = None if action is None else action.flatten(0, 1)
+        return Conditions(t=t.flatten(), level=level.flatten(), action=flat, row=torch.arange(t.numel()).view(t.shape))
+
+    with patch.object(Conditions, "of", every):
+        yield
+
+
+def tiny(batch: int, steps: int, device: str, rounds: int) -> dict[str, Any]:
+    """Frames per second of the shipped model's sizes, by each variant in turn."""
+    pipeline = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer").to(device)
+    frozen = VideoDiT(replace(pipeline.model.config, frozen_context=True)).eval()
+    frozen.load_state_dict(pipeline.model.state_dict())
+    chunk = pipeline.schedule.chunk(pipeline.model.config.tokens_per_level)
+    context = torch.rand(batch, pipeline.num_context_frames, 3, *pipeline.tokenizer.config.image_size)
+    length = context.shape[1] + chunk.num_kept_frames * (rounds + 1)
+    actions = torch.randint(0, 3, (batch, length), generator=torch.Generator().manual_seed(0))
+    ours = VideoPipeline(pipeline.tokenizer, frozen.to(device), pipeline.info)
+    before = VideoPipeline(pipeline.tokenizer, pipeline.model, pipeline.info, precision="fp32")
+    faster = SamplerConfig(steps=steps, last_time=0.2)
+
+    def stream(who: VideoPipeline, config: SamplerConfig) -> LatentStream:
+        return who.latents(context, actions, config, SeededNoise(range(batch)))
+
+    streams = {
+        "joint, float32, per cell": (before, stream(before, SamplerConfig(steps=STEPS_BEFORE)), a_row_per_cell),
+        "frozen context, float32": (
+            VideoPipeline(pipeline.tokenizer, ours.model, pipeline.info, precision="fp32"),
+            stream(ours, faster),
+            contextmanager(lambda: iter([None])),
+        ),
+        "ours": (ours, stream(ours, faster), contextmanager(lambda: iter([None]))),
+    }
+    times: dict[str, list[float]] = {name: [] for name in streams}
+    first: dict[str, float] = {}
+    for number in range(rounds + 1):  # the first warms up
+        for name, (who, frames, how) in streams.items():
+            start = time.perf_counter()
+            with how():
+                for _, made in who.decoded(frames.next_chunk() or ()):
+                    if number == 1 and made.shape[1] and name not in first:
+                        first[name] = time.perf_counter() - start
+            if number:
+                times[name].append(time.perf_counter() - start)
+    count = batch * chunk.num_kept_frames
+    seconds = {name: statistics.median(values) for name, values in times.items()}
+    opponent = seconds["joint, float32, per cell"]
+    return {
+        "case": f"tiny, batch {batch}",
+        "rows": {
+            name: {"frames_per_second": count / value, "faster": opponent / value, "first_frame": first[name]}
+            for name, value in seconds.items()
+        },
+    }
+
+
+def fine_step(case: FineStep, steps: int, device: str, rounds: int) -> dict[str, Any]:
+    """Seconds of one fine step by the authors' arrangement and by ours, at as many evaluations and at fewer."""
+    torch.manual_seed(0)
+    model = VideoDiT(VideoDiTConfig(**SIZES[case.size], frozen_context=True)).eval().to(device)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    chunk = make_schedule("millivid", windows=case.windows, history=case.history).chunk(model.config.tokens_per_level)
+    tokens = stack_tokens([model.tokens_of(chunk.steps[-1])])
+    cells, channels = tokens.cell_level.shape, model.config.latent_channels
+    x = torch.randn(*tokens.level.shape, channels, device=device)
+    action = torch.randint(0, 3, cells)
+    on_device = tokens.to(device)
+    per_token = torch.rand(cells).gather(1, tokens.cell).to(device), action.gather(1, tokens.cell).to(device)
+    places = sum(chunk.num_frames * height * width for height, width in model.config.grids)
+    keys = (torch.rand(1, places, device=device) < 0.1).long()
+    context, targets = tokens.split()
+    seen, noise = context.of_tokens(x), targets.of_tokens(x)
+    read = [model.read_context(seen, *model.prepare(context, torch.tensor(0.0), action, None))]
+    asked, placed = model.prepare(targets, torch.tensor(0.5), action, None)
+
+    def reads() -> None:
+        read[0] = model.read_context(seen, *model.prepare(context, torch.tensor(0.0), action, None))
+
+    calls: dict[str, tuple[str, Callable[[], object]]] = {
+        "sorting": ("fp32", lambda: torch.argsort(1 - keys, dim=1, stable=True)),
+        "whole": ("fp32", lambda: forward_per_token(model, x, per_token[0], on_device, per_token[1])),
+        "read": ("auto", reads),
+        "targets": ("auto", lambda: model.velocity(noise, asked, placed, read[0])),
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    with torch.no_grad():
+        for number in range(rounds + 1):
+            for name, (precision, call) in calls.items():
+                start = time.perf_counter()
+                with autocast(device, precision):
+                    call()
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                if number:
+                    times[name].append(time.perf_counter() - start)
+    second = {name: statistics.median(values) for name, values in times.items()}
+    authors = second["sorting"] + STEPS_AUTHORS * second["whole"]
+    rows = {f"authors' arrangement, {STEPS_AUTHORS} evaluations": {"seconds": authors, "ratio": 1.0}}
+    for count in (STEPS_AUTHORS, steps):
+        ours = second["read"] + count * second["targets"]
+        arithmetic = _operations(model, tokens.level.shape[1], targets.token.shape[1], count)
+        whole = STEPS_AUTHORS * _operations(model, tokens.level.shape[1], tokens.level.shape[1], 1, reads=False)
+        rows[f"ours, {count} evaluations"] = {
+            "seconds": ours,
+            "ratio": ours / authors,
+            "by_arithmetic": arithmetic / whole,
+        }
+    return {"case": f"DiT-{case.size}, {tokens.level.shape[1]:,} tokens", "parts": second, "rows": rows}
+
+
+def _operations(model: VideoDiT, tokens: int, targets: int, evaluations: int, reads: bool = True) -> float:
+    """Multiplications of a rollout step's blocks, conditions aside: linear layers and attention."""
+    d = model.config.width
+
+    def block(queries: int, keys: int) -> float:
+        return queries * 12 * d * d + 2 * queries * keys * d
+
+    context = block(tokens - targets, tokens - targets) if reads else 0
+    return model.config.depth * (context + evaluations * block(targets, tokens))
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results as Markdown."""
+    lines = ["| case | variant | frames/s | times (a) | first frame |", "| --- | --- | --: | --: | --: |"]
+    for result in results:
+        for name, row in result["rows"].items():
+            if "frames_per_second" in row:
+                lines.append(
+                    f"| {result['case']} | {name} | {row['frames_per_second']:.1f} | {row['faster']:.2f} | "
+                    f"{row['first_frame']:.2f} s |"
+                )
+    lines += ["", "| case | variant | a step | ratio | by arithmetic |", "| --- | --- | --: | --: | --: |"]
+    for result in results:
+        for name, row in result["rows"].items():
+            if "seconds" in row:
+                by = f"{row['by_arithmetic']:.3f}" if "by_arithmetic" in row else ""
+                lines.append(f"| {result['case']} | {name} | {row['seconds']:.3g} s | {row['ratio']:.3f} | {by} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=5, help="of our solver, beside 50")
+    parser.add_argument(
+        "--cases", type=int, nargs="*", help="which, by number: the tiny model's batches, then fine steps"
+    )
+    parser.add_argument("--out", type=Path)
+    words = parser.parse_args()
+    cases: list[Callable[[], dict[str, Any]]] = [
+        *(lambda batch=batch: tiny(batch, words.evaluations, words.device, words.rounds) for batch in BATCHES),
+        *(lambda case=case: fine_step(case, words.evaluations, words.device, words.rounds) for case in FINE_STEPS),
+    ]
+    results = [cases[number]() for number in words.cases or range(len(cases))]
+    print(table(results))
+    if words.out:
+        about = {"machine": describe_machine(words.device), "results": results}
+        words.out.write_text(json.dumps(about, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
