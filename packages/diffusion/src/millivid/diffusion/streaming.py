@@ -39,7 +39,8 @@ class LatentStream:
         noise: Noise | None = None,
         action_names: Sequence[str] = (),
     ) -> None:
-        self.model, self.config, self.noise, self.names = model, config, noise or Noise(), action_names
+        self.model, self.noise, self.names = model, noise or Noise(), action_names
+        self.config = config or SamplerConfig()
         self.chunk = schedule.chunk(model.config.tokens_per_level)
         self.upcoming, self.ahead = iter(actions), list[Tensor]()
         start, self.batch = context[0].shape[1], len(context[0])
@@ -90,10 +91,13 @@ class LatentStream:
             begin, end = progress.finished[0], min(progress.finished[1], first + count)
             offset = self.frame - first
             finished = (begin + offset, end + offset) if end > begin else (0, 0)
-            yield (
-                RolloutProgress(index=progress.index, total=progress.total, finished=finished),
-                self.stores[0][:, begin : max(begin, end)].clone(),
-            )
+            latents = self.stores[0][:, begin : max(begin, end)].clone()
+            if not latents.isfinite().all():
+                guidance = f"guidance={self.config.guidance:g}"
+                raise ValueError(
+                    f"the model gives no finite numbers with {guidance}; use guidance=1, or a model that is not damaged"
+                )
+            yield RolloutProgress(index=progress.index, total=progress.total, finished=finished), latents
         self.stores = [torch.cat([store[:, kept:], torch.zeros_like(store[:, :kept])], dim=1) for store in self.stores]
         self.actions, self.ahead = actions[:, kept : kept + first], self.ahead[kept:]
         self.frame += count
