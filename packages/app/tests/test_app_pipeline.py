@@ -1,6 +1,7 @@
 """`VideoPipeline` says in one sentence what of frames, actions and settings cannot be, before it computes anything."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,78 @@ def test_what_can_be_is_generated(pipeline: VideoPipeline) -> None:
 def test_what_cannot_be_is_one_sentence(pipeline: VideoPipeline, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pipeline.generate(**{"frames": FRAMES, "actions": ACTIONS, "steps": 2, **changed})
+
+
+def test_a_stream_yields_what_generate_gives_as_it_is_finished(pipeline: VideoPipeline) -> None:
+    """The schedule writes 8 frames at a time; actions come one by one, without an end."""
+    taken = []
+
+    def endless() -> Iterator[torch.Tensor]:
+        while True:
+            taken.append(1)
+            yield torch.zeros(2, dtype=torch.long)
+
+    stream = pipeline.stream(FRAMES, endless(), steps=2, seed=3)
+    first, second = next(stream), next(stream)
+    assert first.shape == second.shape == (2, 8, 3, 64, 64)
+    assert len(taken) == CONTEXT + 16
+    whole = pipeline.generate(FRAMES, torch.zeros(2, CONTEXT + 12, dtype=torch.long), steps=2, seed=3)
+    assert torch.equal(whole[:, :8], first)
+    torch.testing.assert_close(whole[:, 8:], second[:, :4], atol=1e-5, rtol=0)
+
+
+def test_a_seed_gives_a_video_alone_and_beside_others(pipeline: VideoPipeline) -> None:
+    both = pipeline.generate(FRAMES, ACTIONS, steps=2, seed=(4, 5))
+    alone = pipeline.generate(FRAMES[1:], ACTIONS[1:], steps=2, seed=5)
+    torch.testing.assert_close(alone, both[1:], atol=1e-4, rtol=0)
+    assert not torch.allclose(pipeline.generate(FRAMES[1:], ACTIONS[1:], steps=2, seed=6), alone, atol=1e-2)
+
+
+def test_a_sampler_is_the_models_unless_told(pipeline: VideoPipeline) -> None:
+    own = pipeline.sampler()
+    assert (own.steps, own.solver, own.last_time, own.guidance) == (6, "ddim", 0.0, 1.0)
+    told = pipeline.sampler(steps=3, solver="unipc", last_time=0.1, guidance=2.0)
+    assert (told.steps, told.solver, told.last_time, told.guidance) == (3, "unipc", 0.1, 2.0)
+    with pytest.raises(ValueError, match="did you mean 'unipc'"):
+        pipeline.sampler(solver="unpic")
+
+
+def test_half_precision_stays_inside(pipeline: VideoPipeline) -> None:
+    """bf16 changes frames a little, and is over wherever the stream hands them out."""
+    exact = pipeline.generate(FRAMES, ACTIONS, steps=2, seed=1)
+    half = VideoPipeline(pipeline.tokenizer, pipeline.model, pipeline.info, precision="bf16")
+    made = []
+    for frames in half.stream(FRAMES, ACTIONS, steps=2, seed=1):
+        assert not torch.is_autocast_enabled("cpu") and frames.dtype == torch.float32
+        made.append(frames)
+    difference = (torch.cat(made, dim=1) - exact).abs()
+    assert 0 < difference.mean() < 0.05
+
+
+def test_an_iterator_of_wrong_actions_is_one_sentence(pipeline: VideoPipeline) -> None:
+    start = [torch.zeros(2, dtype=torch.long)] * CONTEXT
+    for late, message in {
+        torch.full((2,), 7): "action 7; the model knows 0 forward, 1 left, 2 right",
+        torch.full((2,), 0.5): "actions are torch.float32",
+        torch.zeros(3, dtype=torch.long): r"actions are torch.int64 \(3,\).* for 2 videos",
+        1: "an action is 1; give a tensor",
+    }.items():
+        stream = pipeline.stream(FRAMES, [*start, *start, late], steps=2)
+        assert next(stream).shape[1] == 8
+        with pytest.raises(ValueError, match=message):
+            next(stream)
+    for short in ([], start[:3], start):
+        with pytest.raises(ValueError, match="leave nothing to generate"):
+            list(pipeline.stream(FRAMES, iter(short), steps=2))
+    with pytest.raises(ValueError, match="actions are of type int"):
+        pipeline.stream(FRAMES, 5, steps=2)
+    for seed, message in {
+        -1: "seed is -1",
+        (1, 2, 3): "3 seeds for 2 videos",
+        "a": "seed is 'a'",
+        True: "seed is True",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            list(pipeline.stream(FRAMES, ACTIONS, steps=2, seed=seed))
+    with pytest.raises(ValueError, match="give one of them"):
+        pipeline.stream(FRAMES, ACTIONS, steps=2, seed=1, generator=torch.Generator())

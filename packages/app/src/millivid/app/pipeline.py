@@ -139,6 +139,10 @@ class VideoPipeline:
             actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False).unbind(
                 1
             )
+        if not isinstance(actions, Iterable):
+            raise ValueError(
+                f"actions are of type {type(actions).__name__}; give a tensor, or an iterable of each frame's"
+            )
         start = frames.shape[1]
         if start < self.num_context_frames:
             raise ValueError(f"{start} context frames are too few; the model needs {self.num_context_frames} or more")
@@ -215,4 +219,4 @@ def _noise(seed: int | Sequence[int] | None, generator: torch.Generator | None, 
         return Noise(generator)
     if generator is not None:
         raise ValueError("seed and generator are both given; give one of them")
-    return SeededNoise((seed,) * batch if isinstance(seed, int) else tuple(seed))
+    return SeededNoise(seed if isinstance(seed, Sequence) and not isinstance(seed, str) else (seed,) * batch)

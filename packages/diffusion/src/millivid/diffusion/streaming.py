@@ -62,7 +62,7 @@ class LatentStream:
         before = self._known(given)[:, start - kept :]
         missing = before.new_zeros(self.batch, self.chunk.target_start - kept, *before.shape[2:])
         self.actions = torch.cat([missing, before], dim=1)
-        self.frame = start
+        self.start = self.frame = start
         """The first frame that no chunk has written yet."""
 
     def __iter__(self) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch _frame _height _width c"]]]:
@@ -77,6 +77,10 @@ class LatentStream:
         first, kept = self.chunk.target_start, self.chunk.num_kept_frames
         self.ahead += islice(self.upcoming, self.chunk.num_frames - first - len(self.ahead))
         if not self.ahead:
+            if self.frame == self.start:
+                raise ValueError(
+                    f"{self.start} actions for as many context frames leave nothing to generate; give more"
+                )
             return None
         return self._write(self._known(self.ahead), first, kept)
 
@@ -104,6 +108,9 @@ class LatentStream:
 
     def _known(self, actions: Sequence[Tensor]) -> Tensor:
         """Actions side by side, if the model knows them."""
+        for action in actions:
+            if not isinstance(action, Tensor):
+                raise ValueError(f"an action is {action!r:.80}; give a tensor with one for each of {self.batch} videos")
         shapes = {tuple(action.shape) for action in actions} | {(self.batch, *actions[0].shape[1:])}
         if len(shapes) > 1 or len({action.dtype for action in actions}) > 1:
             kinds = ", ".join(sorted({f"{action.dtype} {tuple(action.shape)}" for action in actions}))
