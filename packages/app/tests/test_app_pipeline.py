@@ -74,9 +74,13 @@ def test_a_stream_yields_what_generate_gives_as_it_is_finished(pipeline: VideoPi
 
     def endless() -> Iterator[torch.Tensor]:
         while True:
+            assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")  # a policy of the user's, perhaps
             taken.append(1)
             yield torch.zeros(2, dtype=torch.long)
 
+    half = VideoPipeline(pipeline.tokenizer, pipeline.model, pipeline.info, precision="bf16")
+    next(half.stream(FRAMES, endless(), steps=2))
+    taken.clear()
     stream = pipeline.stream(FRAMES, endless(), steps=2, seed=3)
     first, second = next(stream), next(stream)
     assert first.shape == second.shape == (2, 8, 3, 64, 64)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from millivid.command import ConfigError, Precision, autocast, bf16_is_fast, device_named
+from millivid.command import ConfigError, Precision, autocast, bf16_is_fast, check_device, device_named, precision_on
 
 torch = pytest.importorskip("torch", reason="torch is not installed; device_named and autocast ask it")
 
@@ -28,10 +28,11 @@ def test_auto_is_the_fastest_device_that_is_there(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
         assert device_named("auto") == found
         assert device_named("auto", processes=2) == "cpu"
-    assert device_named("cpu") == "cpu"
+    assert (device_named("cuda:1"), device_named("cpu", processes=2)) == ("cuda:1", "cpu")
+    assert check_device("cpu") == "cpu"
     for unknown in ("warp", "cuda:99"):
         with pytest.raises(ConfigError, match=f"device={unknown} cannot be used; this machine has cpu"):
-            device_named(unknown)
+            check_device(unknown)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,6 @@ def test_precision(precision: Precision, fast: bool, half: bool, monkeypatch: py
     x = torch.ones(4, 4)
     with autocast("cpu", precision):
         assert (x @ x).dtype == (torch.bfloat16 if half else torch.float32)
+    assert precision_on("cpu", precision) == ("bf16" if half else "fp32")
+    with pytest.raises(ValueError, match="precision is 'fp16'; use auto, fp32 or bf16"):
+        autocast("cpu", "fp16")  # type: ignore[arg-type]

@@ -69,12 +69,12 @@ def compare(model: VideoDiT, tokens: TokenBatch, seed: int = 1) -> None:
     assert together[real].abs().max() > 0.01
     parameters = list(model.parameters())
     found, expected = (
-        torch.autograd.grad(v[real].square().mean(), parameters, allow_unused=True) for v in (apart, together)
+        torch.autograd.grad(v[real].square().mean(), parameters, allow_unused=True, materialize_grads=True)
+        for v in (apart, together)
     )
+    assert sum(bool(gradient.any()) for gradient in expected) > 0.8 * len(parameters)
     for a, b in zip(found, expected, strict=True):
-        assert (a is None or not a.any()) if b is None else True
-        if a is not None and b is not None:
-            torch.testing.assert_close(a, b, atol=1e-9, rtol=0)
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=0)
 
 
 @st.composite

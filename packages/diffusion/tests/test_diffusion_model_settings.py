@@ -11,7 +11,7 @@ pytest.importorskip("millivid.data", reason="settings belong to the extra [train
 from millivid.command import ConfigError, load_config, to_plain
 from millivid.diffusion import VideoDiTConfig
 from millivid.diffusion.model_settings import ModelSettings
-from millivid.diffusion.train import FREE_TO_CHANGE, TrainDiffusionConfig
+from millivid.diffusion.train import ADDED, FREE_TO_CHANGE, TrainDiffusionConfig
 from millivid.training import open_run
 
 GRIDS = ((4, 4), (2, 2))
@@ -66,14 +66,20 @@ def test_what_differs_from_the_data_or_does_not_fit_is_refused(word: str, senten
 
 
 def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    """`run.json` then held the network's defaults, whatever the data had."""
+    """`run.json` then held the network's defaults, whatever the data had, and fewer settings."""
     config = load_config(TrainDiffusionConfig, ["data=latents", "out=run", "model.width=24"])
     earlier = to_plain(config) | {"model": to_plain(VideoDiTConfig(width=24))}
+    del earlier["targets_per_context"], earlier["model"]["frozen_context"]
     open_run(tmp_path, "a video model's training", earlier)
     resolved = to_plain(config.model.resolve(WALK))  # type: ignore[arg-type]
-    open_run(tmp_path, "a video model's training", to_plain(config) | {"model": resolved}, FREE_TO_CHANGE)
+    open_run(tmp_path, "a video model's training", to_plain(config) | {"model": resolved}, FREE_TO_CHANGE, ADDED)
     with pytest.raises(ValueError, match="model.width was 24 and is now 36"):
-        open_run(tmp_path, "a video model's training", earlier | {"model": resolved | {"width": 36}}, FREE_TO_CHANGE)
+        open_run(
+            tmp_path, "a video model's training", earlier | {"model": resolved | {"width": 36}}, FREE_TO_CHANGE, ADDED
+        )
+    now = to_plain(config) | {"model": resolved, "targets_per_context": 4}
+    with pytest.raises(ValueError, match="targets_per_context was 1 and is now 4"):
+        open_run(tmp_path, "a video model's training", now, FREE_TO_CHANGE, ADDED)
 
 
 def test_settings_are_the_networks_config() -> None:

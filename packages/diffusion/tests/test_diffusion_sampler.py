@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from millivid.diffusion import (
     Noise,
@@ -107,7 +108,7 @@ def test_the_seed_decides_the_video(model: VideoDiT) -> None:
 @pytest.mark.parametrize(("guidance", "calls"), [(1.0, 1), (0.0, 2), (1.5, 2)])
 def test_guidance_1_calls_the_model_once(model: VideoDiT, guidance: float, calls: int) -> None:
     seen = []
-    model.register_forward_hook(lambda *_: seen.append(1))
+    model.head.register_forward_hook(lambda *_: seen.append(1))
     tokens = stack_tokens([next(iter(PLAN)).tokens(GRIDS)])
     x, eps = torch.randn(2, 1, tokens.level.shape[1], 3)
     denoise(model, x, eps, 0.5, tokens, guidance=guidance)
@@ -176,10 +177,24 @@ def test_a_frozen_context_is_read_once_and_writes_what_whole_passes_write(model:
     assert not lengths
 
 
+class WithoutWaiting(TorchDispatchMode):
+    """Fails where a tensor of the CPU is copied to the device so that the host waits until it is there."""
+
+    def __torch_dispatch__(self, func: object, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        settings = kwargs or {}
+        if (
+            func is torch.ops.aten._to_copy.default
+            and str(settings.get("device")) == "meta"
+            and args[0].device.type == "cpu"
+        ):
+            assert settings.get("non_blocking"), "a copy to the device waits"
+        return func(*args, **settings)
+
+
 @pytest.mark.parametrize("patchify", ["linear", "framepack"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_rollout_step_never_waits_for_a_gpu(patchify: str, frozen: bool) -> None:
-    """On the meta device there are no numbers to ask for: whatever would make the host wait for a GPU fails there."""
+    """On the meta device there are no numbers to ask for, and copies to it have to be such that the host goes on."""
     model = VideoDiT(
         VideoDiTConfig(
             grids=GRIDS,
@@ -200,6 +215,9 @@ def test_a_rollout_step_never_waits_for_a_gpu(patchify: str, frozen: bool) -> No
     stores = [torch.zeros(2, planned.buffer_end, *grid, 3, device="meta") for grid in GRIDS]
     known = torch.zeros(2, planned.buffer_end, dtype=torch.long)
     config = SamplerConfig(steps=3, guidance=1.5, solver="unipc")
-    assert len(list(rollout(model, stores, planned, known, config))) == len(planned)
-    with pytest.raises(RuntimeError, match="meta"):
-        stores[0].sum().item()
+    with WithoutWaiting():
+        assert len(list(rollout(model, stores, planned, known, config))) == len(planned)
+        with pytest.raises(RuntimeError, match="meta"):
+            stores[0].sum().item()
+        with pytest.raises(AssertionError, match="waits"):
+            known.to("meta")

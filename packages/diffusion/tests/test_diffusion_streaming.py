@@ -1,13 +1,25 @@
 """Streams: the frames of a plan over the whole video, in memory that does not grow; stopped, resumed, cut short."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from millivid.diffusion import LatentStream, Noise, SamplerConfig, SeededNoise, VideoDiT, VideoDiTConfig, rollout
-from millivid.rollout import Schedule, make_schedule, plan
+from millivid.diffusion import (
+    FrameNoise,
+    LatentStream,
+    Noise,
+    SamplerConfig,
+    SeededNoise,
+    VideoDiT,
+    VideoDiTConfig,
+    rollout,
+)
+from millivid.rollout import Chunk, Role, Schedule, Step, make_schedule, plan
 
 GRIDS = ((2, 4), (1, 2))
 SCHEDULES = {
@@ -144,3 +156,54 @@ def test_what_cannot_be_streamed_is_one_sentence() -> None:
         streamed(LatentStream(model, schedule, given(), actions(START + 1), QUICK, SeededNoise((1, 2, 3))))
     with pytest.raises(ValueError, match="seed is -1"):
         SeededNoise((-1,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfOrder(Schedule):
+    """Fine frames 1 and 3, then 2 and 4, then the coarse level of all, which only the next chunk reads."""
+
+    name: ClassVar[str] = "out_of_order"
+
+    def chunk(self, tokens_per_level: Sequence[int]) -> Chunk:
+        roles = np.zeros((3, 2, 8), dtype=np.uint8)
+        roles[:, 1, :4] = Role.CONTEXT
+        roles[0, 0, [4, 6]] = roles[1, 0, [5, 7]] = Role.TARGET
+        roles[1, 0, [4, 6]] = Role.CONTEXT
+        roles[2, 0, 4:] = Role.CONTEXT
+        roles[2, 1, 4:] = Role.TARGET
+        steps = tuple(Step(each) for each in roles)
+        return Chunk(steps=steps, tokens_per_level=tuple(tokens_per_level[:2]), target_start=4, pads=True)
+
+
+def test_frames_come_in_order_and_what_the_next_chunk_reads_is_written() -> None:
+    model, schedule = model_of(), OutOfOrder()
+    video = plan(schedule, (8, 2), START, START + 8)
+    stores = [torch.cat([level, level.new_zeros(2, 8, *level.shape[2:])], dim=1) for level in given()]
+    noise = [Noise(torch.Generator().manual_seed(0)) for _ in range(2)]
+    known = actions(START + 8)
+    list(rollout(model, stores, video, torch.stack(known, dim=1), QUICK, noise[0]))
+    spans, latents = zip(*LatentStream(model, schedule, given(), known, QUICK, noise[1]), strict=True)
+    finished = [frame for progress in spans for frame in range(*progress.finished)]
+    assert finished == list(range(START, START + 8))
+    torch.testing.assert_close(torch.cat(latents, dim=1), stores[0][:, START:], atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_without_actions_takes_any() -> None:
+    model, schedule = model_of(num_actions=0), schedule_of("millivid")
+    found = []
+    for action in (torch.tensor([0, 0]), torch.tensor([2**40, 1]), torch.full((2, 3), 0.5)):
+        noise = SeededNoise((1, 2))
+        found.append(streamed(LatentStream(model, schedule, given(), [action] * (START + 4), QUICK, noise)))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+def test_noise_of_a_whole_video_is_none_of_a_stream() -> None:
+    with pytest.raises(ValueError, match="FrameNoise belongs to a whole video"):
+        LatentStream(model_of(), schedule_of("framepack"), given(), actions(START + 1), QUICK, FrameNoise(given()))
+    with pytest.raises(ValueError, match="actions are of type NoneType"):
+        LatentStream(model_of(), schedule_of("framepack"), given(), None, QUICK)  # type: ignore[arg-type]
+    for seeds in ([torch.tensor(3), 4], np.array([3, 4]), torch.tensor([3, 4])):
+        stream = LatentStream(
+            model_of(), schedule_of("framepack"), given(), actions(START + 2), QUICK, SeededNoise(seeds)
+        )
+        assert streamed(stream).shape[1] == 2

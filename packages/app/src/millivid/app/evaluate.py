@@ -15,6 +15,7 @@ from millivid.command import (
     REQUIRED,
     ConfigError,
     alone_in_out,
+    check_device,
     device_named,
     launched_share,
     to_plain,
@@ -167,7 +168,7 @@ def evaluate_runs(
             "there is nothing to evaluate; give generated=DIR, runs.NAME=DIR, or tokenizer=DIR for bounds"
         )
     rank, count, device = launched_share(device_named(config.device, config.processes))
-    config = replace(config, device=device)
+    config = replace(config, device=check_device(device))
     alongside = (*alongside, SCORES)
     check_report_folder(config.out, alongside)
     if config.processes > 1 and (count > 1 or device != "cpu"):

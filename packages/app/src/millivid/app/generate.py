@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +13,16 @@ from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
 from millivid.app.unfinished import UnfinishedVideos
-from millivid.command import REQUIRED, ConfigError, Precision, alone_in_out, device_named
-from millivid.data import ClipDataset, ClipWriter
+from millivid.command import (
+    REQUIRED,
+    ConfigError,
+    Precision,
+    alone_in_out,
+    check_device,
+    device_named,
+    precision_on,
+)
+from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.diffusion import LatentStream, SamplerConfig, SeededNoise, fingerprint
 from millivid.files.values import check_number
 
@@ -65,7 +73,7 @@ class GenerateConfig:
 def generate_videos(config: GenerateConfig) -> Path:
     """Generate and write videos, batch by batch; a run that was stopped goes on in the middle of the batch it was at."""
     dataset = ClipDataset(config.data)
-    device = device_named(config.device)
+    device = check_device(device_named(config.device))
     pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer, precision=config.precision).to(device)
     ids = list(dataset.ids(config.split))[: config.count or None]
     if not ids:
@@ -85,6 +93,7 @@ def generate_videos(config: GenerateConfig) -> Path:
         "solver": sampler.solver,
         "last_time": sampler.last_time,
         "guidance": sampler.guidance,
+        "precision": precision_on(device, config.precision),
         "seed": config.seed,
         "batch": config.batch,
     }
@@ -104,22 +113,23 @@ def generate_videos(config: GenerateConfig) -> Path:
         for first in range(0, len(ids), config.batch):
             batch = ids[first : first + config.batch]
             if all(writer.done(id) for id in batch):
+                bar.initial += len(batch) * (end - context)
                 bar.update(len(batch) * (end - context))
                 continue
             for id in batch:
                 dataset.check(id)
-            clips = [dataset.read(id, 0, end) for id in batch]
-            given = torch.stack([torch.from_numpy(clip.frames[:context]) for clip in clips])
+            given = torch.stack([torch.from_numpy(dataset.read(id, 0, context).frames) for id in batch])
+            actions = [dataset.actions(id, 0, end) for id in batch]
             unfinished = UnfinishedVideos(config.out / UNFINISHED / str(first), {"videos": batch, **source})
             stream = pipeline.latents(
                 given.permute(0, 1, 4, 2, 3).float() / 255,
-                torch.stack([torch.from_numpy(clip.actions) for clip in clips]),
+                torch.stack([torch.from_numpy(each) for each in actions]),
                 sampler,
                 SeededNoise([_seed_of(config.seed, id) for id in batch]),
             )
             videos = torch.cat([given, *_frames(pipeline, stream, unfinished, bar)], dim=1).numpy()
-            for id, frames, clip in zip(batch, videos, clips, strict=True):
-                writer.write(id, replace(clip, frames=frames))
+            for id, frames, done in zip(batch, videos, actions, strict=True):
+                writer.write(id, Clip(frames=frames, actions=done, poses=dataset.poses(id, 0, end)))
             unfinished.remove()
     writer.finish({config.split: ids})
     shutil.rmtree(config.out / UNFINISHED, ignore_errors=True)
@@ -132,6 +142,7 @@ def _frames(
     """The frames of a stream, uint8, chunk by chunk; those that a run before has made are taken from where it kept them."""
     if (found := unfinished.load()) is not None:
         for frames in found[0]:
+            bar.initial += frames.shape[:2].numel()  # which makes them part of no rate
             bar.update(frames.shape[:2].numel())
             yield frames
         stream.resume(found[1])

@@ -1,6 +1,6 @@
 """The whole system in one object: context frames and actions in, remembered video out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.command import Precision, autocast, device_named
+from millivid.command import Precision, autocast, device_named, precision_on
 from millivid.diffusion import (
     LatentStream,
     Noise,
@@ -29,6 +29,7 @@ class VideoPipeline:
     def __init__(
         self, tokenizer: HierarchicalTokenizer, model: VideoDiT, info: VideoModelInfo, precision: Precision = "auto"
     ) -> None:
+        precision_on("cpu", precision)  # if it is none it says so
         self.tokenizer, self.model, self.info, self.precision = tokenizer, model, info, precision
         self.schedule = info.make_schedule()
 
@@ -121,9 +122,14 @@ class VideoPipeline:
             self.sampler(steps, guidance, solver, last_time),
             noise=_noise(seed, generator, len(frames) if isinstance(frames, Tensor) else 0),
         )
-        return (made for progress, made in self.decoded(stream, on_step) if made.shape[1])
+        return self._frames(stream, on_step)
 
-    @torch.no_grad()
+    def _frames(
+        self, stream: LatentStream, on_step: Callable[[RolloutProgress], object] | None
+    ) -> Iterator[Float[Tensor, "batch some 3 h w"]]:
+        while (chunk := stream.next_chunk()) is not None:  # takes actions, which is none of what is computed
+            yield from (made for _, made in self.decoded(chunk, on_step) if made.shape[1])
+
     def latents(
         self,
         frames: Float[Tensor, "batch context 3 h w"],
@@ -139,18 +145,7 @@ class VideoPipeline:
             actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False).unbind(
                 1
             )
-        if not isinstance(actions, Iterable):
-            raise ValueError(
-                f"actions are of type {type(actions).__name__}; give a tensor, or an iterable of each frame's"
-            )
-        start = frames.shape[1]
-        if start < self.num_context_frames:
-            raise ValueError(f"{start} context frames are too few; the model needs {self.num_context_frames} or more")
-        if isinstance(actions, Sized) and len(actions) <= start:
-            raise ValueError(
-                f"{len(actions)} actions for {start} context frames leave nothing to generate; give more actions"
-            )
-        with self._autocast():
+        with torch.no_grad(), self._autocast():
             given = [level.float() for level in self.tokenizer.encode(frames.to(self.device))]
         return LatentStream(self.model, self.schedule, given, actions, sampler, noise, self.info.action_names)
 
@@ -167,10 +162,10 @@ class VideoPipeline:
                 if (step := next(steps, None)) is None:
                     return
                 progress, latents = step
-                made = latents.new_zeros(len(latents), 0)
+                made = latents.new_zeros(len(latents), 0, 3, *self.tokenizer.config.image_size)
                 if latents.shape[1]:
                     made = self.tokenizer.decode((latents,)).float().clamp(0, 1)
-            if not torch.isfinite(made).all():
+            if latents.shape[1] and not torch.isfinite(made).all():
                 raise ValueError("the tokenizer gives no finite numbers; give one that is not damaged")
             if on_step is not None:
                 on_step(progress)
@@ -219,4 +214,6 @@ def _noise(seed: int | Sequence[int] | None, generator: torch.Generator | None, 
         return Noise(generator)
     if generator is not None:
         raise ValueError("seed and generator are both given; give one of them")
-    return SeededNoise(seed if isinstance(seed, Sequence) and not isinstance(seed, str) else (seed,) * batch)
+    if isinstance(seed, str) or not isinstance(seed, Iterable) or getattr(seed, "ndim", 1) == 0:
+        return SeededNoise((seed,) * batch)  # type: ignore[arg-type]  # what is no number is refused there
+    return SeededNoise(tuple(seed))

@@ -1,6 +1,6 @@
 """A function of a typed config as a command: words, one-sentence errors, devices, processes."""
 
-from millivid.command.devices import Precision, autocast, bf16_is_fast, device_named
+from millivid.command.devices import Precision, autocast, bf16_is_fast, check_device, device_named, precision_on
 from millivid.command.launchers import (
     adopt_slurm,
     alone_in_out,
@@ -16,7 +16,7 @@ from millivid.command.settings import REQUIRED, ConfigError, build, class_named,
 
 __all__ = [
     "REQUIRED", "ConfigError", "Precision", "adopt_slurm", "alone_in_out", "autocast", "available_cores",
-    "bf16_is_fast", "build", "class_named", "config_class_of", "device_named", "explain", "is_first", "launched_share",
-    "leave_processes", "load_config", "load_experiment", "parse_share", "run_beside", "run_command", "submit",
-    "to_plain", "work_in_processes",
+    "bf16_is_fast", "build", "check_device", "class_named", "config_class_of", "device_named", "explain", "is_first",
+    "launched_share", "leave_processes", "load_config", "load_experiment", "parse_share", "precision_on", "run_beside",
+    "run_command", "submit", "to_plain", "work_in_processes",
 ]  # fmt: skip

@@ -14,16 +14,20 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def device_named(name: str, processes: int = 1) -> str:
-    """The device of that name; "auto" is cuda, mps or cpu, the first that is there, and cpu for several processes.
-
-    Raises ConfigError for one that torch cannot use here.
-    """
+    """`name`, or for "auto" cuda, mps or cpu, the first that is there, and cpu for several processes; none is touched."""
+    if name != "auto":
+        return name
     import torch
 
-    if name == "auto":
-        if processes != 1:
-            return "cpu"
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if processes != 1:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(name: str) -> str:
+    """The device, if torch can use it here; raises ConfigError otherwise."""
+    import torch
+
     try:
         torch.zeros((), device=name).item()
     except (RuntimeError, AssertionError) as error:
@@ -32,13 +36,23 @@ def device_named(name: str, processes: int = 1) -> str:
     return name
 
 
-def autocast(device: torch.device | str, precision: Precision) -> AbstractContextManager[object]:
-    """A context in which matrix products are in bfloat16, or, with fp32, as they are; auto asks whether that is fast."""
+def precision_on(device: torch.device | str, precision: Precision) -> Literal["fp32", "bf16"]:
+    """What a precision is on a device: auto asks whether bfloat16 is fast there. Raises ValueError for another word."""
     import torch
 
-    device = torch.device(device)
-    on = precision == "bf16" or (precision == "auto" and bf16_is_fast(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=on)
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ValueError(f"precision is {precision!r}; use auto, fp32 or bf16")
+    if precision == "auto":
+        return "bf16" if bf16_is_fast(torch.device(device)) else "fp32"
+    return precision
+
+
+def autocast(device: torch.device | str, precision: Precision) -> AbstractContextManager[object]:
+    """A context in which matrix products are in bfloat16, or, with fp32, as they are; see `precision_on`."""
+    import torch
+
+    half = precision_on(device, precision) == "bf16"
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)
 
 
 def bf16_is_fast(device: torch.device) -> bool:

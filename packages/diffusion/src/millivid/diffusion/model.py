@@ -113,7 +113,13 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         `velocity` then give the targets' numbers for less work.
         """
         placed = self.place(tokens, action, self.pose_seen(pose, tokens))
-        return self.velocity(x, Conditions.of(t, tokens.cell_level, action), placed)
+        return self.velocity(x, self.conditions(t, tokens.cell_level, action), placed)
+
+    def conditions(
+        self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Actions | None
+    ) -> Conditions:
+        """The distinct conditions of cells, without actions for a model that has none."""
+        return Conditions.of(t, level, None if self.action_embedding is None else action)
 
     def conditioning(
         self,
@@ -141,7 +147,8 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         sequence = tokens.to(device) if layout is None else layout.sequence
         embedding = sincos_3d(sequence.relative_frame, sequence.row, sequence.column, self.config.width)
         if self.pose_embedding is not None and pose is not None and action is not None:
-            seen = self.pose_embedding(pose.to(device)) * is_given(action).to(device).unsqueeze(-1)
+            given = is_given(action).to(device, non_blocking=True)
+            seen = self.pose_embedding(pose.to(device, non_blocking=True)) * given.unsqueeze(-1)
             embedding = embedding + seen.gather(1, sequence.cell.unsqueeze(-1).expand(-1, -1, seen.shape[-1]))
         return PlacedTokens(sequence=sequence, embedding=embedding, layout=layout)
 
@@ -155,7 +162,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         """Conditions and places of a part of a step; t: of its cells, action and pose (as `pose_seen` gives it): of all."""
         given = None if action is None else part.of_cells(action)
         seen = None if pose is None else part.of_cells(pose)
-        conditions = Conditions.of(t.expand(part.cell.shape), part.tokens.cell_level, given)
+        conditions = self.conditions(t.expand(part.cell.shape), part.tokens.cell_level, given)
         return conditions, self.place(part.tokens, given, seen)
 
     def velocity(

@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from millivid.diffusion.actions import Actions, withhold
-from millivid.diffusion.conditions import Conditions
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma, velocity
 from millivid.diffusion.tokens import TokenBatch
@@ -124,10 +123,10 @@ def _apart(
     noisy, v = _noisy(
         targets.of_tokens(x).repeat_interleave(copies, dim=0), each.of_tokens(eps.flatten(0, 1)), t, each.tokens, shift
     )
-    conditions, placed = model.prepare(targets, times[:, :1], action, seen)
-    if copies > 1:
-        actions = None if action is None else targets.of_cells(action).repeat_interleave(copies, dim=0)
-        conditions = Conditions.of(t, each.tokens.cell_level, actions)
+    given = None if action is None else targets.of_cells(action)
+    placed = model.place(targets.tokens, given, None if seen is None else targets.of_cells(seen))
+    given = None if given is None else given.repeat_interleave(copies, dim=0)
+    conditions = model.conditions(t, each.tokens.cell_level, given)
     v_hat = model.velocity(noisy, conditions, placed.repeat(copies), read.repeat(copies))
     real = targets.tokens.key_mask
     squared = (v_hat.float() - v).square().mean(dim=-1).unflatten(0, (-1, copies))

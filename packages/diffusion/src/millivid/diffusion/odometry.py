@@ -44,8 +44,10 @@ class PoseEmbedding(nn.Module):
         self.linear = nn.Linear(NUM_FEATURES, width)
 
     def forward(self, pose: Float[Tensor, "batch cell 3"]) -> Float[Tensor, "batch cell width"]:
-        wave = 2 * math.pi / torch.tensor(WAVELENGTHS, device=pose.device)
-        place = (pose[..., :2, None] * wave).flatten(-2)
-        heading = pose[..., 2:] * torch.tensor(HARMONICS, device=pose.device)
+        # Plain numbers, for which no GPU is waited.
+        place = torch.stack([pose[..., :2] * (2 * math.pi / wavelength) for wavelength in WAVELENGTHS], dim=-1).flatten(
+            -2
+        )
+        heading = torch.cat([pose[..., 2:] * harmonic for harmonic in HARMONICS], dim=-1)
         phase = torch.cat([place, heading], dim=-1)
         return self.linear(torch.cat([phase.sin(), phase.cos()], dim=-1))

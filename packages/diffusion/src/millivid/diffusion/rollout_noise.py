@@ -1,5 +1,6 @@
 """Where the noise of a rollout comes from."""
 
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ class Noise:
         self.generator = generator
 
     def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
-        """The noise of a step's tokens, which hold x."""
+        """The noise of a step's tokens, like x, which is not read; the columns may lie elsewhere than x."""
         if self.generator is not None and self.generator.device.type != x.device.type:
             raise ValueError(
                 f"the generator is of {self.generator.device}, the latents are on {x.device}; make it there: "
@@ -53,9 +54,10 @@ class FrameNoise(Noise):
         self.stores = stores
 
     def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
-        return pack_tokens(self.stores, *tokens.place)
+        return pack_tokens(self.stores, *tokens.to(x.device).place)
 
     def keep(self, eps: Float[Tensor, "batch token c"], tokens: TokenBatch) -> None:
+        tokens = tokens.to(eps.device)
         unpack_tokens_(self.stores, eps, *tokens.place, tokens.is_target)
 
 
@@ -69,7 +71,7 @@ class SeededNoise(Noise):
     def __init__(self, seeds: Sequence[int], step: int = 0) -> None:
         for seed in seeds:
             check_number(seed, "seed", 0, 2**63 - 1, whole=True)
-        self.seeds, self.step = tuple(seeds), step
+        self.seeds, self.step = tuple(map(operator.index, seeds)), step
 
     def draw(self, x: Float[Tensor, "batch token c"], tokens: TokenBatch) -> Float[Tensor, "batch token c"]:
         if len(x) != len(self.seeds):

@@ -64,7 +64,7 @@ def denoise(
     ValueError for a time outside [0, 1].
     """
     check_number(t, "t", 0, 1)
-    target = tokens.is_target.unsqueeze(-1).to(x.device)
+    target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
     noisy = add_noise(x, eps, *_amplitudes(t, shift))
     v = _guided(lambda *dropped: _in_one_pass(model, x, eps, tokens, pose, shift, *dropped), action, guidance)(noisy, t)
     x_hat, eps_hat = data_and_noise(v, noisy, *_amplitudes(t, shift))
@@ -90,7 +90,7 @@ def sample_step(
         lambda *dropped: _in_one_pass(model, x, eps, tokens, pose, config.shift, *dropped), action, config.guidance
     )
     data, noise = _solve(velocity, eps, config)
-    target = tokens.is_target.unsqueeze(-1).to(x.device)
+    target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
     return torch.where(target, data, x), torch.where(target, noise, eps)
 
 
@@ -148,11 +148,13 @@ def _in_one_pass(
 ) -> Velocity:
     """Velocities of a whole step's tokens."""
     context = add_noise(x, eps, *_amplitudes(context_t, shift))
-    target = tokens.is_target.unsqueeze(-1).to(x.device)
+    target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
+    placed = model.place(tokens, action, model.pose_seen(pose, tokens))
 
     def velocity(noisy: Tensor, t: float) -> Tensor:
         times = torch.where(tokens.cell_is_target, t, context_t)
-        return model(torch.where(target, noisy, context), times, tokens, action, pose).to(x.dtype)
+        conditions = model.conditions(times, tokens.cell_level, action)
+        return model.velocity(torch.where(target, noisy, context), conditions, placed).to(x.dtype)
 
     return velocity
 
@@ -170,7 +172,7 @@ def _after_reading(
     """Velocities of a step's targets, whose context is read here."""
     context, targets = (model.prepare(part, torch.tensor(context_t), action, pose) for part in parts)
     read = model.read_context(add_noise(x, eps, *_amplitudes(context_t, shift)), *context)
-    asked, placed = targets
+    asked, placed = targets[0].to(x.device), targets[1]
 
     def velocity(noisy: Tensor, t: float) -> Tensor:
         at_t = replace(asked, t=torch.full_like(asked.t, t))

@@ -94,7 +94,7 @@ def _write_in_one_pass(
 ) -> Tensor:
     """Write a step's targets into the stores; returns the noise as the step leaves it."""
     there = tokens.to(eps.device)
-    target = tokens.is_target.to(eps.device)
+    target = tokens.is_target.to(eps.device, non_blocking=True)
     x = model.normalize(pack_tokens(stores, *there.place), there.level)
     x = torch.where(target.unsqueeze(-1), 0.0, x)  # what lay there before must not be seen
     x, eps = sample_step(model, x, eps, tokens, action, pose, config)
@@ -120,7 +120,7 @@ def _write_after_reading(
     )
     everywhere = torch.ones_like(written.level, dtype=torch.bool)
     unpack_tokens_(stores, model.denormalize(made, written.level), *written.place, everywhere)
-    place = targets.token.to(eps.device).unsqueeze(-1).expand_as(noise)
+    place = targets.token.to(eps.device, non_blocking=True).unsqueeze(-1).expand_as(noise)
     return eps.scatter(1, place, noise)
 
 

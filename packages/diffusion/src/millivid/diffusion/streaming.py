@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from millivid.diffusion.actions import known_actions
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.rollout_noise import Noise
+from millivid.diffusion.rollout_noise import FrameNoise, Noise
 from millivid.diffusion.sample_step import SamplerConfig
 from millivid.diffusion.sampler import RolloutProgress, rollout
-from millivid.rollout import Plan, Schedule
+from millivid.rollout import Plan, Role, Schedule
 
 Latents = Sequence[Float[Tensor, "batch _frame _height _width c"]]
 
@@ -42,6 +43,10 @@ class LatentStream:
         self.model, self.noise, self.names = model, noise or Noise(), action_names
         self.config = config or SamplerConfig()
         self.chunk = schedule.chunk(model.config.tokens_per_level)
+        if not isinstance(actions, Iterable):
+            raise ValueError(f"actions are of type {type(actions).__name__}; give an iterable of each frame's")
+        if isinstance(self.noise, FrameNoise):
+            raise ValueError("FrameNoise belongs to a whole video; give a stream Noise or SeededNoise")
         self.upcoming, self.ahead = iter(actions), list[Tensor]()
         start, self.batch = context[0].shape[1], len(context[0])
         if start < self.chunk.num_context_frames:
@@ -51,9 +56,7 @@ class LatentStream:
         kept, frames = min(start, self.chunk.target_start), self.chunk.num_frames
         given = list(islice(self.upcoming, start))
         if len(given) < start:
-            raise ValueError(
-                f"{len(given)} actions for {start} context frames leave nothing to generate; give more actions"
-            )
+            raise _nothing_to_generate(len(given), start)
         self.stores = []
         for latents in context[: self.chunk.num_levels]:
             store = latents.new_zeros(self.batch, frames, *latents.shape[2:])
@@ -62,11 +65,14 @@ class LatentStream:
         before = self._known(given)[:, start - kept :]
         missing = before.new_zeros(self.batch, self.chunk.target_start - kept, *before.shape[2:])
         self.actions = torch.cat([missing, before], dim=1)
-        self.start = self.frame = start
-        """The first frame that no chunk has written yet."""
+        self.start, self.frame = start, start
+        """The first frame that was not given, and the first that no chunk has written yet."""
 
     def __iter__(self) -> Iterator[tuple[RolloutProgress, Float[Tensor, "batch _frame _height _width c"]]]:
-        """After every step its progress, in frames of the video, and the finest latents of the frames that it finished."""
+        """After every step its progress and the finest latents of the frames that it finished, in order and once.
+
+        Frames are those of the video; the progress's index and total are those of the chunk.
+        """
         while (progress := self.next_chunk()) is not None:
             yield from progress
 
@@ -78,9 +84,7 @@ class LatentStream:
         self.ahead += islice(self.upcoming, self.chunk.num_frames - first - len(self.ahead))
         if not self.ahead:
             if self.frame == self.start:
-                raise ValueError(
-                    f"{self.start} actions for as many context frames leave nothing to generate; give more"
-                )
+                raise _nothing_to_generate(self.start, self.start)
             return None
         return self._write(self._known(self.ahead), first, kept)
 
@@ -91,17 +95,25 @@ class LatentStream:
         missing = ahead.new_zeros(self.batch, frames - first - ahead.shape[1], *ahead.shape[2:])
         actions = torch.cat([self.actions, ahead, missing], dim=1)
         plan = Plan(chunk=self.chunk, chunk_starts=(0,), start=first, video_end=first + kept, buffer_end=frames)
-        for progress in rollout(self.model, self.stores, plan, actions, self.config, self.noise, end=first + count):
-            begin, end = progress.finished[0], min(progress.finished[1], first + count)
-            offset = self.frame - first
-            finished = (begin + offset, end + offset) if end > begin else (0, 0)
-            latents = self.stores[0][:, begin : max(begin, end)].clone()
-            if not latents.isfinite().all():
+        # What the next chunk may read is written too, unless there is none.
+        end = None if count == kept else first + count
+        skipped = set() if end is None else plan.not_needed(end)
+        last_write = np.zeros(frames, dtype=np.int64)
+        for number, planned in enumerate(step for step in plan if step.index not in skipped):
+            last_write[planned.step.roles[0] == Role.TARGET] = number
+        finished = first
+        for progress in rollout(self.model, self.stores, plan, actions, self.config, self.noise, end=end):
+            begin = finished
+            while finished < first + count and last_write[finished] <= progress.index:
+                finished += 1
+            latents, offset = self.stores[0][:, begin:finished].clone(), self.frame - first
+            if begin < finished and not latents.isfinite().all():
                 guidance = f"guidance={self.config.guidance:g}"
                 raise ValueError(
                     f"the model gives no finite numbers with {guidance}; use guidance=1, or a model that is not damaged"
                 )
-            yield RolloutProgress(index=progress.index, total=progress.total, finished=finished), latents
+            span = (begin + offset, finished + offset) if begin < finished else (0, 0)
+            yield RolloutProgress(index=progress.index, total=progress.total, finished=span), latents
         self.stores = [torch.cat([store[:, kept:], torch.zeros_like(store[:, :kept])], dim=1) for store in self.stores]
         self.actions, self.ahead = actions[:, kept : kept + first], self.ahead[kept:]
         self.frame += count
@@ -117,6 +129,8 @@ class LatentStream:
             raise ValueError(
                 f"actions are {kinds} for {self.batch} videos; give every frame's as one type and one shape"
             )
+        if not self.model.config.num_actions:
+            return torch.zeros(self.batch, len(actions), dtype=torch.long)  # whatever they are
         return known_actions(
             torch.stack(list(actions), dim=1).cpu(), self.model.config, self.batch, self.names, gaps=False
         )
@@ -133,3 +147,7 @@ class LatentStream:
         self.stores = [state[f"level_{level}"].to(store) for level, store in enumerate(self.stores)]
         self.actions, self.frame = state["actions"], self.frame + passed
         self.noise.resume(state)
+
+
+def _nothing_to_generate(actions: int, context: int) -> ValueError:
+    return ValueError(f"{actions} actions for {context} context frames leave nothing to generate; give more actions")

@@ -34,6 +34,9 @@ FREE_TO_CHANGE = {
 }  # fmt: skip
 """Settings that another start of the same run may change, beside those of `open_run`."""
 
+ADDED = {"targets_per_context": 1, "model.frozen_context": False}
+"""Settings that earlier versions did not have, as they were."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainDiffusionConfig:
@@ -172,7 +175,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         )
     tokenizer = _load_tokenizer(config, dataset)
     if not config.dry_run:
-        processes.once(lambda: open_run(config.out, "a video model's training", settings, FREE_TO_CHANGE))
+        processes.once(lambda: open_run(config.out, "a video model's training", settings, FREE_TO_CHANGE, ADDED))
         if (config.out / "model" / model_info.FILE).is_file():
             return config.out / "model"
     torch.manual_seed(config.training.seed)

@@ -16,6 +16,7 @@ from millivid.command import (
     alone_in_out,
     autocast,
     available_cores,
+    check_device,
     device_named,
     launched_share,
     work_in_processes,
@@ -104,7 +105,7 @@ def encode_dataset(config: EncodeConfig) -> Path:
     is named. Raises ChildProcessError where a process ended, for lack of memory perhaps; what is encoded is kept.
     """
     rank, world_size, device = launched_share(device_named(config.device, config.processes))
-    config = replace(config, device=device)
+    config = replace(config, device=check_device(device))
     encoder = Encoder(config)
     ids, written = encoder.dataset.ids(), encoder.writer.written()
     share = ids[rank::world_size]

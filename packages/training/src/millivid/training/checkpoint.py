@@ -73,10 +73,17 @@ class RunError(ValueError):
     """A run's folder that cannot be used; the message is one sentence for the user."""
 
 
-def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: Collection[str] = ()) -> None:
+def open_run(
+    out: Path,
+    kind: str,
+    settings: Mapping[str, Any],
+    free_to_change: Collection[str] = (),
+    added: Mapping[str, Any] | None = None,
+) -> None:
     """Make a run's folder, or accept one that holds the same run; `run.json` there lists its settings and every launch.
 
-    free_to_change: settings, beside those of every training, that another start of the run may change.
+    free_to_change: settings, beside those of every training, that another start of the run may change. added: settings that
+    earlier versions did not have, with the value that they stood for.
     Raises RunError when the folder holds something else or a run with other settings.
     """
     file = out / RUN_FILE
@@ -94,7 +101,7 @@ def open_run(out: Path, kind: str, settings: Mapping[str, Any], free_to_change: 
     found = typed(content, Run, str(file), RunError, then)
     if (found.format, found.version, found.kind) != (FORMAT, VERSION, kind):
         raise RunError(f"{out} holds {found.kind[:40]}, not {kind}; choose another out= or delete it")
-    old, new = _flat(found.settings), _flat(json.loads(json.dumps(settings)))
+    old, new = {**(added or {}), **_flat(found.settings)}, _flat(json.loads(json.dumps(settings)))
     free = FREE_TO_CHANGE.union(free_to_change, {"training.steps"} if new.get("training.decay") == "constant" else ())
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in free)
     if changed:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import distributed as dist
 
-from millivid.command import device_named, launched_share
+from millivid.command import check_device, device_named, launched_share
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(minutes=30)
@@ -82,9 +82,8 @@ def join_processes(device: str = "cpu", group: bool = False) -> Processes:
     device: "cuda" becomes this process's own GPU. group: also make a process group where there is only one process.
     Raises ConfigError for a device that is not there, or an environment that says what cannot be.
     """
-    rank, count, device = launched_share(device)
-    device = device_named(device)
-    own = torch.device(device)
+    rank, count, device = launched_share(device_named(device))
+    own = torch.device(check_device(device))
     if own.type == "cuda":
         own = torch.device("cuda", own.index or 0)
         torch.cuda.set_device(own)
