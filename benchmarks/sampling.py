@@ -5,7 +5,8 @@
 Opponents: (a) "joint, per cell", this repository at commit 9caa59e: context that attends to targets, a row of shifts and
 gates for every cell, everything anew at each of 6 evaluations, the last at time 0, in float32; (b) "authors' arrangement": a
 row for every token, ordinary torch operations, all keys of the window sorted once a step, 50 evaluations, in float32. Ours:
-frozen context, distinct conditions, the precision that is fast here. Weights are random: they cost the same.
+frozen context, distinct conditions, the precision that is fast here. The tiny models are the shipped one and
+`models/millivid_frozen`, each with its own sampler; the weights of fine steps are random, which cost the same.
 
 Frames per second are those of whole chunks, decoding included. A fine step is the last of its schedule; a step's time is
 that of reading its context and of so many evaluations, each measured by itself, in turns, medians over rounds.
@@ -16,8 +17,8 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,12 +30,13 @@ from torch import Tensor
 
 from millivid.app import VideoPipeline
 from millivid.command import autocast
-from millivid.diffusion import SIZES, LatentStream, SamplerConfig, SeededNoise, VideoDiT, VideoDiTConfig, stack_tokens
+from millivid.diffusion import SIZES, LatentStream, SeededNoise, VideoDiT, VideoDiTConfig, stack_tokens
 from millivid.diffusion.conditions import Conditions
 from millivid.rollout import make_schedule
 
 WEIGHTS = Path(__file__).parents[1] / "packages/app/src/millivid/app/weights"
-STEPS_BEFORE, STEPS_AUTHORS = 6, 50
+FROZEN = Path(__file__).parent / "models/millivid_frozen"
+STEPS_AUTHORS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,30 +68,23 @@ def a_row_per_cell() -> Iterator[None]:
         yield
 
 
-def tiny(batch: int, steps: int, device: str, rounds: int) -> dict[str, Any]:
-    """Frames per second of the shipped model's sizes, by each variant in turn."""
-    pipeline = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer").to(device)
-    frozen = VideoDiT(replace(pipeline.model.config, frozen_context=True)).eval()
-    frozen.load_state_dict(pipeline.model.state_dict())
-    chunk = pipeline.schedule.chunk(pipeline.model.config.tokens_per_level)
-    context = torch.rand(batch, pipeline.num_context_frames, 3, *pipeline.tokenizer.config.image_size)
+def tiny(batch: int, device: str, rounds: int) -> dict[str, Any]:
+    """Frames per second of the tiny models, by each variant in turn."""
+    before = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer", precision="fp32").to(device)
+    ours = VideoPipeline.from_pretrained(FROZEN, WEIGHTS / "tokenizer").to(device)
+    exact = VideoPipeline(ours.tokenizer, ours.model, ours.info, precision="fp32")
+    chunk = before.schedule.chunk(before.model.config.tokens_per_level)
+    context = torch.rand(batch, before.num_context_frames, 3, *before.tokenizer.config.image_size)
     length = context.shape[1] + chunk.num_kept_frames * (rounds + 1)
     actions = torch.randint(0, 3, (batch, length), generator=torch.Generator().manual_seed(0))
-    ours = VideoPipeline(pipeline.tokenizer, frozen.to(device), pipeline.info)
-    before = VideoPipeline(pipeline.tokenizer, pipeline.model, pipeline.info, precision="fp32")
-    faster = SamplerConfig(steps=steps, last_time=0.2)
 
-    def stream(who: VideoPipeline, config: SamplerConfig) -> LatentStream:
-        return who.latents(context, actions, config, SeededNoise(range(batch)))
+    def stream(who: VideoPipeline) -> LatentStream:
+        return who.latents(context, actions, who.sampler(), SeededNoise(range(batch)))
 
     streams = {
-        "joint, float32, per cell": (before, stream(before, SamplerConfig(steps=STEPS_BEFORE)), a_row_per_cell),
-        "frozen context, float32": (
-            VideoPipeline(pipeline.tokenizer, ours.model, pipeline.info, precision="fp32"),
-            stream(ours, faster),
-            contextmanager(lambda: iter([None])),
-        ),
-        "ours": (ours, stream(ours, faster), contextmanager(lambda: iter([None]))),
+        "joint, float32, per cell": (before, stream(before), a_row_per_cell),
+        "frozen context, float32": (exact, stream(exact), nullcontext),
+        "ours": (ours, stream(ours), nullcontext),
     }
     times: dict[str, list[float]] = {name: [] for name in streams}
     first: dict[str, float] = {}
@@ -203,14 +198,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--evaluations", type=int, default=5, help="of our solver, beside 50")
+    parser.add_argument("--evaluations", type=int, default=5, help="of our fine steps, beside 50")
     parser.add_argument(
         "--cases", type=int, nargs="*", help="which, by number: the tiny model's batches, then fine steps"
     )
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
     cases: list[Callable[[], dict[str, Any]]] = [
-        *(lambda batch=batch: tiny(batch, words.evaluations, words.device, words.rounds) for batch in BATCHES),
+        *(lambda batch=batch: tiny(batch, words.device, words.rounds) for batch in BATCHES),
         *(lambda case=case: fine_step(case, words.evaluations, words.device, words.rounds) for case in FINE_STEPS),
     ]
     results = [cases[number]() for number in words.cases or range(len(cases))]

@@ -45,6 +45,7 @@ def measure(words: argparse.Namespace, model: str, solver: str, evaluations: int
             solver=name,
             last_time=float(last_time or 0),
             batch=words.batch,
+            precision="fp32",
         )
     )
     page = evaluate_runs(

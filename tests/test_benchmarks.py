@@ -70,7 +70,7 @@ def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatc
     step = sampling.fine_step(sampling.FINE_STEPS[0], 5, "cpu", rounds=1)
     authors, *ours = step["rows"].values()
     assert authors["ratio"] == 1 and [row["by_arithmetic"] < 0.4 for row in ours] == [True, True]
-    walk = sampling.tiny(1, 2, "cpu", rounds=1)
+    walk = sampling.tiny(1, "cpu", rounds=1)
     assert walk["rows"]["joint, float32, per cell"]["faster"] == 1
     assert len(sampling.table([step, walk]).splitlines()) == 5 + 3 + 3
 

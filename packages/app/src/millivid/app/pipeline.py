@@ -142,9 +142,8 @@ class VideoPipeline:
             came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
             raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
         if isinstance(actions, Tensor):
-            actions = known_actions(actions, self.model.config, len(frames), self.info.action_names, gaps=False).unbind(
-                1
-            )
+            names = self.info.action_names
+            actions = known_actions(actions, self.model.config, len(frames), names, gaps=False).unbind(1)
         with torch.no_grad(), self._autocast():
             given = [level.float() for level in self.tokenizer.encode(frames.to(self.device))]
         return LatentStream(self.model, self.schedule, given, actions, sampler, noise, self.info.action_names)

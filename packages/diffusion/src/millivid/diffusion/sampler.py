@@ -54,9 +54,8 @@ def rollout(
         )
     batch = len(stores[0])
     if actions is not None:
-        actions = known_actions(
-            actions, model.config, batch
-        ).cpu()  # a GPU would be waited for where conditions are made
+        # On the CPU, where conditions are made: a GPU would have to be waited for.
+        actions = known_actions(actions, model.config, batch).cpu()
         if isinstance(model.action_embedding, VectorEmbedding):
             actions = actions.to(model.action_embedding.mean.dtype)
     poses = None
