@@ -85,7 +85,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         if config.normalize_latents:
             self.register_buffer("latent_mean", torch.zeros(config.num_levels, config.latent_channels))
             self.register_buffer("latent_std", torch.ones(config.num_levels, config.latent_channels))
-        self._compiled: Callable[..., Tensor] | None = None
+        self._compiled = False
         self._initialize()
 
     def _initialize(self) -> None:
@@ -178,11 +178,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
             mask, seen = _sees_whole(placed.sequence, self.config.frozen_context), None
         else:
             mask, seen = _sees_context(placed.sequence, context), context.blocks
-        if self._compiled is not None:
-            # Few shapes: a table of conditions has a multiple of eight rows, of which the last are not read.
-            v = self._compiled(h, nn.functional.pad(c, (0, 0, 0, -len(c) % 8)), row, mask, seen)
-        else:
-            v = self._run(h, c, row, mask, seen)
+        v = self._run(h, c, row, mask, seen)
         return v if placed.layout is None else placed.layout.spread(v, x.shape[1])
 
     def _run(
@@ -199,7 +195,9 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
 
     def compile_blocks(self) -> None:
         """Let torch compile the blocks and the head: a graph for each shape of a sequence, which takes its time at first."""
-        self._compiled = torch.compile(self._run, dynamic=False)
+        self._run = torch.compile(self._run, dynamic=False)  # type: ignore[method-assign]
+        self._read = torch.compile(self._read, dynamic=False)  # type: ignore[method-assign]
+        self._compiled = True
 
     def read_context(
         self, x: Float[Tensor, "batch token c"], conditions: Conditions, placed: PlacedTokens
@@ -216,12 +214,15 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         real = placed.sequence.key_mask
         # An example without context sees its padding, which nobody reads: a query that sees nothing has no numbers.
         mask = None if real is None else (real | ~real.any(dim=1, keepdim=True))[:, None, None]
+        return ReadContext(blocks=self._read(h, c, row, mask), key_mask=real)
+
+    def _read(self, h: Tensor, c: Tensor, row: Tensor, mask: Tensor | None) -> tuple[KeysValues, ...]:
         *blocks, last = cast(Sequence[Block], self.blocks)
         read = []
         for block in blocks:
             h, own = block.read(h, c, row, mask)
             read.append(own)
-        return ReadContext(blocks=(*read, last.keys_values(h, c, row)), key_mask=real)
+        return *read, last.keys_values(h, c, row)
 
     def _embed(
         self, x: Tensor, conditions: Conditions, placed: PlacedTokens
@@ -234,7 +235,10 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
             h = self.patchify(x)
         conditions = conditions.to(x.device)
         row = conditions.row.gather(1, placed.sequence.cell).flatten()
-        return h + placed.embedding, self.conditioning(conditions.t, conditions.level, conditions.action), row
+        c = self.conditioning(conditions.t, conditions.level, conditions.action)
+        if self._compiled:  # few shapes: a table of conditions has a multiple of eight rows, of which the last are not read
+            c = nn.functional.pad(c, (0, 0, 0, -len(c) % 8))
+        return h + placed.embedding, c, row
 
     def tokens_of(self, step: Step, start: int = 0) -> StepTokens:
         """A step's index columns as this model reads them; `start` is added to every frame."""

@@ -82,6 +82,7 @@ def rollout(
         done += 1
 
 
+@torch.inference_mode()
 def _write_in_one_pass(
     model: VideoDiT,
     stores: Sequence[Tensor],
@@ -101,6 +102,7 @@ def _write_in_one_pass(
     return eps
 
 
+@torch.inference_mode()
 def _write_after_reading(
     model: VideoDiT,
     stores: Sequence[Tensor],

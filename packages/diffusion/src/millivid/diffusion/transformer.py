@@ -4,8 +4,8 @@ Tokens that share time step, level and action share their row, so these are comp
 reads its row: the numbers of per-token conditioning for a fraction of the arithmetic.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,13 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from millivid.kernels import gated_residual, modulated_layer_norm
+
+
+def _computed_again(function: Callable[..., Any], *arguments: Tensor) -> Any:
+    """What a function gives of its arguments, with what it keeps for the backward pass made anew there."""
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 
 class KeysValues(NamedTuple):
@@ -57,8 +64,8 @@ class Attention(nn.Module):
     def project(self, x: Float[Tensor, "batch token width"]) -> tuple[Float[Tensor, "batch head token d"], KeysValues]:
         """Queries, and keys with values."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).unbind(2)
-        # What the norms keep is as large as q and k, and cheap to compute: the checkpoint makes it again for the backward pass.
-        q, k = checkpoint(self._normalize, q, k, use_reentrant=False, preserve_rng_state=False)
+        # What the norms keep is as large as q and k, and cheap to compute.
+        q, k = _computed_again(self._normalize, q, k)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         return q, KeysValues(k, v)
 
@@ -76,9 +83,9 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: Float[Tensor, "*b width"]) -> Float[Tensor, "*b width"]:
-        # GELU's output is the largest array of a block and cheap to compute. fc2 would keep it for its backward pass; the
-        # checkpoint makes it again there, and stops before fc2 itself.
-        return checkpoint(self._activate_and_reduce, self.fc1(x), use_reentrant=False, preserve_rng_state=False)
+        # GELU's output is the largest array of a block and cheap to compute. fc2 would keep it for its backward pass, and is
+        # itself not run again.
+        return _computed_again(self._activate_and_reduce, self.fc1(x))
 
     def _activate_and_reduce(self, hidden: Tensor) -> Tensor:
         return self.fc2(F.gelu(hidden, approximate="tanh"))
