@@ -1,11 +1,11 @@
-"""Conditioning per cell against conditioning per token, eager and compiled: time and peak memory of the video model.
+"""Time and peak memory of the video model: conditioning per cell against per token, copies of targets against examples.
 
     python benchmarks/dit.py [--device cuda] [--rounds 5] [--cases 0 1] [--out benchmarks/results/dit.json]
 
-The opponent, `forward_per_token`, arranges the conditioning as the authors' code does, of ordinary torch operations. All
-variants of a case take turns in one process, on the finest step of a schedule, for up to `rounds` rounds or one minute. A
-ratio is the median over rounds of variant / opponent in that round; memory is the most that one call holds beyond weights
-and inputs. Prints a Markdown table, and writes the figures as JSON.
+The opponent, `forward_per_token`, arranges the conditioning as the authors' code does, of ordinary torch operations. The
+opponent of several copies of the targets per context is as many examples, whose contexts are equal. All variants of a case
+take turns in one process, on the finest step of a schedule, for up to `rounds` rounds or one minute. A ratio is the median over rounds of variant / opponent in that round; memory is the most that one call
+holds beyond weights and inputs. Prints a Markdown table, and writes the figures as JSON.
 """
 
 import argparse
@@ -23,14 +23,22 @@ import torch
 from machine import describe_machine
 from torch.profiler import profile
 
-from millivid.diffusion import SIZES, VideoDiT, VideoDiTConfig, stack_tokens
+from millivid.diffusion import (
+    SIZES,
+    Draws,
+    TokenBatch,
+    VideoDiT,
+    VideoDiTConfig,
+    diffusion_loss,
+    draw,
+    stack_tokens,
+)
 from millivid.rollout import make_schedule
 
 sys.path.append(str(Path(__file__).parents[1] / "packages/diffusion/tests"))
 from per_token import forward_per_token
 
 Call = Callable[[], torch.Tensor]
-OPPONENT = "per token"
 TOLERANCE = {"float32": {"atol": 1e-4, "rtol": 1e-4}, "bfloat16": {"atol": 0.1, "rtol": 0.1}}
 PATIENCE = 60.0
 """Seconds after which no further round of a case is begun."""
@@ -38,18 +46,23 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A model's size, a MilliVid schedule, a type to compute in, and whether a backward pass follows."""
+    """A model's size, a MilliVid schedule, a type to compute in, and whether a backward pass follows.
+
+    copies: of the targets, per context.
+    """
 
     size: str
     windows: tuple[int, ...]
     history: int
     training: bool
     dtype: str
+    copies: int = 1
 
     @property
     def title(self) -> str:
         passes = "forward + backward" if self.training else "forward"
-        return f"DiT-{self.size} {passes}, {'bf16' if self.dtype == 'bfloat16' else 'fp32'}"
+        kind = "fp32" if self.dtype == "float32" else "bf16"
+        return f"DiT-{self.size} {passes}, {kind}" + (f", {self.copies} targets" if self.copies > 1 else "")
 
 
 CASES = [
@@ -60,13 +73,16 @@ CASES = [
         ("B", (3, 12, 48, 192), 768, False),
     )
     for dtype in ("float32", "bfloat16")
+] + [
+    Case(size="S", windows=windows, history=history, training=True, dtype="float32", copies=4)
+    for windows, history in (((1, 4, 8, 16), 256), ((3, 12, 48, 192), 768))
 ]
 
 
 def variants(case: Case, device: str) -> tuple[dict[str, Call], dict[str, Any]]:
     """A call per variant, the opponent first, and what is known of the case without running it."""
     torch.manual_seed(0)
-    model = VideoDiT(VideoDiTConfig(**SIZES[case.size])).to(device)
+    model = VideoDiT(VideoDiTConfig(**SIZES[case.size], frozen_context=case.copies > 1)).to(device)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     chunk = make_schedule("millivid", windows=case.windows, history=case.history).chunk(model.config.tokens_per_level)
@@ -74,36 +90,61 @@ def variants(case: Case, device: str) -> tuple[dict[str, Call], dict[str, Any]]:
     num_tokens, num_cells = tokens.level.shape[1], tokens.cell_level.shape[1]
     x = torch.randn(1, num_tokens, model.config.latent_channels, device=device)
     t, action = torch.rand(1, num_cells, device=device), torch.randint(0, 3, (1, num_cells), device=device)
+    about: dict[str, Any] = {"tokens": num_tokens, "cells": num_cells}
+    if case.copies > 1:
+        losses = copies_and_examples(model, x, tokens, action, case.copies)
+        targets = int(tokens.is_target.sum())
+        together = multiplications(model, num_tokens - targets, num_tokens - targets, 0)
+        together += multiplications(model, case.copies * targets, num_tokens, 0)
+        apart = case.copies * multiplications(model, num_tokens, num_tokens, 0)
+        about["ratio_by_arithmetic"] = together / apart
+        return {name: ready(loss, case, model, device) for name, loss in losses.items()}, about
     token_t, token_action = t.gather(1, tokens.cell), action.gather(1, tokens.cell)
     compiled, compiled_per_token = (torch.compile(f, dynamic=False) for f in (model, forward_per_token))
     forwards = {
-        OPPONENT: lambda: forward_per_token(model, x, token_t, tokens, token_action),
+        "per token": lambda: forward_per_token(model, x, token_t, tokens, token_action),
         "per cell": lambda: model(x, t, tokens, action),
         "per token, compiled": lambda: compiled_per_token(model, x, token_t, tokens, token_action),
         "per cell, compiled": lambda: compiled(x, t, tokens, action),
     }
 
-    def call(forward: Callable[[], torch.Tensor]) -> Call:
-        def run() -> torch.Tensor:
-            autocast = torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16")
-            with torch.set_grad_enabled(case.training), autocast:
-                out = forward()
-            if case.training:
-                out.float().square().mean().backward()
-                model.zero_grad(set_to_none=True)
-            return out.detach()
-
-        return run
-
-    by_cell, by_token = (multiplications(model, num_tokens, conditions) for conditions in (num_cells, num_tokens))
-    about = {"tokens": num_tokens, "cells": num_cells, "ratio_by_arithmetic": by_cell / by_token}
-    return {name: call(forward) for name, forward in forwards.items()}, about
+    by_cell, by_token = (multiplications(model, num_tokens, num_tokens, n) for n in (num_cells, num_tokens))
+    about["ratio_by_arithmetic"] = by_cell / by_token
+    return {name: ready(forward, case, model, device) for name, forward in forwards.items()}, about
 
 
-def multiplications(model: VideoDiT, num_tokens: int, num_conditions: int) -> int:
+def copies_and_examples(
+    model: VideoDiT, x: torch.Tensor, tokens: TokenBatch, action: torch.Tensor, copies: int
+) -> dict[str, Call]:
+    """The loss of several copies of an example's targets, and of as many examples, the opponent, which comes first."""
+    draws = draw(x, 0.0, copies=copies)
+    examples = Draws(t=draws.t[0], dropped=draws.dropped.expand(copies), eps=draws.eps[0])
+    several = x.expand(copies, -1, -1), tokens.expand(copies), action.expand(copies, -1)
+    return {
+        f"{copies} examples": lambda: diffusion_loss(model, *several, examples)[0],
+        f"{copies} copies of the targets": lambda: diffusion_loss(model, x, tokens, action, draws)[0],
+    }
+
+
+def ready(forward: Call, case: Case, model: VideoDiT, device: str) -> Call:
+    """A pass of a case, forward and perhaps backward."""
+
+    def run() -> torch.Tensor:
+        autocast = torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16")
+        with torch.set_grad_enabled(case.training), autocast:
+            out = forward()
+        if case.training:
+            out.float().square().mean().backward()
+            model.zero_grad(set_to_none=True)
+        return out.detach()
+
+    return run
+
+
+def multiplications(model: VideoDiT, num_tokens: int, seen: int, num_conditions: int) -> int:
     """Of a forward pass through the blocks: linear layers, attention, and six modulations for every condition."""
     d = model.config.width
-    return model.config.depth * (num_tokens * (12 * d * d + 2 * num_tokens * d) + num_conditions * 6 * d * d)
+    return model.config.depth * (num_tokens * (12 * d * d + 2 * seen * d) + num_conditions * 6 * d * d)
 
 
 def seconds(call: Call, device: str) -> float:
@@ -138,25 +179,26 @@ def measure(case: Case, device: str, rounds: int) -> dict[str, Any]:
     """Seconds and bytes of every variant, and their ratios to the opponent's."""
     torch._dynamo.reset()  # else a case is compiled for shapes that vary, because another one had others
     calls, about = variants(case, device)
+    opponent = next(iter(calls))
     outputs = {name: call().float() for name, call in calls.items()}  # compiles, and warms the caches
     for out in outputs.values():
-        torch.testing.assert_close(out, outputs[OPPONENT], **TOLERANCE[case.dtype])
+        torch.testing.assert_close(out, outputs[opponent], **TOLERANCE[case.dtype])
     times: dict[str, list[float]] = {name: [] for name in calls}
     start = time.monotonic()
-    while len(times[OPPONENT]) < rounds and (not times[OPPONENT] or time.monotonic() - start < PATIENCE):
+    while len(times[opponent]) < rounds and (not times[opponent] or time.monotonic() - start < PATIENCE):
         for name, call in calls.items():
             times[name].append(seconds(call, device))
     peaks = {name: peak_bytes(call, device) for name, call in calls.items()}
     rows = {
         name: {
             "seconds": statistics.median(times[name]),
-            "time_ratio": statistics.median(a / b for a, b in zip(times[name], times[OPPONENT], strict=True)),
+            "time_ratio": statistics.median(a / b for a, b in zip(times[name], times[opponent], strict=True)),
             "peak_bytes": peaks[name],
-            "memory_ratio": peaks[name] / peaks[OPPONENT],
+            "memory_ratio": peaks[name] / peaks[opponent],
         }
         for name in calls
     }
-    return {"case": case.title, **about, "rounds": len(times[OPPONENT]), "variants": rows}
+    return {"case": case.title, **about, "rounds": len(times[opponent]), "variants": rows}
 
 
 def table(results: list[dict[str, Any]]) -> str:

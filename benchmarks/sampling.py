@@ -73,6 +73,8 @@ def tiny(batch: int, device: str, rounds: int) -> dict[str, Any]:
     before = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer", precision="fp32").to(device)
     ours = VideoPipeline.from_pretrained(FROZEN, WEIGHTS / "tokenizer").to(device)
     exact = VideoPipeline(ours.tokenizer, ours.model, ours.info, precision="fp32")
+    compiled = VideoPipeline.from_pretrained(FROZEN, WEIGHTS / "tokenizer").to(device)
+    compiled.compile()
     chunk = before.schedule.chunk(before.model.config.tokens_per_level)
     context = torch.rand(batch, before.num_context_frames, 3, *before.tokenizer.config.image_size)
     length = context.shape[1] + chunk.num_kept_frames * (rounds + 1)
@@ -85,6 +87,7 @@ def tiny(batch: int, device: str, rounds: int) -> dict[str, Any]:
         "joint, float32, per cell": (before, stream(before), a_row_per_cell),
         "frozen context, float32": (exact, stream(exact), nullcontext),
         "ours": (ours, stream(ours), nullcontext),
+        "ours, compiled": (compiled, stream(compiled), nullcontext),
     }
     times: dict[str, list[float]] = {name: [] for name in streams}
     first: dict[str, float] = {}

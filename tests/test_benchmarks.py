@@ -50,6 +50,15 @@ def test_the_video_models_benchmark(dit: ModuleType, training: bool, monkeypatch
     assert dit.table([result]).count("\n") == 5
 
 
+def test_the_benchmark_of_copies_of_targets(dit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dit.SIZES, "S", {"width": 48, "depth": 2, "num_heads": 2})
+    case = dit.Case(size="S", windows=(1, 1, 2, 2), history=0, training=True, dtype="float32", copies=4)
+    result = dit.measure(case, "cpu", rounds=1)  # that both have the same loss is part of it
+    examples, copies = result["variants"].values()
+    assert examples["time_ratio"] == 1 and 0 < copies["memory_ratio"] < 1
+    assert 0.25 < result["ratio_by_arithmetic"] < 1
+
+
 def test_the_kernels_benchmark(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = load("kernels")
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
@@ -70,9 +79,10 @@ def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatc
     step = sampling.fine_step(sampling.FINE_STEPS[0], 5, "cpu", rounds=1)
     authors, *ours = step["rows"].values()
     assert authors["ratio"] == 1 and [row["by_arithmetic"] < 0.4 for row in ours] == [True, True]
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     walk = sampling.tiny(1, "cpu", rounds=1)
     assert walk["rows"]["joint, float32, per cell"]["faster"] == 1
-    assert len(sampling.table([step, walk]).splitlines()) == 5 + 3 + 3
+    assert len(sampling.table([step, walk]).splitlines()) == 6 + 3 + 3
 
 
 def test_the_benchmark_of_solvers(load: Callable[[str], ModuleType], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The level-conditioned video diffusion transformer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -236,7 +236,8 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         conditions = conditions.to(x.device)
         row = conditions.row.gather(1, placed.sequence.cell).flatten()
         c = self.conditioning(conditions.t, conditions.level, conditions.action)
-        if self._compiled:  # few shapes: a table of conditions has a multiple of eight rows, of which the last are not read
+        if self._compiled:
+            # Few shapes: a table of conditions has a multiple of eight rows, of which the last are not read.
             c = nn.functional.pad(c, (0, 0, 0, -len(c) % 8))
         return h + placed.embedding, c, row
 
