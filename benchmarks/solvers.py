@@ -55,6 +55,7 @@ def measure(words: argparse.Namespace, model: str, solver: str, evaluations: int
             out=folder / "report",
             videos="common",
             metrics=METRICS,
+            frames=words.frames,
             max_videos=1,
         )
     )

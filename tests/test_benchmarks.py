@@ -92,8 +92,8 @@ def test_the_benchmark_of_solvers(load: Callable[[str], ModuleType], tmp_path: P
         tmp_path / "clips", fps=20, size=(64, 64), action_names=("forward", "left", "right"), source={"context": 8}
     )
     for id in ("a", "b"):
-        frames = rng.integers(0, 256, (16, 8, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-        writer.write(id, Clip(frames=frames, actions=np.zeros(16, np.int64), poses=np.zeros((16, 5), np.float32)))
+        frames = rng.integers(0, 256, (24, 8, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+        writer.write(id, Clip(frames=frames, actions=np.zeros(24, np.int64), poses=np.zeros((24, 5), np.float32)))
     writer.finish({"test": ["a", "b"]})
     words = f"--clips {tmp_path}/clips --model fr={solvers.WEIGHTS}/full_resolution --work {tmp_path}/work --frames 8"
     solvers.main(
