@@ -16,4 +16,4 @@ def test_the_walk_ends_in_a_report(walk: Path) -> None:
 def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
-    assert "frames after the context" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == ["finished 4 more frames"] * 2 + ["finished 2 more frames"]
