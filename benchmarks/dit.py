@@ -4,8 +4,9 @@
 
 The opponent, `forward_per_token`, arranges the conditioning as the authors' code does, of ordinary torch operations. The
 opponent of several copies of the targets per context is as many examples, whose contexts are equal. All variants of a case
-take turns in one process, on the finest step of a schedule, for up to `rounds` rounds or one minute. A ratio is the median over rounds of variant / opponent in that round; memory is the most that one call
-holds beyond weights and inputs. Prints a Markdown table, and writes the figures as JSON.
+take turns in one process, on the finest step of a schedule, for up to `rounds` rounds or one minute. A ratio is the median
+over rounds of variant / opponent in that round; memory is the most that one call holds beyond weights and inputs. Prints a
+Markdown table, and writes the figures as JSON.
 """
 
 import argparse

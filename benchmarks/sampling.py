@@ -139,7 +139,7 @@ def fine_step(case: FineStep, steps: int, device: str, rounds: int) -> dict[str,
         "sorting": ("fp32", lambda: torch.argsort(1 - keys, dim=1, stable=True)),
         "whole": ("fp32", lambda: forward_per_token(model, x, per_token[0], on_device, per_token[1])),
         "read": ("auto", reads),
-        "targets": ("auto", lambda: model.velocity(noise, asked, placed, read[0])),
+        "targets": ("auto", lambda: model.predict(noise, asked, placed, read[0])),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     with torch.no_grad():

@@ -55,7 +55,7 @@ def in_two_parts(model: VideoDiT, tokens: TokenBatch, x: Tensor, t: Tensor, acti
         placed[name] = model.place(part.tokens, given, None if seen is None else part.of_cells(seen))
     context, targets = parts
     read = model.read_context(context.of_tokens(x), conditions["context"], placed["context"])
-    return model.velocity(targets.of_tokens(x), conditions["targets"], placed["targets"], read)
+    return model.predict(targets.of_tokens(x), conditions["targets"], placed["targets"], read)
 
 
 def compare(model: VideoDiT, tokens: TokenBatch, seed: int = 1) -> None:

@@ -20,7 +20,8 @@ class VideoDiTConfig:
     weights (off in the paper's models). patchify: "linear" reads the latents of every level, "framepack" makes the tokens
     of all levels from the finest latents. bottleneck: channels between the two linear maps of FramePack's patchify, null
     for a single map. frozen_context: context tokens attend to context alone (the paper's attend to everything), so that a
-    step's context is read once for all evaluations.
+    step's context is read once for all evaluations. prediction: what the network says of noisy tokens, their "velocity" (the
+    paper's, Salimans & Ho 2022) or the "data" in them.
 
     Raises ValueError for sizes that do not fit together.
     """
@@ -37,6 +38,7 @@ class VideoDiTConfig:
     patchify: Literal["linear", "framepack"] = "linear"
     bottleneck: int | None = None
     frozen_context: bool = False
+    prediction: Literal["velocity", "data"] = "velocity"
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -13,6 +13,7 @@ from millivid.diffusion.conditions import Conditions
 from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.embedding import TimeEmbedding, sincos_3d
 from millivid.diffusion.framepack import FramePackLayout, FramePackPatchify, finest_tokens
+from millivid.diffusion.noise import data_and_noise, noise_in
 from millivid.diffusion.odometry import PoseEmbedding, relative_pose
 from millivid.diffusion.tokens import TokenBatch, TokenPart
 from millivid.diffusion.transformer import Block, Head, KeysValues
@@ -56,7 +57,7 @@ class ReadContext:
 
 
 class VideoDiT(PretrainedModel[VideoDiTConfig]):
-    """Predicts the velocity of every token of a sequence that mixes levels, frames, context and targets.
+    """Predicts velocity or data of every token of a sequence that mixes levels, frames, context and targets.
 
     Source: arXiv 2606.09056; DiT of Peebles & Xie 2023 with conditioning per cell.
     """
@@ -105,15 +106,15 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         action: Actions | None = None,
         pose: Float[Tensor, "batch cell 3"] | None = None,
     ) -> Float[Tensor, "batch token c"]:
-        """Velocity of every token; with FramePack's patchify of the level-0 cells' tokens, and zero at the others.
+        """The prediction for every token; with FramePack's patchify for the level-0 cells' tokens, and zero at the others.
 
         x: noisy latents, normalised if the model normalises; t: time per cell, 0 data to 1 noise; action: category per
         cell, -1 where there is none, or vector per cell, nan where there is none; pose: (x, y, heading) per cell, for a model
         with odometry, read where there is an action. With a frozen context, context tokens see no targets; `read_context` and
-        `velocity` then give the targets' numbers for less work.
+        `predict` then give the targets' numbers for less work.
         """
         placed = self.place(tokens, action, self.pose_seen(pose, tokens))
-        return self.velocity(x, self.conditions(t, tokens.cell_level, action), placed)
+        return self.predict(x, self.conditions(t, tokens.cell_level, action), placed)
 
     def conditions(
         self, t: Float[Tensor, "batch cell"], level: Int[Tensor, "batch cell"], action: Actions | None
@@ -165,14 +166,14 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         conditions = self.conditions(t.expand(part.cell.shape), part.tokens.cell_level, given)
         return conditions, self.place(part.tokens, given, seen)
 
-    def velocity(
+    def predict(
         self,
         x: Float[Tensor, "batch token c"],
         conditions: Conditions,
         placed: PlacedTokens,
         context: ReadContext | None = None,
     ) -> Float[Tensor, "batch token c"]:
-        """Velocity of every token; with a context that was read, x are the targets alone."""
+        """The prediction for every token; with a context that was read, x are the targets alone."""
         h, c, row = self._embed(x, conditions, placed)
         if context is None:
             mask, seen = _sees_whole(placed.sequence, self.config.frozen_context), None
@@ -240,6 +241,14 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
             # Few shapes: a table of conditions has a multiple of eight rows, of which the last are not read.
             c = nn.functional.pad(c, (0, 0, 0, -len(c) % 8))
         return h + placed.embedding, c, row
+
+    def data_and_noise(
+        self, predicted: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor
+    ) -> tuple[Float[Tensor, "*b c"], Float[Tensor, "*b c"]]:
+        """The data and the noise in noisy tokens, by what was predicted of them."""
+        if self.config.prediction == "velocity":
+            return data_and_noise(predicted, noisy, alpha, sigma)
+        return predicted, noise_in(noisy, predicted, alpha, sigma)
 
     def tokens_of(self, step: Step, start: int = 0) -> StepTokens:
         """A step's index columns as this model reads them; `start` is added to every frame."""

@@ -41,3 +41,8 @@ def velocity(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 def data_and_noise(v: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     """The data and the noise that a velocity implies: (alpha noisy - sigma v, alpha v + sigma noisy)."""
     return alpha * noisy - sigma * v, alpha * v + sigma * noisy
+
+
+def noise_in(noisy: Tensor, data: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """The noise that there is in noisy data, (noisy - alpha data) / sigma."""
+    return (noisy - alpha * data) / sigma

@@ -1,4 +1,4 @@
-"""The training objective: v-prediction on the target tokens, with clean context that is sometimes dropped."""
+"""The training objective: prediction of velocity or data at the target tokens, with context that is sometimes dropped."""
 
 from dataclasses import dataclass
 
@@ -64,8 +64,12 @@ def diffusion_loss(
     pose: Float[Tensor, "batch cell 3"] | None = None,
     shift: float = 1.0,
     drop_actions: bool = True,
+    snr_gamma: float | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"]]:
     """Mean squared velocity error over the target tokens, and the same per example (detached).
+
+    With snr_gamma, times of a signal-to-noise ratio above it weigh less: the error of the data, by which a velocity's is
+    divided by sigma^2, counts min(snr, snr_gamma) + 1 times (Hang et al. 2023, for velocities).
 
     x: clean latents, normalised if the model normalises. Context has time 0; where it is dropped it has time 1 (pure
     noise) and, with `drop_actions`, every action is withheld: what the unconditional half of guidance sees. A model with
@@ -77,7 +81,7 @@ def diffusion_loss(
     if action is not None and drop_actions:
         action = withhold(action, dropped)
     if model.config.frozen_context:
-        squared, real = _apart(model, x, tokens, action, draws, pose, shift)
+        squared, real = _apart(model, x, tokens, action, draws, pose, shift, snr_gamma)
     elif draws.t.ndim > 1:
         raise ValueError(
             f"{draws.t.shape[1]} copies of the targets need a context that does not look at them; use targets_per_context=1, "
@@ -85,18 +89,31 @@ def diffusion_loss(
         )
     else:
         t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.to(draws.t.dtype))
-        noisy, v = _noisy(x, draws.eps, t, tokens, shift)
-        squared = (model(noisy, t, tokens, action, pose).float() - v).square().mean(dim=-1).unsqueeze(1)
+        noisy, *truth = _noisy(x, draws.eps, t, tokens, shift)
+        squared = _squared_error(model, model(noisy, t, tokens, action, pose), *truth, snr_gamma).unsqueeze(1)
         real = tokens.is_target.unsqueeze(1)
     copies, squared = squared.shape[1], squared * real
     per_example = squared.sum(dim=(1, 2)) / (copies * real.sum(dim=(1, 2)))
     return squared.sum() / (copies * real.sum()), per_example.detach()
 
 
-def _noisy(x: Tensor, eps: Tensor, t: Tensor, tokens: TokenBatch, shift: float) -> tuple[Tensor, Tensor]:
-    """Noisy latents and the velocities to predict, at a time per cell."""
+def _noisy(x: Tensor, eps: Tensor, t: Tensor, tokens: TokenBatch, shift: float) -> tuple[Tensor, ...]:
+    """Noisy latents at a time per cell, and what they are made of: latents, noise and their amplitudes."""
     alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(t, shift))
-    return add_noise(x, eps, alpha, sigma), velocity(x, eps, alpha, sigma)
+    return add_noise(x, eps, alpha, sigma), x, eps, alpha, sigma
+
+
+def _squared_error(
+    model: VideoDiT, predicted: Tensor, x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor, snr_gamma: float | None
+) -> Float[Tensor, "batch token"]:
+    """The squared error of a prediction, as one of velocities, weighted by time."""
+    if model.config.prediction == "velocity":
+        weight = 1.0 if snr_gamma is None else (sigma.square() * (snr_gamma + 1)).clamp(max=1)
+        truth = velocity(x, eps, alpha, sigma)
+    else:
+        weight, truth = 1 / sigma.square(), x
+        weight = weight if snr_gamma is None else weight.clamp(max=snr_gamma + 1)
+    return ((predicted.float() - truth).square() * weight).mean(dim=-1)
 
 
 def _apart(
@@ -107,6 +124,7 @@ def _apart(
     draws: Draws,
     pose: Tensor | None,
     shift: float,
+    snr_gamma: float | None,
 ) -> tuple[Float[Tensor, "batch copies target"], Bool[Tensor, "batch 1 target"]]:
     """Squared errors of every copy of the targets, which see a context computed once, and which of them are no padding."""
     context, targets = (part.map(lambda column: column.to(x.device)) for part in tokens.split())
@@ -115,19 +133,19 @@ def _apart(
     copies = times.shape[1]
 
     t = draws.dropped.to(times.dtype).unsqueeze(1).expand(context.cell.shape)
-    noisy, _ = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
+    noisy, *_ = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
     read = model.read_context(noisy, *model.prepare(context, t, action, seen))
 
     each = targets.repeat(copies)
     t = times.reshape(-1, 1).expand(each.cell.shape)
-    noisy, v = _noisy(
+    noisy, *truth = _noisy(
         targets.of_tokens(x).repeat_interleave(copies, dim=0), each.of_tokens(eps.flatten(0, 1)), t, each.tokens, shift
     )
     given = None if action is None else targets.of_cells(action)
     placed = model.place(targets.tokens, given, None if seen is None else targets.of_cells(seen))
     given = None if given is None else given.repeat_interleave(copies, dim=0)
     conditions = model.conditions(t, each.tokens.cell_level, given)
-    v_hat = model.velocity(noisy, conditions, placed.repeat(copies), read.repeat(copies))
+    predicted = model.predict(noisy, conditions, placed.repeat(copies), read.repeat(copies))
     real = targets.tokens.key_mask
-    squared = (v_hat.float() - v).square().mean(dim=-1).unflatten(0, (-1, copies))
+    squared = _squared_error(model, predicted, *truth, snr_gamma).unflatten(0, (-1, copies))
     return squared, (torch.ones_like(targets.token, dtype=torch.bool) if real is None else real).unsqueeze(1)

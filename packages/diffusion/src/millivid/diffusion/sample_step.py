@@ -1,4 +1,4 @@
-"""One rollout step: targets from noise, by a solver that asks the network for velocities."""
+"""One rollout step: targets from noise, by a solver that asks the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from millivid.diffusion.actions import Actions
 from millivid.diffusion.model import VideoDiT
-from millivid.diffusion.noise import add_noise, alpha_sigma, data_and_noise
+from millivid.diffusion.noise import add_noise, alpha_sigma
 from millivid.diffusion.solvers import Solver, make_solver
 from millivid.diffusion.tokens import TokenBatch, TokenPart
 from millivid.files.values import check_number
 
-Velocity = Callable[[Tensor, float], Tensor]
-"""What the network says of noisy values at a time."""
+Network = Callable[[Tensor, float], Tensor]
+"""What the network predicts of noisy values at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +59,17 @@ def denoise(
 ) -> tuple[Float[Tensor, "batch token c"], Float[Tensor, "batch token c"]]:
     """One model call at time t: the data and noise it sees in the targets; context keeps its x and eps.
 
-    guidance g mixes velocities as v_uncond + g (v - v_uncond); unconditional means that everything but the targets is
+    guidance g mixes predictions as v_uncond + g (v - v_uncond); unconditional means that everything but the targets is
     pure noise and that there are no actions (Ho & Salimans 2022). At g = 1 only the conditional model is called. Raises
     ValueError for a time outside [0, 1].
     """
     check_number(t, "t", 0, 1)
     target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
     noisy = add_noise(x, eps, *_amplitudes(t, shift))
-    v = _guided(lambda *dropped: _in_one_pass(model, x, eps, tokens, pose, shift, *dropped), action, guidance)(noisy, t)
-    x_hat, eps_hat = data_and_noise(v, noisy, *_amplitudes(t, shift))
+    predicted = _guided(lambda *dropped: _in_one_pass(model, x, eps, tokens, pose, shift, *dropped), action, guidance)(
+        noisy, t
+    )
+    x_hat, eps_hat = model.data_and_noise(predicted, noisy, *_amplitudes(t, shift))
     return torch.where(target, x_hat, x), torch.where(target, eps_hat, eps)
 
 
@@ -86,10 +88,10 @@ def sample_step(
     Returns the whole sequence, and its noise with the targets' last estimate. See `sample_targets` for a frozen context.
     """
     config = config or SamplerConfig()
-    velocity = _guided(
+    network = _guided(
         lambda *dropped: _in_one_pass(model, x, eps, tokens, pose, config.shift, *dropped), action, config.guidance
     )
-    data, noise = _solve(velocity, eps, config)
+    data, noise = _solve(model, network, eps, config)
     target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
     return torch.where(target, data, x), torch.where(target, noise, eps)
 
@@ -114,20 +116,20 @@ def sample_targets(
     Raises ValueError for a model without frozen context.
     """
     config = config or SamplerConfig()
-    velocity = _guided(
+    network = _guided(
         lambda *dropped: _after_reading(model, x, eps, parts, pose, config.shift, *dropped), action, config.guidance
     )
-    return _solve(velocity, noise, config)
+    return _solve(model, network, noise, config)
 
 
 def _guided(
-    velocity_given: Callable[[float, Actions | None], Velocity], action: Actions | None, guidance: float
-) -> Velocity:
-    """Velocities with context at time 0 and actions, or mixed with those whose context is noise and that have none."""
-    conditional = velocity_given(0.0, action)
+    network_given: Callable[[float, Actions | None], Network], action: Actions | None, guidance: float
+) -> Network:
+    """Predictions with context at time 0 and actions, or mixed with those whose context is noise and that have none."""
+    conditional = network_given(0.0, action)
     if guidance == 1.0:
         return conditional
-    unconditional = velocity_given(1.0, None)
+    unconditional = network_given(1.0, None)
 
     def mixed(noisy: Tensor, t: float) -> Tensor:
         without = unconditional(noisy, t)
@@ -145,18 +147,18 @@ def _in_one_pass(
     shift: float,
     context_t: float,
     action: Actions | None,
-) -> Velocity:
-    """Velocities of a whole step's tokens."""
+) -> Network:
+    """Predictions for a whole step's tokens."""
     context = add_noise(x, eps, *_amplitudes(context_t, shift))
     target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
     placed = model.place(tokens, action, model.pose_seen(pose, tokens))
 
-    def velocity(noisy: Tensor, t: float) -> Tensor:
+    def network(noisy: Tensor, t: float) -> Tensor:
         times = torch.where(tokens.cell_is_target, t, context_t)
         conditions = model.conditions(times, tokens.cell_level, action)
-        return model.velocity(torch.where(target, noisy, context), conditions, placed).to(x.dtype)
+        return model.predict(torch.where(target, noisy, context), conditions, placed).to(x.dtype)
 
-    return velocity
+    return network
 
 
 def _after_reading(
@@ -168,25 +170,25 @@ def _after_reading(
     shift: float,
     context_t: float,
     action: Actions | None,
-) -> Velocity:
-    """Velocities of a step's targets, whose context is read here."""
+) -> Network:
+    """Predictions for a step's targets, whose context is read here."""
     context, targets = (model.prepare(part, torch.tensor(context_t), action, pose) for part in parts)
     read = model.read_context(add_noise(x, eps, *_amplitudes(context_t, shift)), *context)
     asked, placed = targets[0].to(x.device), targets[1]
 
-    def velocity(noisy: Tensor, t: float) -> Tensor:
+    def network(noisy: Tensor, t: float) -> Tensor:
         at_t = replace(asked, t=torch.full_like(asked.t, t))
-        return model.velocity(noisy, at_t, placed, read).to(x.dtype)
+        return model.predict(noisy, at_t, placed, read).to(x.dtype)
 
-    return velocity
+    return network
 
 
-def _solve(velocity: Velocity, noise: Tensor, config: SamplerConfig) -> tuple[Tensor, Tensor]:
+def _solve(model: VideoDiT, network: Network, noise: Tensor, config: SamplerConfig) -> tuple[Tensor, Tensor]:
     """The data that a solver finds, and the noise as last estimated."""
     last = [noise]
 
     def predict(noisy: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        data, last[0] = data_and_noise(velocity(noisy, t), noisy, *_amplitudes(t, config.shift))
+        data, last[0] = model.data_and_noise(network(noisy, t), noisy, *_amplitudes(t, config.shift))
         return data, last[0]
 
     return config.make_solver().solve(predict, noise, config.shift), last[0]

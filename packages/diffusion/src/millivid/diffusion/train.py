@@ -34,7 +34,9 @@ FREE_TO_CHANGE = {
 }  # fmt: skip
 """Settings that another start of the same run may change, beside those of `open_run`."""
 
-ADDED = {"targets_per_context": 1, "model.frozen_context": False}
+ADDED = {
+    "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
+}  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
 
 
@@ -45,10 +47,11 @@ class TrainDiffusionConfig:
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
     drop_actions: whether those lose their actions too. targets_per_context: noisy copies of the targets that an example
-    shows to its context, for a model with frozen context. shift: of the noise schedule. sampling_steps, solver, last_time,
-    horizons: stored with the model: how it is to be sampled, and the last generated frames that it is measured at.
-    tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads
-    it. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
+    shows to its context, for a model with frozen context. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
+    above which a time weighs less, null for none (min-SNR; 5 is usual). sampling_steps, solver, last_time, horizons: stored
+    with the model: how it is to be sampled, and the last generated frames that it is measured at. tokenizer: a saved one, to
+    show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. device: cpu, cuda or
+    cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -62,6 +65,7 @@ class TrainDiffusionConfig:
     drop_actions: bool = True
     targets_per_context: int = 1
     shift: float = 1.0
+    snr_gamma: float | None = None
     sampling_steps: int = 50
     solver: str = "ddim"
     last_time: float = 0.0
@@ -80,6 +84,10 @@ class TrainDiffusionConfig:
                 f"targets_per_context is {self.targets_per_context}; several copies of the targets need a context that does "
                 "not look at them: set model.frozen_context=true, or targets_per_context=1"
             )
+        if self.snr_gamma is not None:
+            check_number(self.snr_gamma, "snr_gamma", 0.01, 1e6, hint=", null for none")
+        elif self.model.prediction == "data":
+            raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
         make_solver(self.solver, self.sampling_steps, self.last_time)
@@ -127,6 +135,7 @@ class DiffusionTask:
             pose,
             self.config.shift,
             self.config.drop_actions,
+            self.config.snr_gamma,
         )
         cells = batch.tokens
         written = torch.where(cells.cell_is_target, cells.cell_level, self.chunk.num_levels).amin(dim=1)
