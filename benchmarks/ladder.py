@@ -37,12 +37,15 @@ RUNGS: dict[str, Settings] = {
     "copies": {},
     "min_snr": {"snr_gamma": 5.0},
     "data": {"model": {"prediction": "data"}, "snr_gamma": 5.0},
+    "own": {"own_history": 0.5},
+    "data_own": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "own_history": 0.5},
 }
 """Settings of a rung, other than those of the experiment as it was when the ladder began."""
 
 START: Settings = {
     "targets_per_context": 4,
     "snr_gamma": None,
+    "own_history": 0.0,
     "model": {"frozen_context": True, "prediction": "velocity"},
 }
 

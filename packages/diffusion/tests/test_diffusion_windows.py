@@ -43,9 +43,8 @@ def examples_of(
     chunk = schedule.chunk(tuple(height * width for height, width in GRIDS))
     config = VideoDiTConfig(grids=GRIDS, latent_channels=CHANNELS, width=24, depth=1, num_heads=1, num_actions=3)
     model = VideoDiT(config)
-    steps = [model.tokens_of(step) for step in chunk.steps]
     odometry = ((0.1, 0.0), (0.0, 30.0), (0.0, -30.0))
-    return WindowExamples(dataset, chunk, steps, dropout, odometry, copies), chunk
+    return WindowExamples(dataset, chunk, model.tokens_of, dropout, odometry, copies), chunk
 
 
 def drawn(examples: WindowExamples, index: int, seed: int):
@@ -98,7 +97,7 @@ def test_a_video_counts_once_per_window_that_fits(dataset: LatentDataset) -> Non
     assert chunk.num_frames <= 80
     fit = {id: frames // chunk.num_frames for id, frames in FRAMES.items() if frames >= chunk.num_frames}
     assert len(examples) == sum(fit.values())
-    assert long_enough(dataset, chunk) == list(fit)
+    assert long_enough(dataset, chunk.num_frames) == list(fit)
     owners = [drawn(examples, index, 0)[1] for index in range(len(examples))]
     assert {id: owners.count(id) for id in fit} == fit
 

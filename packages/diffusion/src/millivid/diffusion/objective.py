@@ -1,6 +1,7 @@
 """The training objective: prediction of velocity or data at the target tokens, with context that is sometimes dropped."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -89,29 +90,40 @@ def diffusion_loss(
         )
     else:
         t = torch.where(tokens.cell_is_target, draws.t.unsqueeze(1), dropped.to(draws.t.dtype))
-        noisy, *truth = _noisy(x, draws.eps, t, tokens, shift)
-        squared = _squared_error(model, model(noisy, t, tokens, action, pose), *truth, snr_gamma).unsqueeze(1)
+        noisy = _noisy(x, draws.eps, t, tokens, shift)
+        squared = _squared_error(model, model(noisy.latents, t, tokens, action, pose), noisy, snr_gamma).unsqueeze(1)
         real = tokens.is_target.unsqueeze(1)
     copies, squared = squared.shape[1], squared * real
     per_example = squared.sum(dim=(1, 2)) / (copies * real.sum(dim=(1, 2)))
     return squared.sum() / (copies * real.sum()), per_example.detach()
 
 
-def _noisy(x: Tensor, eps: Tensor, t: Tensor, tokens: TokenBatch, shift: float) -> tuple[Tensor, ...]:
-    """Noisy latents at a time per cell, and what they are made of: latents, noise and their amplitudes."""
+class _Noisy(NamedTuple):
+    """Noisy latents, and what they are made of: latents, noise and their amplitudes."""
+
+    latents: Tensor
+    x: Tensor
+    eps: Tensor
+    alpha: Tensor
+    sigma: Tensor
+
+
+def _noisy(x: Tensor, eps: Tensor, t: Tensor, tokens: TokenBatch, shift: float) -> _Noisy:
+    """Latents made noisy at a time per cell."""
     alpha, sigma = (part.gather(1, tokens.cell).unsqueeze(-1) for part in alpha_sigma(t, shift))
-    return add_noise(x, eps, alpha, sigma), x, eps, alpha, sigma
+    return _Noisy(add_noise(x, eps, alpha, sigma), x, eps, alpha, sigma)
 
 
 def _squared_error(
-    model: VideoDiT, predicted: Tensor, x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor, snr_gamma: float | None
+    model: VideoDiT, predicted: Tensor, noisy: _Noisy, snr_gamma: float | None
 ) -> Float[Tensor, "batch token"]:
     """The squared error of a prediction, as one of velocities, weighted by time."""
+    variance = noisy.sigma.square()
     if model.config.prediction == "velocity":
-        weight = 1.0 if snr_gamma is None else (sigma.square() * (snr_gamma + 1)).clamp(max=1)
-        truth = velocity(x, eps, alpha, sigma)
+        truth, weight = velocity(noisy.x, noisy.eps, noisy.alpha, noisy.sigma), torch.ones_like(variance)
+        weight = weight if snr_gamma is None else (variance * (snr_gamma + 1)).clamp(max=1)
     else:
-        weight, truth = 1 / sigma.square(), x
+        truth, weight = noisy.x, 1 / variance
         weight = weight if snr_gamma is None else weight.clamp(max=snr_gamma + 1)
     return ((predicted.float() - truth).square() * weight).mean(dim=-1)
 
@@ -133,19 +145,19 @@ def _apart(
     copies = times.shape[1]
 
     t = draws.dropped.to(times.dtype).unsqueeze(1).expand(context.cell.shape)
-    noisy, *_ = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
-    read = model.read_context(noisy, *model.prepare(context, t, action, seen))
+    clean = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
+    read = model.read_context(clean.latents, *model.prepare(context, t, action, seen))
 
     each = targets.repeat(copies)
     t = times.reshape(-1, 1).expand(each.cell.shape)
-    noisy, *truth = _noisy(
+    noisy = _noisy(
         targets.of_tokens(x).repeat_interleave(copies, dim=0), each.of_tokens(eps.flatten(0, 1)), t, each.tokens, shift
     )
     given = None if action is None else targets.of_cells(action)
     placed = model.place(targets.tokens, given, None if seen is None else targets.of_cells(seen))
     given = None if given is None else given.repeat_interleave(copies, dim=0)
     conditions = model.conditions(t, each.tokens.cell_level, given)
-    predicted = model.predict(noisy, conditions, placed.repeat(copies), read.repeat(copies))
+    predicted = model.predict(noisy.latents, conditions, placed.repeat(copies), read.repeat(copies))
     real = targets.tokens.key_mask
-    squared = _squared_error(model, predicted, *truth, snr_gamma).unflatten(0, (-1, copies))
+    squared = _squared_error(model, predicted, noisy, snr_gamma).unflatten(0, (-1, copies))
     return squared, (torch.ones_like(targets.token, dtype=torch.bool) if real is None else real).unsqueeze(1)

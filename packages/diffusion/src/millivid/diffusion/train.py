@@ -36,6 +36,7 @@ FREE_TO_CHANGE = {
 
 ADDED = {
     "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
+    "own_history": 0.0,
 }  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
 
@@ -47,11 +48,12 @@ class TrainDiffusionConfig:
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
     drop_actions: whether those lose their actions too. targets_per_context: noisy copies of the targets that an example
-    shows to its context, for a model with frozen context. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
-    above which a time weighs less, null for none (min-SNR; 5 is usual). sampling_steps, solver, last_time, horizons: stored
-    with the model: how it is to be sampled, and the last generated frames that it is measured at. tokenizer: a saved one, to
-    show rollouts as pictures (training.pictures_every); decoder: the "module:Class" that reads it. device: cpu, cuda or
-    cuda:N. dry_run: only print what the run would be.
+    shows to its context, for a model with frozen context. own_history: the share of examples that have some of their context
+    made anew by the model (its truth made noisy, then denoised), also with frozen context. shift: of the noise schedule.
+    snr_gamma: the signal-to-noise ratio above which a time weighs less, null for none (min-SNR; 5 is usual). sampling_steps,
+    solver, last_time, horizons: stored with the model: how it is to be sampled, and the last generated frames that it is
+    measured at. tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class"
+    that reads it. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -64,6 +66,7 @@ class TrainDiffusionConfig:
     context_dropout: float = 0.1
     drop_actions: bool = True
     targets_per_context: int = 1
+    own_history: float = 0.0
     shift: float = 1.0
     snr_gamma: float | None = None
     sampling_steps: int = 50
@@ -88,6 +91,9 @@ class TrainDiffusionConfig:
             check_number(self.snr_gamma, "snr_gamma", 0.01, 1e6, hint=", null for none")
         elif self.model.prediction == "data":
             raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
+        check_number(self.own_history, "own_history", 0, 1)
+        if self.own_history and not self.model.frozen_context:
+            raise ValueError(f"own_history is {self.own_history}; it needs model.frozen_context=true")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
         make_solver(self.solver, self.sampling_steps, self.last_time)
@@ -104,11 +110,16 @@ class DiffusionTask:
         self, model: VideoDiT, dataset: LatentDataset, chunk: Chunk, config: TrainDiffusionConfig, tokenizer: Any = None
     ) -> None:
         self.model, self.dataset, self.chunk, self.config, self.tokenizer = model, dataset, chunk, config, tokenizer
-        steps = [model.tokens_of(step) for step in chunk.steps]
         self.examples = WindowExamples(
-            dataset, chunk, steps, config.context_dropout, model.config.odometry, config.targets_per_context
+            dataset,
+            chunk,
+            model.tokens_of,
+            config.context_dropout,
+            model.config.odometry,
+            config.targets_per_context,
+            config.own_history,
         )
-        self.longest = max(len(step) for step in steps)
+        self.longest = max(len(step) for step in self.examples.tokens)
         self.tokens = max(model.sequence_length(step) for step in chunk.steps)
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -126,9 +137,14 @@ class DiffusionTask:
         # What is split into context and targets is split where its values are at hand.
         tokens = batch.tokens if self.model.config.frozen_context else batch.tokens.to(device)
         pose = None if batch.pose is None else batch.pose.to(device)
+        x = self.model.normalize(x, batch.tokens.level.to(device))
+        if (own := batch.own) is not None:
+            size = (self.longest, x.shape[2])
+            eps = [torch.randn(size, generator=noise[row], device=device) for row in own.examples.tolist()]
+            x = own.write(self.model, x, torch.stack(eps)[:, : own.x.shape[1]], self.config.shift)
         loss, per_example = diffusion_loss(
             self.model,
-            self.model.normalize(x, batch.tokens.level.to(device)),
+            x,
             tokens,
             batch.action.to(device),
             draws,
@@ -177,9 +193,10 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         raise ConfigError(
             f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
         )
-    if not long_enough(dataset, chunk):
+    frames = chunk.num_frames + (chunk.num_kept_frames if config.own_history else 0)
+    if not long_enough(dataset, frames):
         raise ConfigError(
-            f"no training video of {config.data} has the {chunk.num_frames} frames that schedule {schedule.name} needs; "
+            f"no training video of {config.data} has the {frames} frames that schedule {schedule.name} needs; "
             "record longer videos or use smaller windows"
         )
     tokenizer = _load_tokenizer(config, dataset)
