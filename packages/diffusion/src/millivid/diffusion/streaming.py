@@ -62,7 +62,7 @@ class LatentStream:
             store = latents.new_zeros(self.batch, frames, *latents.shape[2:])
             store[:, self.chunk.target_start - kept : self.chunk.target_start] = latents[:, start - kept :]
             self.stores.append(store)
-        before = self._known(given)[:, start - kept :]
+        before = self.known(given)[:, start - kept :]
         missing = before.new_zeros(self.batch, self.chunk.target_start - kept, *before.shape[2:])
         self.actions = torch.cat([missing, before], dim=1)
         self.start, self.frame = start, start
@@ -86,7 +86,7 @@ class LatentStream:
             if self.frame == self.start:
                 raise _nothing_to_generate(self.start, self.start)
             return None
-        return self._write(self._known(self.ahead), first, kept)
+        return self._write(self.known(self.ahead), first, kept)
 
     def _write(
         self, ahead: Tensor, first: int, kept: int
@@ -107,18 +107,30 @@ class LatentStream:
             while finished < first + count and last_write[finished] <= progress.index:
                 finished += 1
             latents, offset = self.stores[0][:, begin:finished].clone(), self.frame - first
-            if begin < finished and not latents.isfinite().all():
-                guidance = f"guidance={self.config.guidance:g}"
-                raise ValueError(
-                    f"the model gives no finite numbers with {guidance}; use guidance=1, or a model that is not damaged"
-                )
+            self.check(latents)
             span = (begin + offset, finished + offset) if begin < finished else (0, 0)
             yield RolloutProgress(index=progress.index, total=progress.total, finished=span), latents
-        self.stores = [torch.cat([store[:, kept:], torch.zeros_like(store[:, :kept])], dim=1) for store in self.stores]
-        self.actions, self.ahead = actions[:, kept : kept + first], self.ahead[kept:]
-        self.frame += count
+        self.advance(kept, actions)
+        self.ahead = self.ahead[kept:]
+        self.frame += count - kept
 
-    def _known(self, actions: Sequence[Tensor]) -> Tensor:
+    def advance(self, frames: int, actions: Tensor) -> None:
+        """Let the next chunk begin so many frames later; actions: of this chunk's frames, those before it included."""
+        self.stores = [
+            torch.cat([store[:, frames:], torch.zeros_like(store[:, :frames])], dim=1) for store in self.stores
+        ]
+        self.actions = actions[:, frames : frames + self.chunk.target_start]
+        self.frame += frames
+
+    def check(self, latents: Tensor) -> None:
+        """Raise ValueError for latents that are no finite numbers."""
+        if latents.numel() and not latents.isfinite().all():
+            raise ValueError(
+                f"the model gives no finite numbers with guidance={self.config.guidance:g}; use guidance=1, or a model that is "
+                "not damaged"
+            )
+
+    def known(self, actions: Sequence[Tensor]) -> Tensor:
         """Actions side by side, if the model knows them."""
         for action in actions:
             if not isinstance(action, Tensor):
