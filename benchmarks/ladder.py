@@ -38,6 +38,8 @@ RUNGS: dict[str, Settings] = {
     "min_snr": {"snr_gamma": 5.0},
     "data": {"model": {"prediction": "data"}, "snr_gamma": 5.0},
     "own": {"own_history": 0.5},
+    "context_noise": {"context_noise": 0.3},
+    "data_noise": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "context_noise": 0.3},
     "data_own": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "own_history": 0.5},
 }
 """Settings of a rung, other than those of the experiment as it was when the ladder began."""
@@ -46,6 +48,7 @@ START: Settings = {
     "targets_per_context": 4,
     "snr_gamma": None,
     "own_history": 0.0,
+    "context_noise": 0.0,
     "model": {"frozen_context": True, "prediction": "velocity"},
 }
 

@@ -17,9 +17,9 @@ from millivid.rollout import LivePlan, Plan, Schedule
 class LiveLatents:
     """A video that goes on under an action that may change at any moment; in memory that does not grow.
 
-    context, actions: latents per level, finest first, and the action of each of their frames, see `LatentStream`. seeds: one per
-    video; a step's noise depends on its video's seed and its place alone, so the same actions at the same frames give the same
-    latents, whatever was given up in between.
+    context, actions: latents per level, finest first, and the action of each of their frames, see `LatentStream`. seeds: one
+    per video; a step's noise depends on its video's seed and its place alone, so the same actions at the same frames give the
+    same latents, whatever was given up in between.
 
     Raises ValueError as `LatentStream` does.
     """

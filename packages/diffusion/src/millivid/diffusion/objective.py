@@ -18,12 +18,14 @@ from millivid.files.values import check_number
 class Draws:
     """The random numbers of one training step: whose context is dropped; times, and noise per token.
 
-    With several copies of the targets, each has a time and a noise of its own; the context takes the first copy's.
+    With several copies of the targets, each has a time and a noise of its own; the context takes the first copy's noise.
+    context_t: a time of the context's cells, None for 0; what is at the targets' cells is not read.
     """
 
     t: Float[Tensor, "batch *copies"]
     dropped: Bool[Tensor, " batch"]
     eps: Float[Tensor, "batch *copies token c"]
+    context_t: Float[Tensor, "batch cell"] | None = None
 
 
 def draw(
@@ -145,6 +147,8 @@ def _apart(
     copies = times.shape[1]
 
     t = draws.dropped.to(times.dtype).unsqueeze(1).expand(context.cell.shape)
+    if draws.context_t is not None:
+        t = torch.maximum(t, context.of_cells(draws.context_t))
     clean = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
     read = model.read_context(clean.latents, *model.prepare(context, t, action, seen))
 

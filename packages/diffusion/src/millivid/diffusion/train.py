@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,12 @@ FREE_TO_CHANGE = {
 ADDED = {
     "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
     "own_history": 0.0,
+    "context_noise": 0.0,
 }  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
+
+CONTEXT_TIMES = 8
+"""How many times context may have: few, for cells that share theirs share their conditions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +51,16 @@ class TrainDiffusionConfig:
 
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
-    drop_actions: whether those lose their actions too. targets_per_context: noisy copies of the targets that an example
-    shows to its context, for a model with frozen context. own_history: the share of examples that have some of their context
-    made anew by the model (its truth made noisy, then denoised), also with frozen context. shift: of the noise schedule.
-    snr_gamma: the signal-to-noise ratio above which a time weighs less, null for none (min-SNR; 5 is usual). sampling_steps,
-    solver, last_time, horizons: stored with the model: how it is to be sampled, and the last generated frames that it is
-    measured at. tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the "module:Class"
-    that reads it. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
+    drop_actions: whether those lose their actions too. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
+    above which a time weighs less, null for none (min-SNR; 5 is usual).
+
+    With model.frozen_context: targets_per_context: noisy copies of the targets that an example shows to its context.
+    own_history: the share of examples that have some of their context made anew by the model (its truth made noisy, then
+    denoised). context_noise: up to which time each cell of the context is made noisy, and told so.
+
+    sampling_steps, solver, last_time, horizons: stored with the model: how it is to be sampled, and the last generated frames
+    that it is measured at. tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the
+    "module:Class" that reads it. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -67,6 +74,7 @@ class TrainDiffusionConfig:
     drop_actions: bool = True
     targets_per_context: int = 1
     own_history: float = 0.0
+    context_noise: float = 0.0
     shift: float = 1.0
     snr_gamma: float | None = None
     sampling_steps: int = 50
@@ -92,8 +100,10 @@ class TrainDiffusionConfig:
         elif self.model.prediction == "data":
             raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
         check_number(self.own_history, "own_history", 0, 1)
-        if self.own_history and not self.model.frozen_context:
-            raise ValueError(f"own_history is {self.own_history}; it needs model.frozen_context=true")
+        check_number(self.context_noise, "context_noise", 0, 0.999)
+        for name in ("own_history", "context_noise"):
+            if (value := getattr(self, name)) and not self.model.frozen_context:
+                raise ValueError(f"{name} is {value}; it needs model.frozen_context=true")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
         make_solver(self.solver, self.sampling_steps, self.last_time)
@@ -120,6 +130,7 @@ class DiffusionTask:
             config.own_history,
         )
         self.longest = max(len(step) for step in self.examples.tokens)
+        self.most_cells = max(step.num_cells for step in self.examples.tokens)
         self.tokens = max(model.sequence_length(step) for step in chunk.steps)
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -142,6 +153,10 @@ class DiffusionTask:
             size = (self.longest, x.shape[2])
             eps = [torch.randn(size, generator=noise[row], device=device) for row in own.examples.tolist()]
             x = own.write(self.model, x, torch.stack(eps)[:, : own.x.shape[1]], self.config.shift)
+        if self.config.context_noise:
+            levels = [torch.randint(CONTEXT_TIMES, (self.most_cells,), generator=g, device=device) for g in noise]
+            times = torch.stack(levels)[:, : batch.tokens.cell_level.shape[1]] / (CONTEXT_TIMES - 1)
+            draws = replace(draws, context_t=self.config.context_noise * times)
         loss, per_example = diffusion_loss(
             self.model,
             x,
