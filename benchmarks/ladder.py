@@ -3,9 +3,10 @@
     python benchmarks/ladder.py --clips DIR --latents DIR --work DIR [--tokenizer DIR] [--tflop 25] [--rungs joint frozen ...]
         [--seeds 0] [--videos 16] [--frames 128] [--out FILE.json]
 
-A rung is `experiment=tiny_millivid` with other settings, see RUNGS, trained on one thread from scratch for as many steps as
-the arithmetic allows. Measured are rollouts of the first test videos (PSNR, LPIPS, and PSNR of recalled and invented views, by
-`millivid evaluate`) and what `probe.py` finds. What is done in --work stays done. Prints a Markdown table, a line a rung.
+A rung is `experiment=tiny_millivid` with other settings, see RUNGS, and weights averaged over fewer steps, trained on one
+thread from scratch for as many steps as the arithmetic allows. Measured are rollouts of the first test videos (PSNR, LPIPS,
+and PSNR of recalled and invented views, by `millivid evaluate`) and what `probe.py` finds. What is done in --work stays done.
+Prints a Markdown table, a line a rung.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def settings_of(rung: str, latents: Path, out: Path, seed: int, steps: int) -> T
         diffusion_train.CONF,
         "tiny_millivid",
         **START | changed | {"data": latents, "out": out, "model": model},
-        training={"steps": steps, "seed": seed, "threads": 1} | changed.get("training", {}),
+        training={"steps": steps, "seed": seed, "threads": 1, "ema": 0.99} | changed.get("training", {}),
     )
 
 
@@ -86,7 +87,15 @@ def climb(words: argparse.Namespace, rung: str, seed: int) -> dict[str, Any]:
         return read_json(done, dict[str, Any])
     steps = steps_for(words.tflop, settings_of(rung, words.latents, folder / "run", seed, steps=1000))
     train_diffusion(settings_of(rung, words.latents, folder / "run", seed, steps))
-    model = folder / "run/model"
+    cost = read_json(folder / "run" / TRAINED_FILE, dict[str, Any])
+    found = {"rung": rung, "seed": seed, "settings": RUNGS[rung], "steps": steps, "cost": cost}
+    found |= measure(words, folder / "run/model", folder)
+    done.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def measure(words: argparse.Namespace, model: Path, folder: Path) -> dict[str, Any]:
+    """Rollouts and losses of a model."""
     generate_videos(
         GenerateConfig(
             data=words.clips,
@@ -112,12 +121,7 @@ def climb(words: argparse.Namespace, rung: str, seed: int) -> dict[str, Any]:
     )
     assert page is not None
     results = read_results(page.parent / "metrics.json")
-    found = {
-        "rung": rung,
-        "seed": seed,
-        "settings": RUNGS[rung],
-        "steps": steps,
-        "cost": read_json(folder / "run" / TRAINED_FILE, dict[str, Any]),
+    return {
         "rollouts": {
             metric: {horizon.name: results.figure("made", metric, horizon.name).value for horizon in results.horizons}
             for metric in ("psnr", "lpips")
@@ -125,8 +129,6 @@ def climb(words: argparse.Namespace, rung: str, seed: int) -> dict[str, Any]:
         "memory": results.memory.to_dict() if results.memory else None,
         "probe": probe(model, words.clips, words.tokenizer, videos=min(12, words.videos)),
     }
-    done.write_text(json.dumps(found, indent=1) + "\n")
-    return found
 
 
 def table(rows: list[dict[str, Any]]) -> str:
