@@ -36,14 +36,16 @@ def test_frames_from_videos_are_those_in_memory(dataset: ClipDataset) -> None:
     from_memory, from_disk = FrameExamples(dataset, 3, pool), FrameExamples(dataset, 3)
     assert len(from_memory) == len(from_disk) == sum(FRAMES.values())
     for index in (0, 19, 20, 21, 169, 170, 176):
-        (a, level), (b, same_level) = (
+        (a, *drawn), (b, *same) = (
             examples.example(index, torch.Generator().manual_seed(index)) for examples in (from_memory, from_disk)
         )
         assert torch.equal(a, b)
-        assert level == same_level
-    frames, levels = from_disk.collate([from_disk.example(n, torch.Generator().manual_seed(n)) for n in range(40)])
+        assert drawn == same
+    frames, levels, seeds = from_disk.collate(
+        [from_disk.example(n, torch.Generator().manual_seed(n)) for n in range(40)]
+    )
     assert frames.shape == (40, 3, 16, 16)
-    assert set(levels.tolist()) == {0, 1, 2}
+    assert set(levels.tolist()) == {0, 1, 2} and len(set(seeds.tolist())) == 40
 
 
 def test_a_pool_is_spread_evenly(dataset: ClipDataset) -> None:

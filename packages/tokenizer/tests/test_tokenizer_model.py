@@ -129,6 +129,23 @@ def test_loss_of_grey_on_white_by_hand() -> None:
     assert total.item() == pytest.approx(loss.item() + 0.05 * 0.5)
 
 
+def test_noise_on_latents_is_in_their_standard_deviations() -> None:
+    torch.manual_seed(0)
+    model = HierarchicalTokenizer(TokenizerConfig(image_size=(8, 8), patch_size=(2, 2), num_levels=2, **SMALL))
+    torch.nn.init.normal_(model.decoder.unpatchify.weight)
+    frames, level = torch.rand(3, 3, 8, 8), torch.tensor([0, 1, 0])
+    latents = model.encode_patches(model.patches(frames)).detach()
+    fine, coarse = (part.flatten(0, 1).std(0, correction=0) for part in latents.split((16, 4), dim=1))
+    noise = torch.randn_like(latents)
+    noisy = latents + noise * torch.cat([fine.expand(16, -1), coarse.expand(4, -1)])
+    target = model.patches(frames)
+    squared = (target - model.decode_patches(noisy, level)).square()
+    expected = (squared * torch.tensor([1.0] * 16 + [4.0] * 4).unsqueeze(1)).mean()
+    loss, _ = tokenizer_loss(model, frames, level, noise=noise)
+    torch.testing.assert_close(loss, expected)
+    assert not torch.allclose(loss, tokenizer_loss(model, frames, level)[0], rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

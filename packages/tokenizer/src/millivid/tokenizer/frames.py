@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from millivid.data import ClipDataset, DatasetError
 
-Example = tuple[Tensor, int]
-"""A frame, uint8 (height, width, 3), and the level that it is decoded from."""
+Example = tuple[Tensor, int, int]
+"""A frame, uint8 (height, width, 3), the level that it is decoded from, and a seed for noise."""
 
 
 class FrameExamples:
@@ -34,19 +34,22 @@ class FrameExamples:
         return self.ends[-1] if self.ends else 0
 
     def example(self, index: int, generator: torch.Generator) -> Example:
-        """A frame and a level. Raises DatasetError where its video cannot be read."""
+        """A frame, a level and a seed. Raises DatasetError where its video cannot be read."""
         level = int(torch.randint(self.num_levels, (), generator=generator))
+        seed = int(torch.randint(2**62, (), generator=generator))
         if self.pool is not None:
-            return self.pool[index], level
+            return self.pool[index], level, seed
         video = bisect_right(self.ends, index)
         id = self.ids[video]
         frame = index - self.ends[video] + self.dataset.num_frames(id)
-        return torch.from_numpy(self.dataset.frames(id, [frame])[0]), level
+        return torch.from_numpy(self.dataset.frames(id, [frame])[0]), level, seed
 
-    def collate(self, examples: Sequence[Example]) -> tuple[UInt8[Tensor, "batch 3 h w"], Int[Tensor, " batch"]]:
-        """Frames and levels side by side."""
-        frames = torch.stack([frame for frame, _ in examples]).permute(0, 3, 1, 2)
-        return frames, torch.tensor([level for _, level in examples])
+    def collate(
+        self, examples: Sequence[Example]
+    ) -> tuple[UInt8[Tensor, "batch 3 h w"], Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+        """Frames, levels and seeds side by side."""
+        frames, levels, seeds = zip(*examples, strict=True)
+        return torch.stack(frames).permute(0, 3, 1, 2), torch.tensor(levels), torch.tensor(seeds)
 
 
 def load_pool(

@@ -19,14 +19,19 @@ def tokenizer_loss(
     level: Int[Tensor, " batch"],
     perceptual: Perceptual | None = None,
     perceptual_weight: float = 0.05,
+    noise: Float[Tensor, "batch token c"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Squared error over the pyramid, weighted by 4^level, plus a perceptual distance on the finest image.
 
     frames: float in [0, 1]; level: the level that each image is decoded from, drawn uniformly in training.
-    perceptual: distance of two image batches in [0, 1] -> (batch,), LPIPS in the paper. Returns the loss and its parts.
+    perceptual: distance of two image batches in [0, 1] -> (batch,), LPIPS in the paper. noise: added to the latents that are
+    decoded, in standard deviations of each level's channels in this batch. Returns the loss and its parts.
     """
     target = model.patches(frames)
-    decoded = model.decode_patches(model.encode_patches(target), level).float()
+    latents = model.encode_patches(target)
+    if noise is not None:
+        latents = latents + noise * _deviation(model, latents.detach())
+    decoded = model.decode_patches(latents, level).float()
     weight = (4.0**model.token_level).unsqueeze(-1)
     squared = (target - decoded).square()
     mse = (weight * squared).mean()
@@ -41,6 +46,12 @@ def tokenizer_loss(
     images = unpatchify(decoded[:, :finest], model.config.grids[0], model.config.patch_size)
     distance = perceptual(images, frames).mean()
     return mse + perceptual_weight * distance, parts | {"perceptual": distance.detach()}
+
+
+def _deviation(model: HierarchicalTokenizer, latents: Tensor) -> Float[Tensor, "token c"]:
+    """The standard deviation of each token's channels, over the images and the tokens of its level."""
+    levels = latents.split(model.config.tokens_per_level, dim=1)
+    return torch.cat([part.std(dim=(0, 1), correction=0).expand(part.shape[1], -1) for part in levels])
 
 
 @torch.no_grad()

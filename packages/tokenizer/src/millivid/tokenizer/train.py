@@ -18,6 +18,8 @@ from millivid.training import Processes, TrainingConfig, describe_run, join_proc
 
 CONF = Path(__file__).parent / "conf"
 TEST_FRAMES, SHOWN = 2_000, 6
+ADDED = {"latent_noise": 0.0}
+"""Settings that earlier versions did not have, as they were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,9 @@ class TrainTokenizerConfig:
     spread over the videos, are held in memory and drawn from; 0 draws from all and decodes each from its video.
     perceptual: a "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example
     millivid.eval:LPIPS; null for none. perceptual_settings: what it is made with. perceptual_weight: of that distance in
-    the loss. device: cpu, cuda or cuda:N. dry_run: only print what the run would be.
+    the loss. latent_noise: the most noise that an image's latents are decoded with, in standard deviations; how much is drawn
+    for each image, so that the decoder forgives latents that a video model got nearly right. device: cpu, cuda or cuda:N.
+    dry_run: only print what the run would be.
     """
 
     data: Path = REQUIRED
@@ -39,14 +43,16 @@ class TrainTokenizerConfig:
     perceptual: str | None = None
     perceptual_settings: dict[str, object] = field(default_factory=dict)
     perceptual_weight: float = 0.05
+    latent_noise: float = 0.0
     device: str = "cpu"
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         if self.frames_in_memory < 0:
             raise ValueError(f"frames_in_memory is {self.frames_in_memory}; it must be at least 0")
-        if not 0 <= self.perceptual_weight < math.inf:
-            raise ValueError(f"perceptual_weight is {self.perceptual_weight}; it must be a number of at least 0")
+        for name in ("perceptual_weight", "latent_noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a number of at least 0")
 
 
 class TokenizerTask:
@@ -62,13 +68,24 @@ class TokenizerTask:
         self.model, self.examples, self.config, self.perceptual = model, examples, config, perceptual
         self.tokens = sum(model.config.tokens_per_level)
 
-    def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The tokenizer's objective."""
         device = next(self.model.parameters()).device
-        frames, level = (part.to(device, non_blocking=True) for part in batch)
-        return tokenizer_loss(self.model, frames.float() / 255, level, self.perceptual, self.config.perceptual_weight)
+        frames, level = (part.to(device, non_blocking=True) for part in batch[:2])
+        noise = self._noise(batch[2]).to(device) if self.config.latent_noise else None
+        return tokenizer_loss(
+            self.model, frames.float() / 255, level, self.perceptual, self.config.perceptual_weight, noise
+        )
 
-    def weight(self, batch: tuple[Tensor, Tensor]) -> float:
+    def _noise(self, seeds: Tensor) -> Tensor:
+        """Normal noise of an amount of its own for each image, from its seed."""
+        size, amounts = (self.tokens, self.model.config.latent_channels), []
+        for seed in seeds.tolist():
+            generator = torch.Generator().manual_seed(seed)
+            amounts.append(torch.rand((), generator=generator) * torch.randn(size, generator=generator))
+        return self.config.latent_noise * torch.stack(amounts)
+
+    def weight(self, batch: tuple[Tensor, Tensor, Tensor]) -> float:
         """The number of frames."""
         return float(len(batch[0]))
 
@@ -106,7 +123,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
             f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
         )
     if not config.dry_run:
-        processes.once(lambda: open_run(config.out, "a tokenizer's training", to_plain(config)))
+        processes.once(lambda: open_run(config.out, "a tokenizer's training", to_plain(config), added=ADDED))
         if (config.out / "model" / "config.json").is_file():
             return config.out / "model"
     torch.manual_seed(config.training.seed)
