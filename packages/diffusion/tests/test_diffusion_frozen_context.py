@@ -17,6 +17,7 @@ from millivid.diffusion import (
     stack_tokens,
 )
 from millivid.diffusion.conditions import Conditions
+from millivid.diffusion.model import Seen
 from millivid.rollout import Chunk, Role, Step, make_schedule
 
 GRIDS = ((4, 8), (2, 4), (1, 2))
@@ -49,10 +50,12 @@ def in_two_parts(model: VideoDiT, tokens: TokenBatch, x: Tensor, t: Tensor, acti
     """Velocities of the targets, by reading the context first; packed, padding last."""
     seen = model.pose_seen(pose, tokens)
     conditions, placed = {}, {}
-    for name, part in zip(("context", "targets"), parts := tokens.split(), strict=True):
+    parts = tokens.split()
+    shown = Seen(parts[0].tokens, parts[0].of_tokens(x))
+    for name, part in zip(("context", "targets"), parts, strict=True):
         given = part.of_cells(action)
         conditions[name] = Conditions.of(part.of_cells(t), part.tokens.cell_level, given)
-        placed[name] = model.place(part.tokens, given, None if seen is None else part.of_cells(seen))
+        placed[name] = model.place(part.tokens, given, None if seen is None else part.of_cells(seen), shown)
     context, targets = parts
     read = model.read_context(context.of_tokens(x), conditions["context"], placed["context"])
     return model.predict(targets.of_tokens(x), conditions["targets"], placed["targets"], read)
@@ -107,6 +110,7 @@ def test_read_once_equals_one_masked_pass(chunk: Chunk, data: st.DataObject) -> 
     """Over random schedules, steps of unlike lengths side by side, and every kind of action."""
     steps = [data.draw(st.sampled_from(chunk.steps)) for _ in range(data.draw(st.integers(1, 3)))]
     changed = data.draw(st.sampled_from([{}, {"odometry": TABLE}, {"action_type": "continuous"}, {"num_actions": 0}]))
+    changed = changed | {"coarser_input": data.draw(st.booleans())}
     model = lively(**changed)
     tokens = stack_tokens([model.tokens_of(step, start) for start, step in enumerate(steps)])
     compare(model, tokens, seed=data.draw(st.integers(0, 99)))
@@ -220,3 +224,26 @@ def test_a_joint_model_takes_one_copy() -> None:
     x, _, action, _ = inputs(model, tokens)
     with pytest.raises(ValueError, match="4 copies of the targets need a context that does not look at them"):
         diffusion_loss(model, x, tokens, action, draw(x, 0.1, copies=4))
+
+
+def test_the_coarser_token_of_a_place_is_found() -> None:
+    model, found = lively(), 0
+    for step in make_schedule("millivid", windows=(1, 2, 4), history=32).chunk((32, 8, 2)).steps:
+        tokens = stack_tokens([model.tokens_of(step, 5), model.tokens_of(step)])
+        places = torch.stack([*tokens.place], dim=-1).tolist()
+        is_context = (~tokens.is_target).tolist()
+        for row, index in enumerate(tokens.coarser(tokens).tolist()):
+            known = {tuple(place): n for n, place in enumerate(places[row]) if is_context[row][n]}
+            for (level, frame, y, x), coarser in zip(places[row], index, strict=True):
+                assert coarser == known.get((level + 1, frame, y // 2, x // 2), -1)
+                found += coarser >= 0
+    assert found > 100
+
+
+def test_coarser_input_is_for_tokens_of_every_level() -> None:
+    with pytest.raises(ValueError, match="coarser_input is for patchify=linear"):
+        lively(patchify="framepack", coarser_input=True)
+    model = lively(coarser_input=True)
+    (step, *_) = make_schedule("full_resolution", num_frames=4).chunk((32, 8, 2)).steps
+    with pytest.raises(ValueError, match="give the context that it is taken from"):
+        model.place(stack_tokens([model.tokens_of(step)]))

@@ -21,7 +21,9 @@ class VideoDiTConfig:
     of all levels from the finest latents. bottleneck: channels between the two linear maps of FramePack's patchify, null
     for a single map. frozen_context: context tokens attend to context alone (the paper's attend to everything), so that a
     step's context is read once for all evaluations. prediction: what the network says of noisy tokens, their "velocity" (the
-    paper's, Salimans & Ho 2022) or the "data" in them.
+    paper's, Salimans & Ho 2022) or the "data" in them. coarser_input: what enters for a token includes a linear map of the
+    context's token at its place one level up, where there is one (as super-resolution models see the low resolution, Ho et
+    al. 2022).
 
     Raises ValueError for sizes that do not fit together.
     """
@@ -39,6 +41,7 @@ class VideoDiTConfig:
     bottleneck: int | None = None
     frozen_context: bool = False
     prediction: Literal["velocity", "data"] = "velocity"
+    coarser_input: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -70,6 +73,8 @@ class VideoDiTConfig:
                 f"odometry has {len(self.odometry)} entries for {self.num_actions} actions; give (distance, degrees) each, or "
                 "set odometry=null"
             )
+        if self.coarser_input and self.patchify != "linear":
+            raise ValueError("coarser_input is for patchify=linear; set coarser_input=false")
         if self.bottleneck is not None and (self.patchify != "framepack" or self.bottleneck < 1):
             raise ValueError(f"bottleneck is {self.bottleneck}; it is at least 1 and belongs to patchify=framepack")
 

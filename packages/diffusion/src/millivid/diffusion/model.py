@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,12 +21,19 @@ from millivid.files.pretrained import PretrainedModel
 from millivid.rollout import Step, StepTokens
 
 
+class Seen(NamedTuple):
+    """Context as it is seen: its columns, or those of a whole step, and its latents."""
+
+    tokens: TokenBatch
+    latents: Float[Tensor, "batch token c"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlacedTokens:
     """What of some tokens stays the same from one evaluation to the next.
 
-    sequence: their columns as attention sees them. embedding: of their places and poses. layout: with FramePack's patchify,
-    how the sequence is made of the finest tokens.
+    sequence: their columns as attention sees them. embedding: of their places, poses and coarser context. layout: with
+    FramePack's patchify, how the sequence is made of the finest tokens.
     """
 
     sequence: TokenBatch
@@ -74,6 +81,8 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
             self.patchify = FramePackPatchify(
                 config.grids[0], config.num_levels, config.latent_channels, width, config.bottleneck
             )
+        # A map for each of the four tokens below a coarser one.
+        self.coarser = nn.Linear(config.latent_channels, 4 * width, bias=False) if config.coarser_input else None
         self.time_embedding = TimeEmbedding(width)
         self.level_embedding = nn.Embedding(config.num_levels, width)
         self.action_embedding: nn.Embedding | VectorEmbedding | None = None
@@ -93,7 +102,8 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
                 if "adaLN_modulation" in name:
                     nn.init.zeros_(module.weight)
         nn.init.zeros_(self.head.linear.weight)
@@ -113,7 +123,7 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         with odometry, read where there is an action. With a frozen context, context tokens see no targets; `read_context` and
         `predict` then give the targets' numbers for less work.
         """
-        placed = self.place(tokens, action, self.pose_seen(pose, tokens))
+        placed = self.place(tokens, action, self.pose_seen(pose, tokens), Seen(tokens, x))
         return self.predict(x, self.conditions(t, tokens.cell_level, action), placed)
 
     def conditions(
@@ -136,9 +146,15 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         return c
 
     def place(
-        self, tokens: TokenBatch, action: Actions | None = None, pose: Float[Tensor, "batch cell 3"] | None = None
+        self,
+        tokens: TokenBatch,
+        action: Actions | None = None,
+        pose: Float[Tensor, "batch cell 3"] | None = None,
+        seen: Seen | None = None,
     ) -> PlacedTokens:
-        """What of some tokens stays the same from one evaluation to the next; pose: as `pose_seen` gives it.
+        """What of some tokens stays the same from one evaluation to the next.
+
+        pose: as `pose_seen` gives it. seen: what the network sees of the context; needed with coarser_input only.
 
         Looks at no value of a tensor on a GPU when the tokens' columns are on the CPU.
         """
@@ -149,9 +165,23 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         embedding = sincos_3d(sequence.relative_frame, sequence.row, sequence.column, self.config.width)
         if self.pose_embedding is not None and pose is not None and action is not None:
             given = is_given(action).to(device, non_blocking=True)
-            seen = self.pose_embedding(pose.to(device, non_blocking=True)) * given.unsqueeze(-1)
-            embedding = embedding + seen.gather(1, sequence.cell.unsqueeze(-1).expand(-1, -1, seen.shape[-1]))
+            poses = self.pose_embedding(pose.to(device, non_blocking=True)) * given.unsqueeze(-1)
+            embedding = embedding + poses.gather(1, sequence.cell.unsqueeze(-1).expand(-1, -1, poses.shape[-1]))
+        if self.coarser is not None:
+            if seen is None:
+                raise ValueError("the model has coarser_input; give the context that it is taken from")
+            embedding = embedding + self._coarser(tokens, seen, device)
         return PlacedTokens(sequence=sequence, embedding=embedding, layout=layout)
+
+    def _coarser(self, tokens: TokenBatch, seen: Seen, device: torch.device) -> Float[Tensor, "batch token width"]:
+        """What coarser context adds to each token."""
+        assert self.coarser is not None
+        index = tokens.coarser(seen.tokens).unsqueeze(-1).to(device, non_blocking=True)
+        below = (2 * (tokens.row % 2) + tokens.column % 2).to(device, non_blocking=True)
+        latents = seen.latents.gather(1, index.clamp(min=0).expand(-1, -1, seen.latents.shape[-1]))
+        maps = self.coarser(latents).unflatten(-1, (4, -1))
+        chosen = maps.gather(2, below[..., None, None].expand(-1, -1, 1, maps.shape[-1])).squeeze(2)
+        return chosen * (index >= 0)
 
     def prepare(
         self,
@@ -159,12 +189,13 @@ class VideoDiT(PretrainedModel[VideoDiTConfig]):
         t: Float[Tensor, "*cells"],
         action: Actions | None,
         pose: Float[Tensor, "batch cell 3"] | None,
+        seen: Seen | None = None,
     ) -> tuple[Conditions, PlacedTokens]:
-        """Conditions and places of a part of a step; t: of its cells, action and pose (as `pose_seen` gives it): of all."""
+        """Conditions and places of a part of a step; t: of its cells, action and pose: of all; pose and seen as in `place`."""
         given = None if action is None else part.of_cells(action)
-        seen = None if pose is None else part.of_cells(pose)
+        pose = None if pose is None else part.of_cells(pose)
         conditions = self.conditions(t.expand(part.cell.shape), part.tokens.cell_level, given)
-        return conditions, self.place(part.tokens, given, seen)
+        return conditions, self.place(part.tokens, given, pose, seen)
 
     def predict(
         self,

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from millivid.diffusion.actions import Actions, withhold
-from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.model import Seen, VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma, velocity
 from millivid.diffusion.tokens import TokenBatch
 from millivid.files.values import check_number
@@ -150,7 +150,8 @@ def _apart(
     if draws.context_t is not None:
         t = torch.maximum(t, context.of_cells(draws.context_t))
     clean = _noisy(context.of_tokens(x), context.of_tokens(eps[:, 0]), t, context.tokens, shift)
-    read = model.read_context(clean.latents, *model.prepare(context, t, action, seen))
+    shown = Seen(context.tokens, clean.latents)
+    read = model.read_context(clean.latents, *model.prepare(context, t, action, seen, shown))
 
     each = targets.repeat(copies)
     t = times.reshape(-1, 1).expand(each.cell.shape)
@@ -158,7 +159,7 @@ def _apart(
         targets.of_tokens(x).repeat_interleave(copies, dim=0), each.of_tokens(eps.flatten(0, 1)), t, each.tokens, shift
     )
     given = None if action is None else targets.of_cells(action)
-    placed = model.place(targets.tokens, given, None if seen is None else targets.of_cells(seen))
+    placed = model.place(targets.tokens, given, None if seen is None else targets.of_cells(seen), shown)
     given = None if given is None else given.repeat_interleave(copies, dim=0)
     conditions = model.conditions(t, each.tokens.cell_level, given)
     predicted = model.predict(noisy.latents, conditions, placed.repeat(copies), read.repeat(copies))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from millivid.diffusion.actions import Actions
-from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.model import Seen, VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma
 from millivid.diffusion.tokens import TokenBatch
 from millivid.rollout import Chunk, Role, Step, StepTokens
@@ -87,14 +87,15 @@ class OwnHistory:
         """The batch's latents x, normalised, with the model's own in place of those that it makes anew; eps: its noise."""
         device = x.device
         true = model.normalize(self.x.to(device, torch.float32), self.tokens.level.to(device))
-        seen = model.pose_seen(self.pose, self.tokens)
+        pose = model.pose_seen(self.pose, self.tokens)
         context, targets = self.tokens.split()
-        read = model.read_context(context.of_tokens(true), *model.prepare(context, torch.zeros(()), self.action, seen))
+        seen = Seen(context.tokens, context.of_tokens(true))
+        read = model.read_context(seen.latents, *model.prepare(context, torch.zeros(()), self.action, pose, seen))
         data, noise = targets.of_tokens(true), targets.of_tokens(eps)
         for t in (self.t, self.t / 2):
             alpha, sigma = (part[:, None, None].to(device) for part in alpha_sigma(t, shift))
             noisy = add_noise(data, noise, alpha, sigma)
-            asked, placed = model.prepare(targets, t[:, None], self.action, seen)
+            asked, placed = model.prepare(targets, t[:, None], self.action, pose, seen)
             data, noise = model.data_and_noise(model.predict(noisy, asked, placed, read).float(), noisy, alpha, sigma)
         place = targets.token.to(device).unsqueeze(-1).expand_as(data)
         made = true.scatter(1, place, data).flatten(0, 1)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from millivid.diffusion.actions import Actions
-from millivid.diffusion.model import VideoDiT
+from millivid.diffusion.model import Seen, VideoDiT
 from millivid.diffusion.noise import add_noise, alpha_sigma
 from millivid.diffusion.solvers import Solver, make_solver
 from millivid.diffusion.tokens import TokenBatch, TokenPart
@@ -151,7 +151,7 @@ def _in_one_pass(
     """Predictions for a whole step's tokens."""
     context = add_noise(x, eps, *_amplitudes(context_t, shift))
     target = tokens.is_target.unsqueeze(-1).to(x.device, non_blocking=True)
-    placed = model.place(tokens, action, model.pose_seen(pose, tokens))
+    placed = model.place(tokens, action, model.pose_seen(pose, tokens), Seen(tokens, context))
 
     def network(noisy: Tensor, t: float) -> Tensor:
         times = torch.where(tokens.cell_is_target, t, context_t)
@@ -172,8 +172,9 @@ def _after_reading(
     action: Actions | None,
 ) -> Network:
     """Predictions for a step's targets, whose context is read here."""
-    context, targets = (model.prepare(part, torch.tensor(context_t), action, pose) for part in parts)
-    read = model.read_context(add_noise(x, eps, *_amplitudes(context_t, shift)), *context)
+    seen = Seen(parts[0].tokens, add_noise(x, eps, *_amplitudes(context_t, shift)))
+    context, targets = (model.prepare(part, torch.tensor(context_t), action, pose, seen) for part in parts)
+    read = model.read_context(seen.latents, *context)
     asked, placed = targets[0].to(x.device), targets[1]
 
     def network(noisy: Tensor, t: float) -> Tensor:

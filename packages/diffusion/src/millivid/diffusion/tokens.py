@@ -83,6 +83,21 @@ class TokenBatch:
         has = (self.cell_role == int(role)).gather(1, self.cell)
         return has if self.key_mask is None else has & self.key_mask
 
+    def coarser(self, context: "TokenBatch") -> Int[Tensor, "batch token"]:
+        """Which context token lies at each token's place one level up, counted among all of `context`; -1 for none."""
+        if not context.level.shape[1]:
+            return torch.full_like(self.level, -1)
+        size = 2 + max(int(part.max()) for batch in (self, context) for part in batch.place)
+
+        def key(level: Tensor, frame: Tensor, row: Tensor, column: Tensor) -> Tensor:
+            return ((frame * size + level) * size + row) * size + column
+
+        known = torch.where(context._has(Role.CONTEXT), key(*context.place), -1)
+        known, order = known.sort(dim=1)
+        wanted = key(self.level + 1, self.frame, self.row // 2, self.column // 2)
+        place = torch.searchsorted(known, wanted).clamp(max=known.shape[1] - 1)
+        return torch.where(known.gather(1, place) == wanted, order.gather(1, place), -1)
+
     def split(self) -> "tuple[TokenPart, TokenPart]":
         """The context and the targets, each as sequences of their own.
 

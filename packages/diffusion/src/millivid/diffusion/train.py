@@ -38,6 +38,7 @@ ADDED = {
     "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
     "own_history": 0.0,
     "context_noise": 0.0,
+    "model.coarser_input": False,
 }  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
 
