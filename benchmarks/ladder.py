@@ -39,6 +39,14 @@ RUNGS: dict[str, Settings] = {
     "min_snr": {"snr_gamma": 5.0},
     "data": {"model": {"prediction": "data"}, "snr_gamma": 5.0},
     "own": {"own_history": 0.5},
+    "coarser": {"model": {"coarser_input": True}},
+    "data_coarser": {"model": {"prediction": "data", "coarser_input": True}, "snr_gamma": 5.0},
+    "data_coarser_memory": {
+        "model": {"prediction": "data", "coarser_input": True},
+        "snr_gamma": 5.0,
+        "group_shares": [0.2, 0.2, 0.6],
+    },
+    "coarser_memory": {"model": {"coarser_input": True}, "group_shares": [0.2, 0.2, 0.6]},
     "context_noise": {"context_noise": 0.3},
     "data_noise": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "context_noise": 0.3},
     "data_own": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "own_history": 0.5},
@@ -48,9 +56,10 @@ RUNGS: dict[str, Settings] = {
 START: Settings = {
     "targets_per_context": 4,
     "snr_gamma": None,
+    "group_shares": None,
     "own_history": 0.0,
     "context_noise": 0.0,
-    "model": {"frozen_context": True, "prediction": "velocity"},
+    "model": {"frozen_context": True, "prediction": "velocity", "coarser_input": False},
 }
 
 

@@ -37,14 +37,23 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> LatentDataset:
 
 
 def examples_of(
-    dataset: LatentDataset, settings: dict, dropout: float = 0.1, copies: int = 1
+    dataset: LatentDataset, settings: dict, dropout: float = 0.1, copies: int = 1, **others: object
 ) -> tuple[WindowExamples, Chunk]:
     schedule = make_schedule(**settings)
     chunk = schedule.chunk(tuple(height * width for height, width in GRIDS))
     config = VideoDiTConfig(grids=GRIDS, latent_channels=CHANNELS, width=24, depth=1, num_heads=1, num_actions=3)
     model = VideoDiT(config)
     odometry = ((0.1, 0.0), (0.0, 30.0), (0.0, -30.0))
-    return WindowExamples(dataset, chunk, model.tokens_of, dropout, odometry, copies), chunk
+    return WindowExamples(dataset, chunk, model.tokens_of, dropout, odometry, copies, **others), chunk
+
+
+def test_steps_are_shown_as_often_as_their_groups_are_to_be(dataset: LatentDataset) -> None:
+    examples, chunk = examples_of(dataset, SCHEDULES[0], group_shares=(1, 2, 5))
+    groups = [chunk.steps[examples.example(0, torch.Generator().manual_seed(seed)).step].group for seed in range(800)]
+    shares = np.bincount(groups) / len(groups)
+    np.testing.assert_allclose(shares, (0.125, 0.25, 0.625), atol=0.06)
+    with pytest.raises(ValueError, match=r"group_shares is \[1, 2\]; the schedule has 3 sampling groups"):
+        examples_of(dataset, SCHEDULES[0], group_shares=(1, 2))
 
 
 def drawn(examples: WindowExamples, index: int, seed: int):

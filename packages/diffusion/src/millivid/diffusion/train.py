@@ -20,7 +20,7 @@ from millivid.diffusion.model_settings import ModelSettings
 from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.solvers import make_solver
-from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough
+from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough, step_probabilities
 from millivid.files.pretrained import PretrainedModel
 from millivid.files.values import check_number
 from millivid.rollout import Chunk, make_schedule
@@ -39,6 +39,7 @@ ADDED = {
     "own_history": 0.0,
     "context_noise": 0.0,
     "model.coarser_input": False,
+    "group_shares": None,
 }  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
 
@@ -53,7 +54,8 @@ class TrainDiffusionConfig:
     data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
     drop_actions: whether those lose their actions too. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
-    above which a time weighs less, null for none (min-SNR; 5 is usual).
+    above which a time weighs less, null for none (min-SNR; 5 is usual). group_shares: how often the steps of each
+    sampling group are shown (of MilliVid's schedule of each level, finest first), null for equally often.
 
     With model.frozen_context: targets_per_context: noisy copies of the targets that an example shows to its context.
     own_history: the share of examples that have some of their context made anew by the model (its truth made noisy, then
@@ -78,6 +80,7 @@ class TrainDiffusionConfig:
     context_noise: float = 0.0
     shift: float = 1.0
     snr_gamma: float | None = None
+    group_shares: tuple[float, ...] | None = None
     sampling_steps: int = 50
     solver: str = "ddim"
     last_time: float = 0.0
@@ -102,6 +105,8 @@ class TrainDiffusionConfig:
             raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
         check_number(self.own_history, "own_history", 0, 1)
         check_number(self.context_noise, "context_noise", 0, 0.999)
+        if self.group_shares is not None and not all(0 < share < math.inf for share in self.group_shares):
+            raise ValueError(f"group_shares is {list(self.group_shares)}; shares are numbers above 0")
         for name in ("own_history", "context_noise"):
             if (value := getattr(self, name)) and not self.model.frozen_context:
                 raise ValueError(f"{name} is {value}; it needs model.frozen_context=true")
@@ -129,6 +134,7 @@ class DiffusionTask:
             model.config.odometry,
             config.targets_per_context,
             config.own_history,
+            config.group_shares,
         )
         self.longest = max(len(step) for step in self.examples.tokens)
         self.most_cells = max(step.num_cells for step in self.examples.tokens)
@@ -205,6 +211,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     settings = to_plain(config) | {"model": to_plain(model_config)}
     schedule = make_schedule(**config.schedule)  # type: ignore[arg-type]
     chunk = schedule.chunk(model_config.tokens_per_level)
+    step_probabilities(chunk, config.group_shares)  # or their number is wrong, while no folder is made yet
     if not dataset.index.splits.get("train"):
         raise ConfigError(
             f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="

@@ -73,7 +73,8 @@ class WindowExamples:
     """Windows as long as a chunk, of the training videos that are; a video of n times that length counts n times.
 
     tokens_of: a step's columns, as the model reads them, with frames counted from another one. Where an example's window begins
-    is drawn from its share of the video, which step of the chunk it shows by the chunk's probabilities. copies: of its targets,
+    is drawn from its share of the video, which step of the chunk it shows by the chunk's probabilities, or by `group_shares`:
+    how often each of its sampling groups is to be shown. copies: of its targets,
     each with a time of its own in another part of [0, 1]. own_history: the share of examples that have some context which the
     model is to make anew; windows then begin with as many frames as a chunk before.
     """
@@ -87,6 +88,7 @@ class WindowExamples:
         odometry: Odometry | None,
         copies: int = 1,
         own_history: float = 0.0,
+        group_shares: Sequence[float] | None = None,
     ) -> None:
         self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
         self.copies, self.own_history = copies, own_history
@@ -99,7 +101,7 @@ class WindowExamples:
         self.writers = writers(chunk, tokens_of) if own_history else [[] for _ in chunk.steps]
         self.writer_reads = [[_Read.of(writer.tokens, dataset.index.grids) for writer in some] for some in self.writers]
         self.reads = [_Read.of(step, dataset.index.grids) for step in self.tokens]
-        self.cumulative = torch.from_numpy(np.cumsum(chunk.step_probabilities))
+        self.cumulative = torch.from_numpy(np.cumsum(step_probabilities(chunk, group_shares)))
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -174,6 +176,19 @@ class WindowExamples:
             written=torch.from_numpy(np.concatenate(written)),
             read=torch.from_numpy(np.concatenate(read)),
         )
+
+
+def step_probabilities(chunk: Chunk, group_shares: Sequence[float] | None) -> NDArray[np.float64]:
+    """How often each step is shown. Raises ValueError for another number of shares than there are groups."""
+    _, group = np.unique([step.group for step in chunk.steps], return_inverse=True)
+    equal, count = chunk.step_probabilities, int(group.max()) + 1
+    if group_shares is None:
+        return equal
+    if len(group_shares) != count:
+        raise ValueError(
+            f"group_shares is {list(group_shares)}; the schedule has {count} sampling groups, give a share of each"
+        )
+    return equal * count * (np.array(group_shares) / np.sum(group_shares))[group]
 
 
 def _of_cells(values: Tensor, tokens: TokenBatch) -> Tensor:
