@@ -110,6 +110,25 @@ def test_adaptive_coarse_latents_are_learned() -> None:
     assert (coarse - means).abs().max() > 0.01
 
 
+def test_smoothing_looks_beyond_a_patch() -> None:
+    config = {"image_size": (16, 16), "patch_size": (4, 4), "num_levels": 2, **SMALL}
+    plain, smooth = lively(TokenizerConfig(**config)), lively(TokenizerConfig(**config, smoothing=3))
+    smooth.load_state_dict(plain.state_dict(), strict=False)
+    frames = torch.rand(2, 3, 16, 16)
+    pyramid, level = plain.encode(frames), torch.tensor([0, 1])
+    for number in range(2):
+        torch.testing.assert_close(smooth.decode(pyramid, number), smooth.smoothing(plain.decode(pyramid, number)))
+    latents = plain.encode_patches(plain.patches(frames))
+    parts = plain.decode_patches(latents, level).split((16, 4), dim=1)
+    images = [
+        smooth.smoothing(unpatchify(part, grid, (4, 4))) for part, grid in zip(parts, ((4, 4), (2, 2)), strict=True)
+    ]
+    expected = torch.cat([patchify(image, (4, 4)) for image in images], dim=1)
+    torch.testing.assert_close(smooth.decode_patches(latents, level), expected)
+    untrained = HierarchicalTokenizer(TokenizerConfig(**config, smoothing=3))
+    assert torch.equal(untrained.decode(pyramid), torch.full((2, 3, 16, 16), 0.5))
+
+
 def test_an_untrained_tokenizer_predicts_grey() -> None:
     model = HierarchicalTokenizer(TokenizerConfig(image_size=(8, 8), patch_size=(2, 2), num_levels=2, **SMALL))
     frames = torch.rand(2, 3, 8, 8)

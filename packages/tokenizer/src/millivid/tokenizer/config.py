@@ -15,7 +15,8 @@ class TokenizerConfig:
 
     image_size, patch_size: (height, width) in pixels. num_levels: of the pyramid; each coarser image is the 2x2 mean of
     the finer one. latent_channels: numbers per token. width, depth, num_heads: of the encoder's transformer.
-    decoder_width, decoder_depth, decoder_num_heads: of the decoder's; null for the encoder's. variant: "adaptive" learns
+    decoder_width, decoder_depth, decoder_num_heads: of the decoder's; null for the encoder's. smoothing: channels of the
+    convolutions that take away the seams between decoded patches, 0 for none (as in the paper). variant: "adaptive" learns
     every level, "cascaded" averages the finest one (the paper's ablation).
 
     Raises ValueError for sizes that do not divide.
@@ -31,6 +32,7 @@ class TokenizerConfig:
     decoder_width: int | None = None
     decoder_depth: int | None = None
     decoder_num_heads: int | None = None
+    smoothing: int = 0
     variant: Literal["adaptive", "cascaded"] = "adaptive"
 
     def __post_init__(self) -> None:
@@ -43,6 +45,8 @@ class TokenizerConfig:
                 f"image_size {self.image_size} in patches of {self.patch_size} is too large; the most are 16,384 pixels a side "
                 "and 1,048,576 patches"
             )
+        if not 0 <= self.smoothing <= MOST_WIDTH:
+            raise ValueError(f"smoothing is {self.smoothing}; it must be at least 0 and at most {MOST_WIDTH}")
         if not 1 <= self.latent_channels <= MOST_WIDTH:
             raise ValueError(
                 f"latent_channels is {self.latent_channels}; it must be at least 1 and at most {MOST_WIDTH}"

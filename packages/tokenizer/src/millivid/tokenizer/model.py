@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from millivid.files.pretrained import PretrainedModel
 from millivid.tokenizer.checks import check_finite, check_range, check_tensor
 from millivid.tokenizer.config import TokenizerConfig
-from millivid.tokenizer.pyramid import image_pyramid, patchify, sincos_2d, unpatchify
+from millivid.tokenizer.pyramid import Grid, image_pyramid, patchify, sincos_2d, unpatchify
 from millivid.tokenizer.transformer import Transformer
 
 Pyramid = tuple[Tensor, ...]
@@ -62,6 +62,25 @@ class Decoder(nn.Module):
         return self.unpatchify(self.transformer(x, self.level_embedding(decoded_level)))
 
 
+class Smoothing(nn.Module):
+    """Convolutions over a decoded image, which look beyond the edges of its patches; the identity before it is trained."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, channels, 5, padding=2),
+            nn.GELU(approximate="tanh"),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(approximate="tanh"),
+            nn.Conv2d(channels, 3, 3, padding=1),
+        )
+        nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.layers[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch 3 h w"]:
+        return image + self.layers(image)
+
+
 class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
     """Compresses every frame on its own to a pyramid of latents and decodes it from any level.
 
@@ -78,6 +97,7 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         super().__init__(config)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.smoothing = Smoothing(config.smoothing) if config.smoothing else None
         for module in (self.encoder.patchify, self.encoder.bottleneck, self.decoder.unbottleneck):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
@@ -112,7 +132,17 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         self, latents: Float[Tensor, "batch token c"], level: Tensor
     ) -> Float[Tensor, "batch token patch"]:
         """Patches of the whole image pyramid, each image decoded from its own `level` (batch,) alone."""
-        return self.decoder(latents, self.decoder_position, self.token_level, level)
+        patches = self.decoder(latents, self.decoder_position, self.token_level, level)
+        if self.smoothing is None:
+            return patches
+        parts = patches.split(self.config.tokens_per_level, dim=1)
+        images = [self._image(part, grid) for part, grid in zip(parts, self.config.grids, strict=True)]
+        return torch.cat([patchify(image, self.config.patch_size) for image in images], dim=1)
+
+    def _image(self, patches: Float[Tensor, "batch token patch"], grid: Grid) -> Float[Tensor, "batch 3 h w"]:
+        """The decoder's patches of one level as an image."""
+        image = unpatchify(patches, grid, self.config.patch_size)
+        return image if self.smoothing is None else self.smoothing(image)
 
     def encode(self, frames: Float[Tensor, "*batch 3 h w"]) -> Pyramid:
         """The pyramid of latents of every frame.
@@ -154,7 +184,7 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         given = given.reshape(-1, grid[0] * grid[1], channels)
         latents = given.new_zeros(len(given), len(self.token_level), channels)
         latents[:, self.token_level == level] = given
-        decoded = self.decode_patches(latents, torch.full((len(given),), level, device=given.device))
-        finest = decoded[:, : self.config.tokens_per_level[0]]
-        frames = unpatchify(finest, self.config.grids[0], self.config.patch_size)
+        chosen = torch.full((len(given),), level, device=given.device)
+        decoded = self.decoder(latents, self.decoder_position, self.token_level, chosen)
+        frames = self._image(decoded[:, : self.config.tokens_per_level[0]], self.config.grids[0])
         return frames.reshape(*batch, *frames.shape[1:])
