@@ -18,7 +18,7 @@ from millivid.training import Processes, TrainingConfig, describe_run, join_proc
 
 CONF = Path(__file__).parent / "conf"
 TEST_FRAMES, SHOWN = 2_000, 6
-ADDED = {"latent_noise": 0.0}
+ADDED = {"latent_noise": 0.0, "model.smoothing": 0}
 """Settings that earlier versions did not have, as they were."""
 
 
