@@ -28,6 +28,7 @@ from millivid.data_gen import VoxelConfig
 from millivid.diffusion import SamplerConfig
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import TrainDiffusionConfig, train_diffusion
+from millivid.eval import LPIPS
 from millivid.files import read_json, replacing_folder
 from millivid.files.pretrained import CONFIG_NAME, WEIGHTS_NAME, save_weights
 from millivid.files.values import check_number
@@ -104,9 +105,10 @@ class ReproduceConfig:
 
 @alone_in_out
 def reproduce(config: ReproduceConfig) -> Path:
-    """Do every stage that is not done yet; returns the path of RESULTS.md."""
+    """Do every stage that is not done yet; returns the path of RESULTS.md. Raises MissingWeights without those of LPIPS."""
     config = replace(config, device=check_device(device_named(config.device)))
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
+    LPIPS()  # raises where its weights are missing, which is better said now than after the first stage
     open_run(config.out, "a reproduction", settings)
     _say(1, "data")
     generate_data(_data(config))
@@ -192,6 +194,8 @@ def _tokenizer_training(config: ReproduceConfig, variant: str, threads: int | No
         out=_run_of(config, variant),
         device=config.device,
         model={"variant": variant},
+        perceptual="millivid.eval:LPIPS",
+        perceptual_weight=0.03,
         training={
             "steps": config.scaled(TOKENIZER_STEPS, least=1),
             "seed": config.seed,
