@@ -100,7 +100,7 @@ def test_queries_and_keys_are_normed_in_float32_or_more(dtype: torch.dtype, monk
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", look)
     attention.qkv.register_forward_hook(lambda module, inputs, out: seen.update(qkv=out))
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         attention(torch.randn(1, 5, 16, dtype=attention.qkv.weight.dtype))
     rounding = 0.51 if dtype == torch.bfloat16 else 4  # half a step is the last rounding alone
     qkv = seen["qkv"].double().view(1, 5, 3, 2, 8).transpose(1, 3)
@@ -108,6 +108,25 @@ def test_queries_and_keys_are_normed_in_float32_or_more(dtype: torch.dtype, monk
         expected = x / (x.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt() * norm.weight.double()
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), expected, atol=0, rtol=rounding * torch.finfo(dtype).eps)
+
+
+def test_attention_that_is_trained_on_a_cpu_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention, attend, seen = Attention(16, 2), F.scaled_dot_product_attention, []
+    x, mask = torch.randn(2, 5, 16), torch.tensor([True, True, True, False, True]).expand(2, 1, 1, 5)
+
+    def look(*inputs: Tensor, **settings: object) -> Tensor:
+        seen.append(attend(*inputs, **settings))  # of which autocast decides the type
+        return seen[-1]
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", look)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = attention(x, mask)[0]
+        with torch.no_grad():
+            attention(x, mask)
+    assert [out.dtype for out in seen] == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(trained.float(), attention(x, mask)[0], atol=0.02, rtol=0.02)
+    trained.sum().backward()
+    assert attention.qkv.weight.grad is not None and attention.qkv.weight.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("start", [16, 20, 40])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from millivid.tokenizer import (
@@ -16,6 +17,7 @@ from millivid.tokenizer import (
     tokenizer_loss,
     unpatchify,
 )
+from millivid.tokenizer.transformer import Attention
 
 SMALL = {"latent_channels": 5, "width": 32, "depth": 1, "num_heads": 2}
 
@@ -200,3 +202,22 @@ def test_level_psnr_is_that_of_the_mean_squared_error(model: HierarchicalTokeniz
     pyramid = model.encode(frames)
     expected = [-10 * math.log10((model.decode(pyramid, k).clamp(0, 1) - frames).square().mean()) for k in range(3)]
     assert level_psnr(model, frames, batch=2) == pytest.approx(expected, rel=1e-5)
+
+
+def test_attention_that_is_trained_on_a_cpu_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention, attend, seen = Attention(16, 2), F.scaled_dot_product_attention, []
+    x = torch.randn(2, 5, 16)
+
+    def look(*inputs: Tensor) -> Tensor:
+        seen.append(attend(*inputs))  # of which autocast decides the type
+        return seen[-1]
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", look)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = attention(x)
+        with torch.no_grad():
+            attention(x)
+    assert [out.dtype for out in seen] == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(trained.float(), attention(x), atol=0.02, rtol=0.02)
+    trained.sum().backward()
+    assert attention.qkv.weight.grad is not None and attention.qkv.weight.grad.isfinite().all()

@@ -1,5 +1,6 @@
 """The tokenizer's transformer: pre-norm blocks, with adaptive layer norm where a condition is given."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +27,12 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(batch, token, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         q, k = self.q_norm(q.float()).to(v.dtype), self.k_norm(k.float()).to(v.dtype)
-        out = F.scaled_dot_product_attention(q, k, v)
+        if q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu":
+            # Its backward pass takes up to ten times as long there as in float32.
+            with torch.autocast("cpu", enabled=False):
+                out = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+        else:
+            out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).reshape(batch, token, width))
 
 
