@@ -17,15 +17,13 @@ from typing import Any
 import torch
 from machine import describe_machine
 from probe import WEIGHTS, probe
+from solvers import METRICS, measure
 
-from millivid.app.evaluate import EvaluateConfig, evaluate_runs
-from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.command import load_experiment
 from millivid.data import LatentDataset
 from millivid.diffusion import VideoDiT
 from millivid.diffusion import train as diffusion_train
 from millivid.diffusion.train import DiffusionTask, TrainDiffusionConfig, train_diffusion
-from millivid.eval.results import read_results
 from millivid.files import read_json
 from millivid.rollout import make_schedule
 from millivid.training.loop import TRAINED_FILE
@@ -38,7 +36,6 @@ RUNGS: dict[str, Settings] = {
     "copies": {},
     "min_snr": {"snr_gamma": 5.0},
     "data": {"model": {"prediction": "data"}, "snr_gamma": 5.0},
-    "own": {"own_history": 0.5},
     "coarser": {"model": {"coarser_input": True}},
     "data_coarser": {"model": {"prediction": "data", "coarser_input": True}, "snr_gamma": 5.0},
     "data_coarser_memory": {
@@ -49,7 +46,6 @@ RUNGS: dict[str, Settings] = {
     "coarser_memory": {"model": {"coarser_input": True}, "group_shares": [0.2, 0.2, 0.6]},
     "context_noise": {"context_noise": 0.3},
     "data_noise": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "context_noise": 0.3},
-    "data_own": {"model": {"prediction": "data"}, "snr_gamma": 5.0, "own_history": 0.5},
 }
 """Settings of a rung, other than those of the experiment as it was when the ladder began."""
 
@@ -57,14 +53,13 @@ START: Settings = {
     "targets_per_context": 4,
     "snr_gamma": None,
     "group_shares": None,
-    "own_history": 0.0,
     "context_noise": 0.0,
     "model": {"frozen_context": True, "prediction": "velocity", "coarser_input": False},
 }
 
 
 def settings_of(rung: str, latents: Path, out: Path, seed: int, steps: int) -> TrainDiffusionConfig:
-    """A rung's training; `data` settings that follow from the world are those of the latents' recording."""
+    """A rung's training; its odometry is that of the world that the latents were recorded in."""
     changed = RUNGS[rung]
     world = LatentDataset(latents).index.source["world_settings"]
     turn = 90 / world["frames_per_action"]
@@ -98,46 +93,15 @@ def climb(words: argparse.Namespace, rung: str, seed: int) -> dict[str, Any]:
     train_diffusion(settings_of(rung, words.latents, folder / "run", seed, steps))
     cost = read_json(folder / "run" / TRAINED_FILE, dict[str, Any])
     found = {"rung": rung, "seed": seed, "settings": RUNGS[rung], "steps": steps, "cost": cost}
-    found |= measure(words, folder / "run/model", folder)
+    results = measure(words, folder / "run/model", folder)
+    found["rollouts"] = {
+        metric: {horizon.name: results.figure("made", metric, horizon.name).value for horizon in results.horizons}
+        for metric in METRICS
+    }
+    found["memory"] = results.memory.to_dict() if results.memory else None
+    found["probe"] = probe(folder / "run/model", words.clips, words.tokenizer, videos=min(12, words.videos))
     done.write_text(json.dumps(found, indent=1) + "\n")
     return found
-
-
-def measure(words: argparse.Namespace, model: Path, folder: Path) -> dict[str, Any]:
-    """Rollouts and losses of a model."""
-    generate_videos(
-        GenerateConfig(
-            data=words.clips,
-            model=model,
-            tokenizer=words.tokenizer,
-            out=folder / "generated",
-            count=words.videos,
-            frames=words.frames,
-            batch=words.videos,
-            precision="fp32",
-        )
-    )
-    page = evaluate_runs(
-        EvaluateConfig(
-            runs={"made": str(folder / "generated")},
-            reference=words.clips,
-            out=folder / "report",
-            videos="common",
-            metrics=("psnr", "lpips"),
-            frames=words.frames,
-            max_videos=1,
-        )
-    )
-    assert page is not None
-    results = read_results(page.parent / "metrics.json")
-    return {
-        "rollouts": {
-            metric: {horizon.name: results.figure("made", metric, horizon.name).value for horizon in results.horizons}
-            for metric in ("psnr", "lpips")
-        },
-        "memory": results.memory.to_dict() if results.memory else None,
-        "probe": probe(model, words.clips, words.tokenizer, videos=min(12, words.videos)),
-    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:

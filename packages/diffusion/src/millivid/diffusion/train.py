@@ -36,7 +36,6 @@ FREE_TO_CHANGE = {
 
 ADDED = {
     "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
-    "own_history": 0.0,
     "context_noise": 0.0,
     "model.coarser_input": False,
     "group_shares": None,
@@ -58,8 +57,7 @@ class TrainDiffusionConfig:
     sampling group are shown (of MilliVid's schedule of each level, finest first), null for equally often.
 
     With model.frozen_context: targets_per_context: noisy copies of the targets that an example shows to its context.
-    own_history: the share of examples that have some of their context made anew by the model (its truth made noisy, then
-    denoised). context_noise: up to which time each cell of the context is made noisy, and told so.
+    context_noise: up to which time each cell of the context is made noisy, and told so.
 
     sampling_steps, solver, last_time, horizons: stored with the model: how it is to be sampled, and the last generated frames
     that it is measured at. tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the
@@ -76,7 +74,6 @@ class TrainDiffusionConfig:
     context_dropout: float = 0.1
     drop_actions: bool = True
     targets_per_context: int = 1
-    own_history: float = 0.0
     context_noise: float = 0.0
     shift: float = 1.0
     snr_gamma: float | None = None
@@ -103,13 +100,11 @@ class TrainDiffusionConfig:
             check_number(self.snr_gamma, "snr_gamma", 0.01, 1e6, hint=", null for none")
         elif self.model.prediction == "data":
             raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
-        check_number(self.own_history, "own_history", 0, 1)
         check_number(self.context_noise, "context_noise", 0, 0.999)
         if self.group_shares is not None and not all(0 < share < math.inf for share in self.group_shares):
             raise ValueError(f"group_shares is {list(self.group_shares)}; shares are numbers above 0")
-        for name in ("own_history", "context_noise"):
-            if (value := getattr(self, name)) and not self.model.frozen_context:
-                raise ValueError(f"{name} is {value}; it needs model.frozen_context=true")
+        if self.context_noise and not self.model.frozen_context:
+            raise ValueError(f"context_noise is {self.context_noise}; it needs model.frozen_context=true")
         if not 0 < self.shift < math.inf:
             raise ValueError(f"shift is {self.shift}; it must be positive and finite")
         make_solver(self.solver, self.sampling_steps, self.last_time)
@@ -129,11 +124,10 @@ class DiffusionTask:
         self.examples = WindowExamples(
             dataset,
             chunk,
-            model.tokens_of,
+            [model.tokens_of(step) for step in chunk.steps],
             config.context_dropout,
             model.config.odometry,
             config.targets_per_context,
-            config.own_history,
             config.group_shares,
         )
         self.longest = max(len(step) for step in self.examples.tokens)
@@ -156,10 +150,6 @@ class DiffusionTask:
         tokens = batch.tokens if self.model.config.frozen_context else batch.tokens.to(device)
         pose = None if batch.pose is None else batch.pose.to(device)
         x = self.model.normalize(x, batch.tokens.level.to(device))
-        if (own := batch.own) is not None:
-            size = (self.longest, x.shape[2])
-            eps = [torch.randn(size, generator=noise[row], device=device) for row in own.examples.tolist()]
-            x = own.write(self.model, x, torch.stack(eps)[:, : own.x.shape[1]], self.config.shift)
         if self.config.context_noise:
             levels = [torch.randint(CONTEXT_TIMES, (self.most_cells,), generator=g, device=device) for g in noise]
             times = torch.stack(levels)[:, : batch.tokens.cell_level.shape[1]] / (CONTEXT_TIMES - 1)
@@ -216,10 +206,9 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         raise ConfigError(
             f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
         )
-    frames = chunk.num_frames + (chunk.num_kept_frames if config.own_history else 0)
-    if not long_enough(dataset, frames):
+    if not long_enough(dataset, chunk):
         raise ConfigError(
-            f"no training video of {config.data} has the {frames} frames that schedule {schedule.name} needs; "
+            f"no training video of {config.data} has the {chunk.num_frames} frames that schedule {schedule.name} needs; "
             "record longer videos or use smaller windows"
         )
     tokenizer = _load_tokenizer(config, dataset)

@@ -1,7 +1,7 @@
 """Training examples of a video model: windows of encoded videos, of which only what a drawn step sees is read."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -15,9 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 from millivid.data import LatentDataset
 from millivid.diffusion.actions import Actions
 from millivid.diffusion.odometry import dead_reckon
-from millivid.diffusion.own_history import OwnHistory, writers
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
-from millivid.rollout import Chunk, Step, StepTokens
+from millivid.rollout import Chunk, StepTokens
 
 Odometry = Sequence[tuple[float, float]]
 
@@ -26,7 +25,7 @@ Odometry = Sequence[tuple[float, float]]
 class Window:
     """A step's tokens in a window of a video: latents as stored, the window's actions, and the example's random draws.
 
-    t: a time for each copy of the targets. own: what the model is to make anew of its context, if anything.
+    t: a time for each copy of the targets.
     """
 
     x: Float[Tensor, "token c"]
@@ -35,16 +34,6 @@ class Window:
     t: tuple[float, ...]
     dropped: bool
     seed: int
-    own: "OwnWindow | None" = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnWindow:
-    """A step that wrote some of an example's context: which of the step's writers, its latents, and up to which time."""
-
-    writer: int
-    x: Float[Tensor, "token c"]
-    t: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +51,6 @@ class WindowBatch:
     t: Float[Tensor, "batch *copies"]
     dropped: Bool[Tensor, " batch"]
     seeds: tuple[int, ...]
-    own: OwnHistory | None = None
 
     def pin_memory(self) -> "WindowBatch":
         """The same where a GPU can fetch it by itself; the data loader asks for this."""
@@ -72,35 +60,27 @@ class WindowBatch:
 class WindowExamples:
     """Windows as long as a chunk, of the training videos that are; a video of n times that length counts n times.
 
-    tokens_of: a step's columns, as the model reads them, with frames counted from another one. Where an example's window begins
-    is drawn from its share of the video, which step of the chunk it shows by the chunk's probabilities, or by `group_shares`:
-    how often each of its sampling groups is to be shown. copies: of its targets,
-    each with a time of its own in another part of [0, 1]. own_history: the share of examples that have some context which the
-    model is to make anew; windows then begin with as many frames as a chunk before.
+    tokens: of each step, as the model reads them. Where an example's window begins is drawn from its share of the video, which
+    step of the chunk it shows by the chunk's probabilities, or by `group_shares`: how often each of its sampling groups is to
+    be shown. copies: of its targets, each with a time of its own in another part of [0, 1].
     """
 
     def __init__(
         self,
         dataset: LatentDataset,
         chunk: Chunk,
-        tokens_of: Callable[[Step, int], StepTokens],
+        tokens: Sequence[StepTokens],
         context_dropout: float,
         odometry: Odometry | None,
         copies: int = 1,
-        own_history: float = 0.0,
         group_shares: Sequence[float] | None = None,
     ) -> None:
         self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
-        self.copies, self.own_history = copies, own_history
-        lead = chunk.num_kept_frames if own_history else 0
-        self.num_frames = chunk.num_frames + lead
-        self.ids = long_enough(dataset, self.num_frames)
-        self.shares = [dataset.num_frames(id) // self.num_frames for id in self.ids]
+        self.copies, self.tokens = copies, tokens
+        self.ids = long_enough(dataset, chunk)
+        self.shares = [dataset.num_frames(id) // chunk.num_frames for id in self.ids]
         self.ends = list(accumulate(self.shares))
-        self.tokens = [tokens_of(step, lead) for step in chunk.steps]
-        self.writers = writers(chunk, tokens_of) if own_history else [[] for _ in chunk.steps]
-        self.writer_reads = [[_Read.of(writer.tokens, dataset.index.grids) for writer in some] for some in self.writers]
-        self.reads = [_Read.of(step, dataset.index.grids) for step in self.tokens]
+        self.reads = [_Read.of(step, dataset.index.grids) for step in tokens]
         self.cumulative = torch.from_numpy(np.cumsum(step_probabilities(chunk, group_shares)))
 
     def __len__(self) -> int:
@@ -114,29 +94,18 @@ class WindowExamples:
         place, chosen, time, dropped, *times = torch.rand(
             3 + self.copies, dtype=torch.float64, generator=generator
         ).tolist()
-        starts = self.dataset.num_frames(id) - self.num_frames + 1
+        starts = self.dataset.num_frames(id) - self.chunk.num_frames + 1
         first, last = share * starts // shares, (share + 1) * starts // shares
         start = first + int(place * (last - first))
         step = min(int(torch.searchsorted(self.cumulative, chosen, right=True)), len(self.tokens) - 1)
         return Window(
             x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
             step=step,
-            actions=torch.from_numpy(self.dataset.actions(id, start, start + self.num_frames)),
+            actions=torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames)),
             t=tuple((number + t) / self.copies for number, t in enumerate((time, *times))),
             dropped=dropped < self.context_dropout,
             seed=int(torch.randint(2**62, (), generator=generator)),
-            own=self._own(id, start, step, generator),
         )
-
-    def _own(self, id: str, start: int, step: int, generator: torch.Generator) -> OwnWindow | None:
-        if not self.writers[step]:
-            return None
-        chosen, place, t = torch.rand(3, dtype=torch.float64, generator=generator).tolist()
-        if chosen >= self.own_history:
-            return None
-        writer = int(place * len(self.writers[step]))
-        x = torch.from_numpy(self.writer_reads[step][writer].read(self.dataset, id, start))
-        return OwnWindow(writer=writer, x=x, t=t)
 
     def collate(self, examples: Sequence[Window]) -> WindowBatch:
         """Examples as a batch; shorter sequences are padded with zeros."""
@@ -152,29 +121,6 @@ class WindowExamples:
             t=torch.tensor([example.t for example in examples], dtype=torch.float32).squeeze(1),
             dropped=torch.tensor([example.dropped for example in examples]),
             seeds=tuple(example.seed for example in examples),
-            own=self._own_history(examples, actions, poses, tokens.level.shape[1]),
-        )
-
-    def _own_history(
-        self, examples: Sequence[Window], actions: Tensor, poses: Tensor | None, length: int
-    ) -> OwnHistory | None:
-        """What the model makes anew, of examples whose sequences are padded to a length."""
-        chosen = [(row, example.own) for row, example in enumerate(examples) if example.own is not None]
-        if not chosen:
-            return None
-        steps = [self.writers[examples[row].step][own.writer] for row, own in chosen]
-        tokens, rows = stack_tokens([writer.tokens for writer in steps]), torch.tensor([row for row, _ in chosen])
-        written = [number * tokens.level.shape[1] + writer.written for number, writer in enumerate(steps)]
-        read = [row * length + writer.read for (row, _), writer in zip(chosen, steps, strict=True)]
-        return OwnHistory(
-            x=pad_sequence([own.x for _, own in chosen], batch_first=True),
-            tokens=tokens,
-            action=_of_cells(actions[rows], tokens),
-            pose=None if poses is None else _of_cells(poses[rows], tokens),
-            t=torch.tensor([own.t for _, own in chosen], dtype=torch.float32),
-            examples=rows,
-            written=torch.from_numpy(np.concatenate(written)),
-            read=torch.from_numpy(np.concatenate(read)),
         )
 
 
@@ -230,6 +176,6 @@ class _Read:
         return tokens if self.order is None else tokens[self.order]
 
 
-def long_enough(dataset: LatentDataset, frames: int) -> list[str]:
-    """The training videos that have so many frames."""
-    return [id for id in dataset.index.splits.get("train", ()) if dataset.num_frames(id) >= frames]
+def long_enough(dataset: LatentDataset, chunk: Chunk) -> list[str]:
+    """The training videos that have as many frames as a chunk."""
+    return [id for id in dataset.index.splits.get("train", ()) if dataset.num_frames(id) >= chunk.num_frames]
