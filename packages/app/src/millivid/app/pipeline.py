@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
@@ -9,9 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from millivid.app.live import LiveSession
 from millivid.command import Precision, autocast, device_named, precision_on
 from millivid.diffusion import (
     LatentStream,
+    LiveLatents,
     Noise,
     RolloutProgress,
     SamplerConfig,
@@ -138,15 +141,68 @@ class VideoPipeline:
         noise: Noise | None = None,
     ) -> LatentStream:
         """The stream of latents after the context; frames and actions as `stream` takes them."""
-        if not isinstance(frames, Tensor) or frames.ndim != 5:
-            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
-            raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
+        given = self._encode(frames)
         if isinstance(actions, Tensor):
             names = self.info.action_names
             actions = known_actions(actions, self.model.config, len(frames), names, gaps=False).unbind(1)
-        with torch.no_grad(), self._autocast():
-            given = [level.float() for level in self.tokenizer.encode(frames.to(self.device))]
         return LatentStream(self.model, self.schedule, given, actions, sampler, noise, self.info.action_names)
+
+    def _encode(self, frames: object) -> list[Tensor]:
+        if not isinstance(frames, Tensor) or frames.ndim != 5:
+            came = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
+            raise ValueError(f"frames are {came}; expected a tensor (batch, context, 3, height, width)")
+        with torch.no_grad(), self._autocast():
+            return [level.float() for level in self.tokenizer.encode(frames.to(self.device))]
+
+    def live(
+        self,
+        frames: Float[Tensor, "context 3 h w"],
+        actions: Int[Tensor, " context"] | Float[Tensor, "context action"],
+        poses: Float[Tensor, "context 5"] | None = None,
+        *,
+        steps: int | None = None,
+        guidance: float = 1.0,
+        solver: str | None = None,
+        last_time: float | None = None,
+        seed: int = 0,
+        keep: int = 4096,
+    ) -> LiveSession:
+        """A walk that goes on from its context, one action after the other.
+
+        frames: in [0, 1]; actions: theirs; poses: theirs, [5] as in `millivid.data.clip.POSE_NAMES`, for where the walk is.
+        keep: how many of the newest frames stay at hand, to go back to and to be saved. Other settings: see `generate`.
+
+        Raises ValueError when the context is shorter than the schedule's memory, and for frames, actions or settings that
+        cannot be.
+        """
+        sampler = self.sampler(steps, guidance, solver, last_time)
+        given = self._encode(frames.unsqueeze(0) if isinstance(frames, Tensor) and frames.ndim == 4 else frames)
+        names, config = self.info.action_names, self.model.config
+        if not isinstance(actions, Tensor) or len(actions) != len(frames):
+            raise ValueError(f"a walk begins with the action of each of its {len(frames)} context frames; give as many")
+        if poses is not None and poses.shape != (len(frames), 5):
+            raise ValueError(f"poses are {tuple(poses.shape)}; expected one of 5 numbers for each context frame")
+        known = known_actions(actions.unsqueeze(0), config, 1, names, gaps=False)
+        latents = LiveLatents(self.model, self.schedule, given, known.unbind(1), sampler, (seed,), names)
+        source = {
+            "generated_by": fingerprint(self.model),
+            "schedule": self.schedule.settings(),
+            **{name: value for name, value in asdict(sampler).items() if name != "shift"},
+            "precision": precision_on(self.device, self.precision),
+            "seed": seed,
+        }
+        return LiveSession(
+            latents,
+            self.tokenizer,
+            frames,
+            known[0],
+            poses,
+            keep=keep,
+            odometry=config.odometry,
+            autocast=self._autocast,
+            source=source,
+            action_names=names,
+        )
 
     @torch.no_grad()
     def decoded(

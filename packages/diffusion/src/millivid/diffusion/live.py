@@ -61,6 +61,10 @@ class LiveLatents:
         self._move(plan)
         return latents
 
+    def known(self, action: Tensor) -> Tensor:
+        """One video's action as the model takes it, () or (action). Raises ValueError for one that it does not know."""
+        return self._stream.known([action.unsqueeze(0)])[0, 0]
+
     def change(self, shown: int) -> int:
         """Give up what is planned behind the video frames before `shown`; from which frame on it is written anew.
 
@@ -87,12 +91,27 @@ class LiveLatents:
             self._running = None
         self.plan = plan
 
+    def latents(self, level: int, frame: int) -> Float[Tensor, "batch _height _width c"] | None:
+        """What is written at a level of a video frame; None where nothing is, or not any more."""
+        store, place = self._stream.stores[level], frame - self.plan.first + self._stream.chunk.target_start
+        if not 0 <= place < store.shape[1] or not (found := store[:, place]).any():
+            return None
+        return found
+
     def state(self) -> dict[str, Tensor]:
         """What another object of the same settings needs to go on from the beginning of this chunk."""
-        return self._stream.state()
+        start, state = self._stream.chunk.target_start, self._stream.state()
+        return {name: value[:, :start] if name.startswith("level_") else value for name, value in state.items()}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on from such a state, of an earlier moment or of a later one."""
+        ahead = self._stream.chunk.num_frames - self._stream.chunk.target_start
+        whole = {
+            name: torch.cat([value, value.new_zeros(len(value), ahead, *value.shape[2:])], dim=1)
+            if name.startswith("level_")
+            else value
+            for name, value in state.items()
+        }
         self._stream.frame = int(state["frame"])  # no actions lie upcoming that would have to be passed over
-        self._stream.resume(state)
+        self._stream.resume(whole)
         self.plan, self._running = LivePlan(chunk=self._stream.chunk, first=self._stream.frame), None

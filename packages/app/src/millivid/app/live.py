@@ -1,0 +1,318 @@
+"""A walk through a remembered world: one action after the other, back to any moment that is kept, and saved as a clip."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from millivid.data import Clip, ClipWriter
+from millivid.data.clip import POSE_NAMES
+from millivid.diffusion import LiveLatents
+from millivid.files.values import check_number
+from millivid.rollout import PlannedStep, Role
+from millivid.tokenizer import HierarchicalTokenizer
+
+Action = int | Sequence[float] | Tensor
+Pose = tuple[float, ...]
+SNAPSHOT_EVERY = 16
+"""Frames between two moments from which the walk can be written again, at least."""
+
+
+class Cell(IntEnum):
+    """What a level of a frame is to the chunk that is being written.
+
+    FORGOTTEN: no step reads it any more. REMEMBERED: some step reads it, or may in a later chunk. CONTEXT, TARGET: the newest
+    step has read it, or written it. PLANNED: written, and not shown yet. EMPTY: not written yet.
+    """
+
+    FORGOTTEN, REMEMBERED, CONTEXT, TARGET, PLANNED, EMPTY = range(6)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemoryView:
+    """The memory at a moment: a `Cell` for every level, finest first, of the video's frames from `first` on."""
+
+    first: int
+    cells: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A frame that is final and not shown: what it was written with, and whether it is the last of its window."""
+
+    frame: int
+    latents: Tensor
+    action: Tensor
+    ends_window: bool
+
+
+class LiveSession:
+    """A walk that goes on as its actions come. Equal seeds and equal actions at equal frames give equal frames, bit for bit.
+
+    Made by `VideoPipeline.live`. Frames are counted from the first of the context.
+
+    shown: how many frames were shown, the context's included. held: the action that is held, None before the first.
+    """
+
+    def __init__(
+        self,
+        latents: LiveLatents,
+        tokenizer: HierarchicalTokenizer,
+        frames: Float[Tensor, "frame 3 h w"],
+        actions: Int[Tensor, " frame"] | Float[Tensor, "frame action"],
+        poses: Float[Tensor, "frame 5"] | None,
+        *,
+        keep: int,
+        odometry: Sequence[tuple[float, float]] | None,
+        autocast: Callable[[], AbstractContextManager[object]],
+        source: Mapping[str, Any],
+        action_names: Sequence[str],
+    ) -> None:
+        least = max(len(frames), latents.plan.chunk.target_start) + latents.plan.chunk.num_kept_frames
+        check_number(keep, "keep", least, whole=True, hint=", the context and a chunk")
+        self._latents, self._tokenizer, self._autocast = latents, tokenizer, autocast
+        self._odometry, self._source, self._names = odometry, dict(source), tuple(action_names)
+        self.shown = self._start = len(frames)
+        self._frames = deque(map(_as_bytes, frames), maxlen=keep)
+        self._actions = deque(actions.cpu().unbind(0), maxlen=keep)
+        self._poses = deque(_poses(actions, poses, odometry), maxlen=keep)
+        self._ready = deque[_Ready]()
+        self._presses: list[tuple[int, Tensor]] = []
+        self._states: list[tuple[int, dict[str, Tensor]]] = []
+        self._newest: PlannedStep | None = None
+        self._remember()
+
+    @property
+    def held(self) -> Tensor | None:
+        """The action that is held; None before the first."""
+        return self._presses[-1][1] if self._presses else None
+
+    @property
+    def finished(self) -> int:
+        """The first frame that is not final."""
+        return self._latents.plan.finished
+
+    @property
+    def oldest(self) -> int:
+        """The first frame that is still at hand."""
+        return self.shown - len(self._frames)
+
+    @property
+    def earliest(self) -> int:
+        """The first frame that `rewind` can go back to."""
+        return max(self.oldest, self._states[0][0])
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """A frame that was shown, [h, w, 3]. Raises ValueError where it is not at hand."""
+        return self._frames[self._place(number)]
+
+    def pose(self, number: int) -> Pose:
+        """The camera at a frame that was shown: x, y (up), z, yaw and pitch, by the model's odometry.
+
+        After the context these follow from the actions, as if nothing were in the way. Raises ValueError where the frame is
+        not at hand.
+        """
+        return self._poses[self._place(number)]
+
+    def _place(self, number: int) -> int:
+        check_number(number, "frame", self.oldest, self.shown - 1, whole=True, hint=", those at hand")
+        return number - self.oldest
+
+    def press(self, action: Action) -> None:
+        """Hold another action from the next window of the finest level on; nothing that was shown changes.
+
+        action: a category, or a vector. Raises ValueError for one that the model does not know.
+        """
+        pressed = self._latents.known(torch.as_tensor(action))
+        again = bool(self._presses) and self._presses[-1][0] == self.shown
+        if not again and self.held is not None and torch.equal(self.held, pressed):
+            return
+        if again:
+            self._presses.pop()
+        self._change(self.shown, pressed)
+
+    def _change(self, shown: int, action: Tensor) -> None:
+        self._presses.append((shown, action))
+        first = self._latents.change(shown)
+        self._ready = deque(ready for ready in self._ready if ready.frame < first)
+        self._states = [(frame, state) for frame, state in self._states if frame <= first]
+        self._newest = None
+
+    def work(self) -> None:
+        """Run one step of the rollout, ahead of what is shown, as if the held action stayed. Raises ValueError if none is."""
+        if self.held is None:
+            raise ValueError("no action is held yet; press one, or step with one")
+        if self._latents.plan.done == 0:
+            self._remember()
+        plan = self._latents.plan
+        self._newest = plan.next_step
+        with self._autocast():
+            made = self._latents.run(self.held.unsqueeze(0))[0].unbind(0)
+        for number, latents in enumerate(made, start=1):
+            self._ready.append(_Ready(plan.finished + number - 1, latents, self.held, number == len(made)))
+
+    def next(self) -> Float[Tensor, "3 h w"]:
+        """The next frame, in [0, 1]: written by now or written now."""
+        return self._show()[0]
+
+    def step(self, action: Action) -> Float[Tensor, "some 3 h w"]:
+        """The next frames with an action held: as many as the finest level writes at once, or what is left of those."""
+        self.press(action)
+        frames, ended = [], False
+        while not ended:
+            frame, ended = self._show()
+            frames.append(frame)
+        return torch.stack(frames)
+
+    def _show(self) -> tuple[Tensor, bool]:
+        while not self._ready:
+            self.work()
+        ready = self._ready.popleft()
+        frame = self._decode(ready.latents, 0)
+        self._frames.append(_as_bytes(frame))
+        self._actions.append(ready.action)
+        self._poses.append(_walk(self._poses[-1], ready.action, self._odometry))
+        self.shown += 1
+        while len(self._states) > 1 and self._states[1][0] <= self.oldest:
+            del self._states[0]
+        while len(self._presses) > 1 and self._presses[1][0] <= self._states[0][0]:
+            del self._presses[0]
+        return frame, ready.ends_window
+
+    def rewind(self, frame: int) -> None:
+        """Go back to where a frame is the next to be shown; what came after is forgotten, and the walk may branch off.
+
+        Raises ValueError for a frame that is not at hand any more, or not yet.
+        """
+        check_number(frame, "frame", self.earliest, self.shown, whole=True, hint=", those to go back to")
+        presses = [press for press in self._presses if press[0] < frame]
+        self._states = [(first, state) for first, state in self._states if first <= frame]
+        first, state = self._states[-1]
+        self._latents.resume(state)
+        self._ready.clear()
+        for _ in range(self.shown - frame):
+            for kept in (self._frames, self._actions, self._poses):
+                kept.pop()
+        self.shown, self._newest = frame, None
+        self._presses = [press for press in presses if press[0] <= first]
+        for moment, action in presses[len(self._presses) :]:
+            self._write_until(moment)
+            self._change(moment, action)
+        self._write_until(frame)
+        self._ready = deque(ready for ready in self._ready if ready.frame >= frame)
+
+    def _write_until(self, frame: int) -> None:
+        while self.finished < frame:
+            self.work()
+
+    def replay(self) -> Iterator[Float[Tensor, "3 h w"]]:
+        """Go back as far as possible and write every frame again under the same actions; ends where it began."""
+        presses, end = list(self._presses), self.shown
+        self.rewind(self.earliest)
+        upcoming = deque(press for press in presses if press[0] >= self.shown)
+        while self.shown < end:
+            if upcoming and upcoming[0][0] == self.shown:
+                self._change(*upcoming.popleft())
+            yield self.next()
+        if upcoming:
+            self._change(*upcoming.popleft())
+
+    def memory(self) -> MemoryView:
+        """What the model still knows of which frame, and what it is writing, at this moment."""
+        plan, start = self._latents.plan, self._latents.plan.chunk.target_start
+        first, steps = plan.first - start, plan.chunk.steps
+        read = np.any([step.roles == Role.CONTEXT for step in steps], axis=0)
+        written = np.any([step.roles == Role.TARGET for step in steps[: plan.done]] or [np.zeros_like(read)], axis=0)
+        shown = np.arange(read.shape[1]) < self.shown - first
+        cells = np.full(read.shape, Cell.EMPTY, np.int8)
+        cells[:, :start] = np.where(read[:, :start], Cell.REMEMBERED, Cell.FORGOTTEN)
+        cells[:, start:][written[:, start:]] = Cell.PLANNED
+        cells[(cells == Cell.PLANNED) & shown] = Cell.REMEMBERED
+        if (newest := self._newest) is not None and newest.chunk_start == first:
+            cells[newest.step.roles == Role.CONTEXT] = Cell.CONTEXT
+            cells[newest.step.roles == Role.TARGET] = Cell.TARGET
+        return MemoryView(first=first, cells=cells)
+
+    def thumbnail(self, level: int, frame: int) -> NDArray[np.uint8] | None:
+        """What a level alone knows of a frame, decoded, [h, w, 3]; None where nothing is in reach of the model."""
+        latents = self._latents.latents(level, frame)
+        return None if latents is None else _as_bytes(self._decode(latents[0], level))
+
+    @torch.no_grad()
+    def _decode(self, latents: Tensor, level: int) -> Tensor:
+        with self._autocast():
+            decoded = self._tokenizer.decode((latents,) * (level + 1), level).float().clamp(0, 1)
+        if not decoded.isfinite().all():
+            raise ValueError("the tokenizer gives no finite numbers; give one that is not damaged")
+        return decoded
+
+    def _remember(self) -> None:
+        first = self._latents.plan.first
+        if not self._states or first >= self._states[-1][0] + SNAPSHOT_EVERY:
+            self._states.append((first, {name: value.clone() for name, value in self._latents.state().items()}))
+
+    def save(self, folder: str | Path, fps: float = 20, video: str = "walk") -> Path:
+        """Write the frames at hand, with their actions and poses, as a clip dataset of one video; returns its folder.
+
+        Raises DatasetError where the folder holds something else.
+        """
+        clip = Clip(
+            frames=np.stack(self._frames),
+            actions=torch.stack(list(self._actions)).numpy(),
+            poses=np.array(self._poses, np.float32).reshape(len(self._frames), -1),
+        )
+        presses = [[frame - self.oldest, action.tolist()] for frame, action in self._presses if frame >= self.oldest]
+        context = max(1, self._start - self.oldest)
+        writer = ClipWriter(
+            folder,
+            fps=fps,
+            size=clip.frames.shape[1:3],
+            action_names=self._names,
+            action_type="continuous" if clip.actions.ndim == 2 else "categorical",
+            pose_names=POSE_NAMES if self._odometry else (),
+            lossless=True,
+            source=self._source | {"context": context, "frames": len(clip) - context, "presses": presses},
+        )
+        writer.write(video, clip)
+        writer.finish({"test": [video]})
+        return Path(folder)
+
+
+def _as_bytes(frame: Float[Tensor, "3 h w"]) -> NDArray[np.uint8]:
+    return (frame * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def _poses(actions: Tensor, poses: Tensor | None, odometry: Sequence[tuple[float, float]] | None) -> list[Pose]:
+    """Those of the context: as given, else by odometry from the origin, else none."""
+    if poses is not None and odometry is not None:
+        return [tuple(pose) for pose in poses.tolist()]
+    found: list[Pose] = [(0.0,) * 5 if odometry is not None else ()]
+    for action in actions:
+        found.append(_walk(found[-1], action, odometry))
+    return found[1:]
+
+
+def _walk(pose: Pose, action: Tensor, odometry: Sequence[tuple[float, float]] | None) -> Pose:
+    """The pose after an action of known distance and turn (in degrees, to the left): first the turn, then the way."""
+    if odometry is None:
+        return ()
+    x, y, z, yaw, pitch = pose
+    distance, turn = odometry[int(action)]
+    yaw = (yaw - turn) % 360
+    return (
+        x - distance * math.sin(math.radians(yaw)),
+        y,
+        z + distance * math.cos(math.radians(yaw)),
+        yaw,
+        pitch,
+    )
