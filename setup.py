@@ -14,6 +14,7 @@ REQUIRES = ["millivid-app"]  # and with it all the others
 EXTRAS = {
     "networks": ["millivid-eval[networks]"],
     "parquet": ["millivid-data[parquet]"],
+    "play": ["millivid-play"],
     "slurm": ["millivid-app[slurm]"],
     "training": ["millivid-training[deepspeed,wandb]"],
     "worlds": ["millivid-data-gen[vizdoom]"],

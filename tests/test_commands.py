@@ -1,7 +1,9 @@
 """The commands of the root README, run as they stand but small."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ def test_the_readme_shows_these_commands() -> None:
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("make")]
     assert [line.split("#")[0].strip() for line in lines] == [
         "make demo",
+        "make play",
         "make test",
         "make check",
         "make test-tokenizer",
@@ -48,6 +51,16 @@ def test_make_demo(tmp_path: Path) -> None:
     done = make(*words)
     assert done.returncode == 0, done.stderr
     assert made and [path.stat().st_mtime_ns for path in made] == before, "a second run must reuse what is there"
+
+
+def test_make_play() -> None:
+    words = ("make", "-o", f"{sys.prefix}/demo-ready", f"VENV={sys.prefix}", "play", "PLAY=open=false port=0")
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    assert any(line.startswith("walk at http://127.0.0.1:") for line in lines)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=30)
 
 
 def test_make_test() -> None:

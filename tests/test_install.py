@@ -25,6 +25,7 @@ EXTRAS = {  # a module that each extra is for
     "inspect": "jinja2",
     "models": "millivid.files.pretrained",
     "networks": "kornia",
+    "play": "millivid.play.play",
     "report": "millivid.eval.reporting",
     "slurm": "submitit",
     "tokenizer[train]": "millivid.tokenizer.train",
@@ -35,7 +36,7 @@ EXTRAS = {  # a module that each extra is for
 EVERY_MODULE = """
 import importlib, pkgutil, millivid
 for module in pkgutil.walk_packages(millivid.__path__, "millivid."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith("__main__") and not module.name.startswith("millivid.play"):  # which is an extra
         importlib.import_module(module.name)
 """
 

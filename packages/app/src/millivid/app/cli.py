@@ -14,6 +14,7 @@ USAGE = """\
 usage: millivid COMMAND [key=value ...]
 
   demo                 go on from held-out videos, compare: outputs/demo/index.html
+  play                 walk in the browser through a world that the model remembers
   reproduce            the paper's comparison, small out=DIR
   data generate        record first-person videos   world=voxel out=CLIPS
   data import          your own videos as clips     source=DIR out=CLIPS
@@ -34,6 +35,7 @@ With --multirun and hydra/launcher=submitit_slurm a command runs as a job of a c
 
 COMMANDS = {
     "demo": "millivid.app.demo:run_demo",
+    "play": "millivid.play.play:play",
     "reproduce": "millivid.app.reproduce:reproduce",
     "data generate": "millivid.app.generate_data:generate_data",
     "data import": "millivid.app.import_data:import_data",

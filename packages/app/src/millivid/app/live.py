@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from millivid.data import Clip, ClipWriter
 from millivid.data.clip import POSE_NAMES
 from millivid.diffusion import LiveLatents
 from millivid.files.values import check_number
-from millivid.rollout import PlannedStep, Role
+from millivid.rollout import PlannedStep, Role, cuts
 from millivid.tokenizer import HierarchicalTokenizer
 
 Action = int | Sequence[float] | Tensor
@@ -46,20 +47,31 @@ class MemoryView:
     cells: NDArray[np.int8]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Ready:
     """A frame that is final and not shown: what it was written with, and whether it is the last of its window."""
 
-    frame: int
+    number: int
     latents: Tensor
     action: Tensor
     ends_window: bool
+    frame: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Press:
+    """An action that was pressed when so many frames were shown, and the first frame that answers it."""
+
+    shown: int
+    first: int
+    action: Tensor
 
 
 class LiveSession:
     """A walk that goes on as its actions come. Equal seeds and equal actions at equal frames give equal frames, bit for bit.
 
-    Made by `VideoPipeline.live`. Frames are counted from the first of the context.
+    Made by `VideoPipeline.live`. Frames are counted from the first of the context. One thread may show frames, by `next`, while
+    another one computes, by everything else.
 
     shown: how many frames were shown, the context's included. held: the action that is held, None before the first.
     """
@@ -87,15 +99,24 @@ class LiveSession:
         self._actions = deque(actions.cpu().unbind(0), maxlen=keep)
         self._poses = deque(_poses(actions, poses, odometry), maxlen=keep)
         self._ready = deque[_Ready]()
-        self._presses: list[tuple[int, Tensor]] = []
+        self._presses: list[_Press] = []
         self._states: list[tuple[int, dict[str, Tensor]]] = []
         self._newest: PlannedStep | None = None
+        self._lock = Lock()
+        ends = cuts(latents.plan.chunk)
+        self._lead = 2 * (ends[-1].frames - (ends[-2].frames if len(ends) > 1 else 0))
+        """So many frames before its end, a chunk is completed and the next one begun."""
         self._remember()
 
     @property
     def held(self) -> Tensor | None:
         """The action that is held; None before the first."""
-        return self._presses[-1][1] if self._presses else None
+        return self._presses[-1].action if self._presses else None
+
+    @property
+    def answers_from(self) -> int:
+        """The first frame that is written with the held action."""
+        return self._presses[-1].first if self._presses else self.shown
 
     @property
     def finished(self) -> int:
@@ -116,6 +137,10 @@ class LiveSession:
         """A frame that was shown, [h, w, 3]. Raises ValueError where it is not at hand."""
         return self._frames[self._place(number)]
 
+    def action(self, number: int) -> Tensor:
+        """The action that a shown frame was written with. Raises ValueError where it is not at hand."""
+        return self._actions[self._place(number)]
+
     def pose(self, number: int) -> Pose:
         """The camera at a frame that was shown: x, y (up), z, yaw and pitch, by the model's odometry.
 
@@ -134,35 +159,65 @@ class LiveSession:
         action: a category, or a vector. Raises ValueError for one that the model does not know.
         """
         pressed = self._latents.known(torch.as_tensor(action))
-        again = bool(self._presses) and self._presses[-1][0] == self.shown
-        if not again and self.held is not None and torch.equal(self.held, pressed):
-            return
-        if again:
-            self._presses.pop()
-        self._change(self.shown, pressed)
+        with self._lock:
+            again = bool(self._presses) and self._presses[-1].shown == self.shown
+            if not again and self.held is not None and torch.equal(self.held, pressed):
+                return
+            if again:
+                self._presses.pop()
+            self._change(self.shown, self.shown, pressed)
 
-    def _change(self, shown: int, action: Tensor) -> None:
-        self._presses.append((shown, action))
-        first = self._latents.change(shown)
-        self._ready = deque(ready for ready in self._ready if ready.frame < first)
+    def _change(self, shown: int, seen: int, action: Tensor) -> None:
+        """Take up an action that was pressed after `shown` frames; what lies behind the window of `seen` is given up."""
+        first = self._latents.change(seen)
+        self._presses.append(_Press(shown, first, action))
+        self._ready = deque(ready for ready in self._ready if ready.number < first)
         self._states = [(frame, state) for frame, state in self._states if frame <= first]
         self._newest = None
 
-    def work(self) -> None:
-        """Run one step of the rollout, ahead of what is shown, as if the held action stayed. Raises ValueError if none is."""
-        if self.held is None:
-            raise ValueError("no action is held yet; press one, or step with one")
-        if self._latents.plan.done == 0:
-            self._remember()
+    def work(self) -> bool:
+        """Run one step of the rollout ahead of what is shown, as if the held action stayed; False where none is to be run.
+
+        That is where no action is held, and where the future is written as far as the schedule looks ahead.
+        """
         plan = self._latents.plan
-        self._newest = plan.next_step
+        ends_at = (
+            plan.ran().first
+        )  # of this chunk, if the step is its last one: what is complete is not given up any more
+        boundary = ends_at if ends_at > plan.first else plan.first if plan.done == 0 else 0
+        if self.held is None or self.shown + self._lead < boundary:
+            return False
+        if plan.done == 0:
+            self._remember()
+        self._newest, action = plan.next_step, self.held
         with self._autocast():
-            made = self._latents.run(self.held.unsqueeze(0))[0].unbind(0)
-        for number, latents in enumerate(made, start=1):
-            self._ready.append(_Ready(plan.finished + number - 1, latents, self.held, number == len(made)))
+            made = self._latents.run(action.unsqueeze(0))[0].unbind(0)
+        self._ready.extend(
+            _Ready(plan.finished + number, latents, action, number == len(made) - 1)
+            for number, latents in enumerate(made)
+        )
+        return True
+
+    def decode(self) -> bool:
+        """Decode the first frame that is written and not shown, so that `next` has it at hand; False where there is none."""
+        for ready in tuple(self._ready)[: self._lead]:
+            if ready.frame is None:
+                ready.frame = self._decode(ready.latents, 0)
+                return True
+        return False
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `next` has nothing to compute."""
+        return bool(self._ready) and self._ready[0].frame is not None
+
+    @property
+    def in_window(self) -> bool:
+        """Whether the next frame stays what it is, whatever is pressed now."""
+        return bool(self._ready) and self._ready[0].number < self._latents.plan.change(self.shown).first
 
     def next(self) -> Float[Tensor, "3 h w"]:
-        """The next frame, in [0, 1]: written by now or written now."""
+        """The next frame, in [0, 1], written now if it was not written ahead. Raises ValueError where no action is held."""
         return self._show()[0]
 
     def step(self, action: Action) -> Float[Tensor, "some 3 h w"]:
@@ -175,18 +230,20 @@ class LiveSession:
         return torch.stack(frames)
 
     def _show(self) -> tuple[Tensor, bool]:
-        while not self._ready:
-            self.work()
-        ready = self._ready.popleft()
-        frame = self._decode(ready.latents, 0)
-        self._frames.append(_as_bytes(frame))
-        self._actions.append(ready.action)
-        self._poses.append(_walk(self._poses[-1], ready.action, self._odometry))
-        self.shown += 1
-        while len(self._states) > 1 and self._states[1][0] <= self.oldest:
-            del self._states[0]
-        while len(self._presses) > 1 and self._presses[1][0] <= self._states[0][0]:
-            del self._presses[0]
+        if not self._ready and self.held is None:
+            raise ValueError("no action is held yet; press one, or step with one")
+        self._write_until(self.shown + 1)
+        with self._lock:
+            ready = self._ready.popleft()
+            frame = self._decode(ready.latents, 0) if ready.frame is None else ready.frame
+            self._frames.append(_as_bytes(frame))
+            self._actions.append(ready.action)
+            self._poses.append(_walk(self._poses[-1], ready.action, self._odometry))
+            self.shown += 1
+            while len(self._states) > 1 and self._states[1][0] <= self.oldest:
+                del self._states[0]
+            while len(self._presses) > 1 and self._presses[1].first <= self._states[0][0]:
+                del self._presses[0]
         return frame, ready.ends_window
 
     def rewind(self, frame: int) -> None:
@@ -195,7 +252,7 @@ class LiveSession:
         Raises ValueError for a frame that is not at hand any more, or not yet.
         """
         check_number(frame, "frame", self.earliest, self.shown, whole=True, hint=", those to go back to")
-        presses = [press for press in self._presses if press[0] < frame]
+        presses = [press for press in self._presses if press.shown < frame]
         self._states = [(first, state) for first, state in self._states if first <= frame]
         first, state = self._states[-1]
         self._latents.resume(state)
@@ -204,12 +261,15 @@ class LiveSession:
             for kept in (self._frames, self._actions, self._poses):
                 kept.pop()
         self.shown, self._newest = frame, None
-        self._presses = [press for press in presses if press[0] <= first]
-        for moment, action in presses[len(self._presses) :]:
-            self._write_until(moment)
-            self._change(moment, action)
+        self._presses = [press for press in presses if press.first <= first]
+        for press in presses[len(self._presses) :]:
+            self._press_again(press)
         self._write_until(frame)
-        self._ready = deque(ready for ready in self._ready if ready.frame >= frame)
+        self._ready = deque(ready for ready in self._ready if ready.number >= frame)
+
+    def _press_again(self, press: _Press) -> None:
+        self._write_until(press.first)
+        self._change(press.shown, press.first, press.action)
 
     def _write_until(self, frame: int) -> None:
         while self.finished < frame:
@@ -219,13 +279,12 @@ class LiveSession:
         """Go back as far as possible and write every frame again under the same actions; ends where it began."""
         presses, end = list(self._presses), self.shown
         self.rewind(self.earliest)
-        upcoming = deque(press for press in presses if press[0] >= self.shown)
-        while self.shown < end:
-            if upcoming and upcoming[0][0] == self.shown:
-                self._change(*upcoming.popleft())
-            yield self.next()
-        if upcoming:
-            self._change(*upcoming.popleft())
+        upcoming = deque(press for press in presses if press.shown >= self.shown)
+        while self.shown < end or upcoming:
+            while upcoming and upcoming[0].shown == self.shown:
+                self._press_again(upcoming.popleft())
+            if self.shown < end:
+                yield self.next()
 
     def memory(self) -> MemoryView:
         """What the model still knows of which frame, and what it is writing, at this moment."""
@@ -271,7 +330,9 @@ class LiveSession:
             actions=torch.stack(list(self._actions)).numpy(),
             poses=np.array(self._poses, np.float32).reshape(len(self._frames), -1),
         )
-        presses = [[frame - self.oldest, action.tolist()] for frame, action in self._presses if frame >= self.oldest]
+        presses = [
+            [press.shown - self.oldest, press.action.tolist()] for press in self._presses if press.shown >= self.oldest
+        ]
         context = max(1, self._start - self.oldest)
         writer = ClipWriter(
             folder,
