@@ -10,7 +10,7 @@ from millivid.data import LatentDataset, LatentWriter
 from millivid.diffusion import VideoDiT, VideoDiTConfig, stack_tokens
 from millivid.diffusion.windows import WindowExamples, long_enough
 from millivid.kernels import pack_tokens
-from millivid.rollout import Chunk, make_schedule
+from millivid.rollout import Chunk, Role, make_schedule
 
 GRIDS, CHANNELS = ((4, 4), (2, 2), (1, 1)), 5
 FRAMES = {"short": 20, "one": 80, "two": 150, "three": 260}
@@ -44,7 +44,8 @@ def examples_of(
     config = VideoDiTConfig(grids=GRIDS, latent_channels=CHANNELS, width=24, depth=1, num_heads=1, num_actions=3)
     model = VideoDiT(config)
     odometry = ((0.1, 0.0), (0.0, 30.0), (0.0, -30.0))
-    return WindowExamples(dataset, chunk, model.tokens_of, dropout, odometry, copies, **others), chunk
+    tokens = [model.tokens_of(step) for step in chunk.steps]
+    return WindowExamples(dataset, chunk, tokens, dropout, odometry, copies, **others), chunk
 
 
 def test_steps_are_shown_as_often_as_their_groups_are_to_be(dataset: LatentDataset) -> None:
@@ -54,6 +55,22 @@ def test_steps_are_shown_as_often_as_their_groups_are_to_be(dataset: LatentDatas
     np.testing.assert_allclose(shares, (0.125, 0.25, 0.625), atol=0.06)
     with pytest.raises(ValueError, match=r"group_shares is \[1, 2\]; the schedule has 3 sampling groups"):
         examples_of(dataset, SCHEDULES[0], group_shares=(1, 2))
+
+
+def test_actions_are_hidden_from_a_random_frame_on(dataset: LatentDataset) -> None:
+    plain, _ = examples_of(dataset, SCHEDULES[0])
+    hiding, chunk = examples_of(dataset, SCHEDULES[0], hidden_actions=0.5)
+    known_until: dict[int, set[int]] = {step: set() for step in range(len(chunk.steps))}
+    for seed in range(600):
+        whole, some = (each.example(0, torch.Generator().manual_seed(seed)) for each in (plain, hiding))
+        assert (whole.step, whole.t, whole.seed) == (some.step, some.t, some.seed) and torch.equal(whole.x, some.x)
+        known = int((some.actions >= 0).sum())
+        assert torch.equal(some.actions[:known], whole.actions[:known]) and (some.actions[known:] == -1).all()
+        known_until[some.step].add(known)
+    for step, found in known_until.items():
+        first = int(np.flatnonzero((chunk.steps[step].roles == Role.TARGET).any(axis=0))[0])
+        assert chunk.num_frames in found and min(found) > first
+    assert len(set.union(*known_until.values())) > 3
 
 
 def drawn(examples: WindowExamples, index: int, seed: int):
@@ -106,7 +123,7 @@ def test_a_video_counts_once_per_window_that_fits(dataset: LatentDataset) -> Non
     assert chunk.num_frames <= 80
     fit = {id: frames // chunk.num_frames for id, frames in FRAMES.items() if frames >= chunk.num_frames}
     assert len(examples) == sum(fit.values())
-    assert long_enough(dataset, chunk.num_frames) == list(fit)
+    assert long_enough(dataset, chunk) == list(fit)
     owners = [drawn(examples, index, 0)[1] for index in range(len(examples))]
     assert {id: owners.count(id) for id in fit} == fit
 

@@ -25,6 +25,14 @@ def withhold(action: Actions, dropped: Bool[Tensor, "batch 1"]) -> Actions:
     return torch.where(dropped, -1, action)
 
 
+def unknown_from(
+    actions: Int[Tensor, " frame"] | Float[Tensor, "frame action"], frame: int
+) -> Int[Tensor, " frame"] | Float[Tensor, "frame action"]:
+    """A video's actions, none from a frame on."""
+    hidden = torch.arange(frame, len(actions), device=actions.device)
+    return actions.index_fill(0, hidden, torch.nan if actions.is_floating_point() else -1)
+
+
 def known_actions(
     actions: Any, config: VideoDiTConfig, batch: int, names: Sequence[str] = (), *, gaps: bool = True
 ) -> Actions:

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from millivid.data import LatentDataset
-from millivid.diffusion.actions import Actions
+from millivid.diffusion.actions import Actions, unknown_from
 from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
-from millivid.rollout import Chunk, StepTokens
+from millivid.rollout import Chunk, Role, StepTokens
 
 Odometry = Sequence[tuple[float, float]]
 
@@ -62,7 +62,8 @@ class WindowExamples:
 
     tokens: of each step, as the model reads them. Where an example's window begins is drawn from its share of the video, which
     step of the chunk it shows by the chunk's probabilities, or by `group_shares`: how often each of its sampling groups is to
-    be shown. copies: of its targets, each with a time of its own in another part of [0, 1].
+    be shown. copies: of its targets, each with a time of its own in another part of [0, 1]. hidden_actions: the share of
+    examples whose actions are withheld from a random frame on, after the first that the step writes.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class WindowExamples:
         odometry: Odometry | None,
         copies: int = 1,
         group_shares: Sequence[float] | None = None,
+        hidden_actions: float = 0.0,
     ) -> None:
         self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
-        self.copies, self.tokens = copies, tokens
+        self.copies, self.tokens, self.hidden_actions = copies, tokens, hidden_actions
+        self.first_targets = [int(step.frame[step.cell_role[step.cell] == Role.TARGET].min()) for step in tokens]
         self.ids = long_enough(dataset, chunk)
         self.shares = [dataset.num_frames(id) // chunk.num_frames for id in self.ids]
         self.ends = list(accumulate(self.shares))
@@ -98,14 +101,25 @@ class WindowExamples:
         first, last = share * starts // shares, (share + 1) * starts // shares
         start = first + int(place * (last - first))
         step = min(int(torch.searchsorted(self.cumulative, chosen, right=True)), len(self.tokens) - 1)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        actions = torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames))
+        if self.hidden_actions:
+            hidden, place = torch.rand(2, dtype=torch.float64, generator=generator).tolist()
+            if hidden < self.hidden_actions:
+                actions = unknown_from(actions, self._unknown_from(step, place))
         return Window(
             x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
             step=step,
-            actions=torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames)),
+            actions=actions,
             t=tuple((number + t) / self.copies for number, t in enumerate((time, *times))),
             dropped=dropped < self.context_dropout,
-            seed=int(torch.randint(2**62, (), generator=generator)),
+            seed=seed,
         )
+
+    def _unknown_from(self, step: int, place: float) -> int:
+        """The first frame whose action is withheld, at a place in [0, 1) between the first target and the window's end."""
+        known = self.first_targets[step] + 1
+        return known + int(place * (self.chunk.num_frames - known))
 
     def collate(self, examples: Sequence[Window]) -> WindowBatch:
         """Examples as a batch; shorter sequences are padded with zeros."""
