@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from machine import describe_machine
 from probe import WEIGHTS, probe
-from solvers import METRICS, measure
+from solvers import figures_of, measure
 
 from millivid.command import load_experiment
 from millivid.data import LatentDataset
@@ -95,8 +95,8 @@ def climb(words: argparse.Namespace, rung: str, seed: int) -> dict[str, Any]:
     found = {"rung": rung, "seed": seed, "settings": RUNGS[rung], "steps": steps, "cost": cost}
     results = measure(words, folder / "run/model", folder)
     found["rollouts"] = {
-        metric: {horizon.name: results.figure("made", metric, horizon.name).value for horizon in results.horizons}
-        for metric in METRICS
+        metric: {horizon: value for horizon, (value, _, _) in figures.items()}
+        for metric, figures in figures_of(results, "made").items()
     }
     found["memory"] = results.memory.to_dict() if results.memory else None
     found["probe"] = probe(folder / "run/model", words.clips, words.tokenizer, videos=min(12, words.videos))

