@@ -48,6 +48,7 @@ class Page:
         if message.get("text") is not None:
             return json.loads(message["text"])
         data = message["bytes"]
+        self.count += data[:2] == b"\0\0"  # frames of the first mind
         return (*HEADER.unpack(data[: HEADER.size]), data[HEADER.size :])
 
     def until(self, wanted: Callable[[Any], bool]) -> Any:
@@ -65,7 +66,6 @@ class Page:
         """The next frame of the first mind: its number and stamp."""
         message = self.until(lambda message: not isinstance(message, dict) and message[:2] == (0, 0))
         assert message[5][:2] == b"\xff\xd8"
-        self.count += 1
         return message[3], message[4]
 
     def ack(self) -> None:

@@ -198,9 +198,9 @@ class LiveSession:
         )
         return True
 
-    def decode(self) -> bool:
-        """Decode the first frame that is written and not shown, so that `next` has it at hand; False where there is none."""
-        for ready in tuple(self._ready)[: self._lead]:
+    def decode(self, ahead: int = 1) -> bool:
+        """Decode one of the next `ahead` frames, so that `next` has it at hand; False where no such frame is written."""
+        for ready in tuple(self._ready)[:ahead]:
             if ready.frame is None:
                 ready.frame = self._decode(ready.latents, 0)
                 return True
@@ -325,15 +325,16 @@ class LiveSession:
 
         Raises DatasetError where the folder holds something else.
         """
+        with self._lock:
+            frames, actions, poses = list(self._frames), list(self._actions), list(self._poses)
+            oldest, pressed = self.oldest, list(self._presses)
         clip = Clip(
-            frames=np.stack(self._frames),
-            actions=torch.stack(list(self._actions)).numpy(),
-            poses=np.array(self._poses, np.float32).reshape(len(self._frames), -1),
+            frames=np.stack(frames),
+            actions=torch.stack(actions).numpy(),
+            poses=np.array(poses, np.float32).reshape(len(frames), -1),
         )
-        presses = [
-            [press.shown - self.oldest, press.action.tolist()] for press in self._presses if press.shown >= self.oldest
-        ]
-        context = max(1, self._start - self.oldest)
+        presses = [[press.shown - oldest, press.action.tolist()] for press in pressed if press.shown >= oldest]
+        context = max(1, self._start - oldest)
         writer = ClipWriter(
             folder,
             fps=fps,

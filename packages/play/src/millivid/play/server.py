@@ -46,7 +46,6 @@ class Worker:
         self._walks: list[Walk] = []
         self._changed = Condition()
         self._ended = False
-        self._errors: dict[int, str] = {}
         self._thread = Thread(target=self._run, name="millivid-play", daemon=True)
         self._thread.start()
 
@@ -60,16 +59,11 @@ class Worker:
         """Compute for it no more."""
         with self._changed:
             self._walks = [other for other in self._walks if other is not walk]
-            self._errors.pop(id(walk), None)
 
     def wake(self) -> None:
         """Somebody wants something."""
         with self._changed:
             self._changed.notify()
-
-    def error(self, walk: Walk) -> str | None:
-        """Why a walk cannot go on."""
-        return self._errors.get(id(walk))
 
     def end(self) -> None:
         """Stop the thread."""
@@ -82,12 +76,10 @@ class Worker:
         while not self._ended:
             busy = False
             for walk in tuple(self._walks):
-                if id(walk) in self._errors:
-                    continue
                 try:
-                    busy |= walk.compute()
-                except Exception as error:  # of one walk; the others go on
-                    self._errors[id(walk)] = f"{type(error).__name__}: {error}"
+                    busy |= walk.error is None and walk.compute()
+                except Exception as error:  # the other walks go on
+                    walk.error = f"{type(error).__name__}: {error}"
             if not busy:
                 with self._changed:
                     if not self._ended:
@@ -336,8 +328,8 @@ class Tab:
             if self.walk is not walk:
                 walk, turns = self.walk, 0
             assert walk is not None
-            if error := self.server.worker.error(walk):
-                raise Refused(f"the walk cannot go on ({error}); restart it")
+            if walk.error is not None:
+                raise Refused(f"the walk cannot go on ({walk.error}); reload the page")
             if walk.turns != turns:
                 turns = walk.turns
                 await self._send_images(walk.shown - 1, 0.0, walk.image(walk.shown - 1))

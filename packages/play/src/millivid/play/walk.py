@@ -18,6 +18,9 @@ from millivid.app.pipeline import VideoPipeline
 from millivid.data import write_video
 from millivid.play.beginning import Beginning
 
+DECODED_AHEAD = 4
+"""Frames that are decoded before they are shown, which takes less time than a step of the rollout."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
@@ -61,6 +64,8 @@ class Walk:
         self.held: int | None = None
         self.turns = 0
         """How often it went back."""
+        self.error: str | None = None
+        """Why it cannot go on."""
         self.errors = deque[float](maxlen=64)
         """Of the frames that were shown last, the mean squared error against the truth."""
 
@@ -94,20 +99,16 @@ class Walk:
             wish, self._wish = self._wish, _Wish()
         if wish.rewind is not None:
             self._go_back(wish.rewind)
-            return True
         if wish.action is not None:
             changed = self.first.held is None or int(self.first.held) != wish.action
             for mind in self.minds.values():
                 mind.press(wish.action)
             if changed:
                 self._stamps.append((self.first.answers_from, wish.stamp))
-        for mind in sorted(self.minds.values(), key=lambda mind: mind.finished):
-            if not mind.at_hand and mind.decode():
-                return True
-        for mind in sorted(self.minds.values(), key=lambda mind: mind.finished):
-            if mind.work():
-                return True
-        return any(mind.decode() for mind in self.minds.values())
+        slowest_first = sorted(self.minds.values(), key=lambda mind: mind.finished)
+        if any(mind.decode(DECODED_AHEAD) for mind in slowest_first):
+            return True
+        return any(mind.work() for mind in slowest_first) or wish.rewind is not None
 
     def _go_back(self, frame: int) -> None:
         earliest = max(mind.earliest for mind in self.minds.values())
@@ -127,8 +128,10 @@ class Walk:
                 return None
             if waiting and not all(mind.in_window for mind in self.minds.values()):
                 return None  # what comes after would be of an old key
-            images = [_as_bytes(mind.next()) for mind in self.minds.values()]
+            for mind in self.minds.values():
+                mind.next()
         number = self.shown - 1
+        images = [*self.image(number)]
         if self.truth is not None:
             true = self.truth.step(int(self.first.action(number)))
             self.errors.append(float(np.square(images[0].astype(np.float32) - true).mean()))
@@ -159,15 +162,13 @@ class Walk:
 
     def film(self, path: Path, fps: float, scale: int = 4) -> None:
         """The frames at hand as an MP4 or a GIF, the minds side by side, each pixel as a square."""
-        numbers = range(max(mind.oldest for mind in self.minds.values()), self.shown)
-        frames = np.stack([np.concatenate(self.image(number), axis=1) for number in numbers])
+        with self._lock:  # against frames that are shown meanwhile, of which the oldest fall out
+            oldest = max(mind.oldest for mind in self.minds.values())
+            images = [self.image(number) for number in range(oldest, self.shown)]
+        frames = np.stack([np.concatenate(each, axis=1) for each in images])
         large = frames.repeat(scale, axis=1).repeat(scale, axis=2)
         if path.suffix == ".mp4":
             write_video(path, large, fps)
             return
         pictures = [Image.fromarray(frame) for frame in large]
         pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
-
-
-def _as_bytes(frame: torch.Tensor) -> NDArray[np.uint8]:
-    return (frame * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
