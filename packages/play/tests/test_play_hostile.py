@@ -46,7 +46,7 @@ class Player(Thread):
         self.numbers: list[int] = []
         self.times: list[float] = []
         self.leaving = False
-        self.socket = client.connect(f"ws://127.0.0.1:{port}/walk", origin=f"http://127.0.0.1:{port}")
+        self.socket = client.connect(f"ws://127.0.0.1:{port}/walk", origin=f"http://127.0.0.1:{port}").__enter__()
         self.socket.send(json.dumps({"type": "hello", "protocol": PROTOCOL}))
 
     def run(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 from millivid.data import ClipDataset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SETTINGS = "window.millivid?.settings"
+SHOWN = "document.getElementById('views').dataset.shown"
 
 
 def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
@@ -69,7 +69,7 @@ def opened(browser: Any, address: str, **settings: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.goto(address)
-    page.wait_for_function(SETTINGS)
+    page.wait_for_function(SHOWN)
     yield page
     context.close()
     assert [error for error in errors if "favicon" not in error and "ERR_CONNECTION" not in error] == []
@@ -88,11 +88,11 @@ KEEP_PICTURES = """() => {
 
 def shown(page: Any) -> int:
     """How many frames of the walk were shown."""
-    return int(page.evaluate("document.getElementById('views').dataset.shown ?? 0"))
+    return int(page.evaluate(SHOWN))
 
 
 def wait_until_shown(page: Any, count: int) -> None:
-    page.wait_for_function(f"document.getElementById('views').dataset.shown >= {count}", timeout=30_000)
+    page.wait_for_function(f"{SHOWN} >= {count}", timeout=30_000)
 
 
 def walk(page: Any, key: str, frames: int) -> None:
@@ -106,7 +106,7 @@ def walk(page: Any, key: str, frames: int) -> None:
 
 def settle(page: Any) -> None:
     """Wait until what was on its way has come."""
-    page.wait_for_function("window.millivid.state?.shown == document.getElementById('views').dataset.shown")
+    page.wait_for_function(f"window.millivid.state?.shown == {SHOWN}")
 
 
 def picture(page: Any, place: int = 0) -> list[int]:
@@ -149,7 +149,7 @@ def test_going_back_and_on_again_gives_the_same_pictures(page: Any) -> None:
     end = shown(page)
     first = page.evaluate("Object.fromEntries(Object.entries(window.kept))")
     page.evaluate("window.kept = {}; window.millivid.engine.rewind(0)")
-    page.wait_for_function(f"document.getElementById('views').dataset.shown < {end}")
+    page.wait_for_function(f"{SHOWN} < {end}")
     settle(page)
     assert shown(page) == page.evaluate("window.millivid.settings.context")
     walk(page, "ArrowUp", 20)
@@ -167,7 +167,7 @@ def test_a_click_into_the_past_goes_there(page: Any) -> None:
     columns = len(state["memory"]["cells"][0])
     frame = end - 12
     memory.click(position={"x": box["width"] * (frame - state["memory"]["first"] + 0.5) / columns, "y": 40})
-    page.wait_for_function(f"document.getElementById('views').dataset.shown < {end}")
+    page.wait_for_function(f"{SHOWN} < {end}")
     settle(page)
     assert abs(shown(page) - frame) <= 2
 
@@ -220,7 +220,7 @@ def test_with_the_keyboard_alone(page: Any) -> None:
     end = shown(page)
     page.focus("#memory")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"document.getElementById('views').dataset.shown < {end}")
+    page.wait_for_function(f"{SHOWN} < {end}")
 
 
 def test_a_phone(browser: Any, address: str) -> None:

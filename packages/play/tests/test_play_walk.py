@@ -1,7 +1,10 @@
 """A walk: keys in, frames out, back to any moment; the truth beside it is the world's own."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from threading import Event, Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -37,7 +40,7 @@ def test_what_is_shown_follows_the_keys_and_not_how_fast_it_is_computed(new_walk
     assert all(np.array_equal(x.images[0], y.images[0]) for x, y in zip(a, b, strict=True))
     for walk in (slow, fast):
         actions = [int(walk.first.action(number)) for number in range(CONTEXT, CONTEXT + 18)]
-        assert actions == [0] * 16 + [1] * 2  # a key that is let go before its window begins is none
+        assert actions == [0] * 8 + [2] * 4 + [0] * 4 + [1] * 2  # a window at least for every key
     answered = [shown.stamp for shown in a]
     assert answered == sorted(answered) and answered[0] == 1.0
 
@@ -137,3 +140,33 @@ def test_a_video_of_ones_own(minds: dict[str, VideoPipeline], tmp_path: Path) ->
     assert np.array_equal(begun.frames, frames_of(90)[6:])
     walk = Walk({"millivid": minds["millivid"]}, begun, 0, 400, {"steps": 2})
     assert len(walk_on(walk, ((0, 4),))) == 4 and walk.psnr is None
+
+
+def test_one_thread_computes_while_another_shows_and_presses(new_walk: NewWalk) -> None:
+    walk, ended, errors = new_walk(2, False), Event(), []
+
+    def compute() -> None:
+        try:
+            while not ended.is_set():
+                walk.compute()
+        except Exception as error:
+            errors.append(error)
+
+    computing = Thread(target=compute)
+    computing.start()
+    numbers, random = [], np.random.default_rng(0)
+    try:
+        while len(numbers) < 60 and not errors:
+            if random.random() < 0.2:
+                walk.press(int(random.integers(3)), 1.0)
+            if random.random() < 0.02 and numbers:
+                walk.rewind(walk.shown - 3)
+                walk.press(0, 1.0)
+            if (shown := walk.show()) is not None:
+                numbers.append(shown.number)
+            sleep(0.003)
+    finally:
+        ended.set()
+        computing.join()
+    assert errors == []
+    assert all(after <= before + 1 for before, after in pairwise(numbers))

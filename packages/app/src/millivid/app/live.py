@@ -119,6 +119,16 @@ class LiveSession:
         return self._presses[-1].first if self._presses else self.shown
 
     @property
+    def answered(self) -> bool:
+        """Whether a frame with the held action was shown, or none is held."""
+        return not self._presses or self.shown > self._presses[-1].first
+
+    @property
+    def answer_written(self) -> bool:
+        """Whether the first frame with the held action is written."""
+        return self.finished > self.answers_from
+
+    @property
     def finished(self) -> int:
         """The first frame that is not final."""
         return self._latents.plan.finished
@@ -153,19 +163,22 @@ class LiveSession:
         check_number(number, "frame", self.oldest, self.shown - 1, whole=True, hint=", those at hand")
         return number - self.oldest
 
-    def press(self, action: Action) -> None:
+    def press(self, action: Action, *, keep_answer: bool = False) -> None:
         """Hold another action from the next window of the finest level on; nothing that was shown changes.
 
-        action: a category, or a vector. Raises ValueError for one that the model does not know.
+        action: a category, or a vector. keep_answer: let the window that answers the action before stay too if it was not
+        shown yet, which writes it where it is not written; so no action is lost, however quickly another one follows. Raises
+        ValueError for an action that the model does not know.
         """
         pressed = self._latents.known(torch.as_tensor(action))
+        if self.held is not None and torch.equal(self.held, pressed):
+            return
+        seen = self.shown
+        if keep_answer and not self.answered:
+            seen = self.answers_from + 1
+            self._write_until(seen)
         with self._lock:
-            again = bool(self._presses) and self._presses[-1].shown == self.shown
-            if not again and self.held is not None and torch.equal(self.held, pressed):
-                return
-            if again:
-                self._presses.pop()
-            self._change(self.shown, self.shown, pressed)
+            self._change(self.shown, max(self.shown, seen), pressed)
 
     def _change(self, shown: int, seen: int, action: Tensor) -> None:
         """Take up an action that was pressed after `shown` frames; what lies behind the window of `seen` is given up."""

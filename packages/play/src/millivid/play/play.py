@@ -121,6 +121,7 @@ def _serve(served: Served, port: int, show: bool) -> None:
     )
     try:
         sockets = [settings.bind_socket()]
+        sockets[0].listen()  # so that who comes before the server is up waits a moment
     except SystemExit:
         raise ConfigError(f"port {port} is taken; give port=0 for any that is free") from None
     port = sockets[0].getsockname()[1]

@@ -220,6 +220,7 @@ class Tab:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if self.walk is not None:
                 self.server.worker.remove(self.walk)
 

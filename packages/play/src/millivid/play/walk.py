@@ -62,6 +62,7 @@ class Walk:
         self.with_truth = False
         self._wish, self._lock, self._stamps = _Wish(), Lock(), deque[tuple[int, float]](maxlen=64)
         self.held: int | None = None
+        self._going_back = False
         self.turns = 0
         """How often it went back."""
         self.error: str | None = None
@@ -95,17 +96,24 @@ class Walk:
 
     def compute(self) -> bool:
         """Do the next piece of work, some tens of milliseconds; False where there is nothing to do."""
+        minds = self.minds.values()
         with self._lock:
             wish, self._wish = self._wish, _Wish()
+            self._going_back = wish.rewind is not None
         if wish.rewind is not None:
             self._go_back(wish.rewind)
-        if wish.action is not None:
-            changed = self.first.held is None or int(self.first.held) != wish.action
-            for mind in self.minds.values():
-                mind.press(wish.action)
-            if changed:
-                self._stamps.append((self.first.answers_from, wish.stamp))
-        slowest_first = sorted(self.minds.values(), key=lambda mind: mind.finished)
+        with self._lock:
+            self._going_back = False
+            if wish.action is not None and any(not mind.answered and not mind.answer_written for mind in minds):
+                if self._wish == _Wish():  # else there is a newer one
+                    self._wish = _Wish(action=wish.action, stamp=wish.stamp)
+            elif wish.action is not None:
+                changed = self.first.held is None or int(self.first.held) != wish.action
+                for mind in minds:
+                    mind.press(wish.action, keep_answer=True)
+                if changed:
+                    self._stamps.append((self.first.answers_from, wish.stamp))
+        slowest_first = sorted(minds, key=lambda mind: mind.finished)
         if any(mind.decode(DECODED_AHEAD) for mind in slowest_first):
             return True
         return any(mind.work() for mind in slowest_first) or wish.rewind is not None
@@ -124,7 +132,8 @@ class Walk:
         """The next frame, if a key is held and it is at hand."""
         with self._lock:
             waiting = self._wish.rewind is not None or self._wish.action is not None
-            if self.held is None or not all(mind.at_hand for mind in self.minds.values()):
+            at_hand = not self._going_back and all(mind.at_hand for mind in self.minds.values())
+            if self.held is None or not at_hand:
                 return None
             if waiting and not all(mind.in_window for mind in self.minds.values()):
                 return None  # what comes after would be of an old key
