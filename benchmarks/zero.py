@@ -53,7 +53,7 @@ class Denoising:
         self.x = torch.randn(EXAMPLES, self.tokens.level.shape[1], CHANNELS, generator=generator).to(device)
         self.action = torch.zeros(self.tokens.cell_level.shape, dtype=torch.int64, device=device)
         draws = draw(self.x.cpu(), 0.1, generator)
-        self.draws = type(draws)(**{name: value.to(device) for name, value in vars(draws).items()})
+        self.draws = type(draws)(**{name: value.to(device) for name, value in vars(draws).items() if value is not None})
         self.examples: Any = None
 
     def loss(self, batch: None) -> tuple[Tensor, dict[str, Tensor]]:

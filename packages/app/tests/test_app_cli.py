@@ -66,7 +66,7 @@ def test_help_lists_commands_and_settings(capsys: pytest.CaptureFixture[str]) ->
         capsys.readouterr().out,
         re.MULTILINE,
     )
-    assert len(commands) == 14
+    assert len(commands) == 15
     for command in commands:
         assert main([*command.split(), "--help"]) == 0
 

@@ -36,7 +36,8 @@ def test_the_whole_way(walk: Path, tmp_path: Path) -> None:
     assert make_schedule("keyframes", stride=5).chunk((16, 4, 1)).num_context_frames == 17
     assert main(f"plan schedule=keyframes schedule.stride=5 out={tmp_path}/plan.png".split()) == 0
     assert (tmp_path / "plan.png").stat().st_size > 1000
-    words = "experiment=tiny_millivid schedule=keyframes schedule.stride=5 training.steps=2 training.batch_size=2"
+    words = "experiment=tiny_millivid schedule=keyframes schedule.stride=5 group_shares=null"
+    words += " training.steps=2 training.batch_size=2"
     assert main(f"train diffusion {words} data={walk}/latents out={tmp_path}/run".split()) == 0
     about = json.loads((tmp_path / "run" / "model" / "video_model.json").read_text())
     assert about["schedule"] == {"name": "keyframes", "recent": 2, "keyframes": 3, "stride": 5}

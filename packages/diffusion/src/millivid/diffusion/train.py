@@ -58,8 +58,8 @@ class TrainDiffusionConfig:
     above which a time weighs less, null for none (min-SNR; 5 is usual). group_shares: how often the steps of each
     sampling group are shown (of MilliVid's schedule of each level, finest first), null for equally often.
 
-    With model.frozen_context: targets_per_context: noisy copies of the targets that an example shows to its context.
-    context_noise: up to which time each cell of the context is made noisy, and told so.
+    targets_per_context: noisy copies of the targets that an example shows to its context, which is frozen then. context_noise:
+    up to which time each cell of a frozen context is made noisy, and told so.
 
     sampling_steps, solver, last_time, horizons: stored with the model: how it is to be sampled, and the last generated frames
     that it is measured at. tokenizer: a saved one, to show rollouts as pictures (training.pictures_every); decoder: the

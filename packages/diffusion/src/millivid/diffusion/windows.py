@@ -102,13 +102,14 @@ class WindowExamples:
         start = first + int(place * (last - first))
         step = min(int(torch.searchsorted(self.cumulative, chosen, right=True)), len(self.tokens) - 1)
         seed = int(torch.randint(2**62, (), generator=generator))
+        x = torch.from_numpy(self.reads[step].read(self.dataset, id, start))
         actions = torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames))
         if self.hidden_actions:
             hidden, place = torch.rand(2, dtype=torch.float64, generator=generator).tolist()
             if hidden < self.hidden_actions:
                 actions = unknown_from(actions, self._unknown_from(step, place))
         return Window(
-            x=torch.from_numpy(self.reads[step].read(self.dataset, id, start)),
+            x=x,
             step=step,
             actions=actions,
             t=tuple((number + t) / self.copies for number, t in enumerate((time, *times))),
@@ -146,7 +147,7 @@ def step_probabilities(chunk: Chunk, group_shares: Sequence[float] | None) -> ND
         return equal
     if len(group_shares) != count:
         raise ValueError(
-            f"group_shares is {list(group_shares)}; the schedule has {count} sampling groups, give a share of each"
+            f"group_shares is {list(group_shares)}; the schedule has {count} sampling groups, give a share of each, or null"
         )
     return equal * count * (np.array(group_shares) / np.sum(group_shares))[group]
 

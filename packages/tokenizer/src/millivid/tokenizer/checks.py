@@ -7,16 +7,20 @@ ROUNDING = 1e-6
 """By how much a frame's values may leave [0, 1]: what float32 loses where frames were resized or mixed."""
 
 
+AUTOCAST_TAKES = (torch.float32, torch.bfloat16, torch.float16)
+
+
 def check_tensor(given: Tensor, name: str, shape: tuple[int, ...], like: Tensor, otherwise: str) -> None:
     """Raise ValueError unless `given` ends in `shape` and has the dtype and device of `like`, one of the model's weights.
 
-    otherwise: what the sentence on another shape ends with. Under autocast any floating-point type will do.
+    otherwise: what the sentence on another shape ends with. Under autocast any of `AUTOCAST_TAKES` will do.
     """
     if not isinstance(given, Tensor):
         raise ValueError(f"{name} are a {type(given).__name__}; expected a tensor that ends in {shape}")
     if given.shape[-len(shape) :] != shape:
         raise ValueError(f"{name} of shape {tuple(given.shape)} do not end in {shape}{otherwise}")
-    if given.dtype != like.dtype and not (torch.is_autocast_enabled(like.device.type) and given.is_floating_point()):
+    casts = torch.is_autocast_enabled(like.device.type) and given.dtype in AUTOCAST_TAKES
+    if given.dtype != like.dtype and not casts:
         scale = " / 255" if given.dtype == torch.uint8 else ""
         raise ValueError(
             f"{name} are {given.dtype}, but the tokenizer is {like.dtype}; convert them: x.to({like.dtype}){scale}"
