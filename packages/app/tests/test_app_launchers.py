@@ -14,7 +14,8 @@ from millivid.app.cli import main
 COMMON = "training.steps=6 training.batch_size=4 training.warmup=0 training.ema=0 training.precision=fp32"
 RUNS = {
     "diffusion": f"experiment=tiny_millivid data=latents {COMMON}",
-    "tokenizer": f"experiment=tiny data=clips frames_in_memory=0 {COMMON}",
+    # noise on latents is in standard deviations of what a process has of the batch
+    "tokenizer": f"experiment=tiny data=clips frames_in_memory=0 latent_noise=0 {COMMON}",
 }
 
 
@@ -74,7 +75,8 @@ def test_two_processes_train_what_one_trains(walk: Path, tmp_path: Path, launche
         assert main(["train", model, *words, f"out={tmp_path}/one"]) == 0
     one, two = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
     assert one.keys() == two.keys()
-    assert max((one[name] - two[name]).abs().max().item() for name in one) < LIMIT
+    apart = {name: (one[name] - two[name]).abs().max().item() for name in one}
+    assert max(apart.values()) < LIMIT, {name: value for name, value in apart.items() if value >= LIMIT}
 
 
 def test_a_mistake_is_told_once_per_process_and_without_traceback(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ class TrainTokenizerConfig:
     spread over the videos, are held in memory and drawn from; 0 draws from all and decodes each from its video.
     perceptual: a "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example
     millivid.eval:LPIPS; null for none. perceptual_settings: what it is made with. perceptual_weight: of that distance in
-    the loss. latent_noise: the most noise that an image's latents are decoded with, in standard deviations; how much is drawn
-    for each image, so that the decoder forgives latents that a video model got nearly right. device: cpu, cuda or cuda:N.
+    the loss. latent_noise: the most noise that an image's latents are decoded with, in standard deviations of those that a
+    process decodes at once, so that several processes train otherwise than one; how much is drawn for each image. The
+    decoder then forgives latents that a video model got nearly right. device: cpu, cuda or cuda:N.
     dry_run: only print what the run would be.
     """
 
