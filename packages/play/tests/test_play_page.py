@@ -23,7 +23,7 @@ SHOWN = "document.getElementById('views').dataset.shown"
 def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     """`millivid play` in a folder, and the address that it tells."""
     command = [sys.executable, "-c", "import sys; from millivid.app.cli import main; sys.exit(main())", "play"]
-    environment = os.environ 
+    environment = os.environ
     process = subprocess.Popen(
         [*command, "open=false", *words], cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
     )

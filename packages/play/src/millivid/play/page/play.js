@@ -319,7 +319,7 @@ at("legend").replaceChildren(...CELLS.slice(0, 5).map(([name, text]) => {
 let last = 0;
 function draw(now) {
   askGamepad();
-  if (now - last > 80) {
+  if (now - last > 100) {
     last = now;
     drawMemory();
     drawMap();
