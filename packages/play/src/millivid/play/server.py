@@ -220,7 +220,10 @@ class Tab:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                ended, _ = await asyncio.wait(tasks)
+                for task in ended:
+                    _ = task.cancelled() or task.exception()  # which else would be told as never asked for
             if self.walk is not None:
                 self.server.worker.remove(self.walk)
 
