@@ -205,6 +205,7 @@ def test_the_benchmark_of_worlds(load: Callable[[str], ModuleType]) -> None:
 TABLES = {
     "dit": "packages/diffusion/README.md",
     "kernels": "csrc/README.md",
+    "live": "docs/play.md",
     "loader": "packages/data/README.md",
     "metrics": "packages/eval/README.md",
     "sampling": "packages/diffusion/README.md",
