@@ -68,7 +68,10 @@ class _Press:
 
 
 class LiveSession:
-    """A walk that goes on as its actions come. Equal seeds and equal actions at equal frames give equal frames, bit for bit.
+    """A walk that goes on as its actions come. Written again, by `replay` or after `rewind`, it is the same bit for bit.
+
+    So are walks of equal seeds and steps. Where `work` runs ahead, an action that is pressed just before the end of a chunk may
+    be answered some frames later, at that end.
 
     Made by `VideoPipeline.live`. Frames are counted from the first of the context. One thread may show frames, by `next`, while
     another one computes, by everything else.
@@ -194,9 +197,8 @@ class LiveSession:
         That is where no action is held, and where the future is written as far as the schedule looks ahead.
         """
         plan = self._latents.plan
-        ends_at = (
-            plan.ran().first
-        )  # of this chunk, if the step is its last one: what is complete is not given up any more
+        # Of this chunk, if the step is its last one: what is complete is not given up any more.
+        ends_at = plan.ran().first
         boundary = ends_at if ends_at > plan.first else plan.first if plan.done == 0 else 0
         if self.held is None or self.shown + self._lead < boundary:
             return False

@@ -20,7 +20,7 @@ class Truth:
     """
 
     def __init__(self, world: VoxelWorld, pose: NDArray[np.float32], shown: int, keep: int) -> None:
-        self._moments = deque([(world, pose)], maxlen=keep)
+        self._moments = deque([(world, pose)], maxlen=keep + 1)  # where it is now, and so many before
         self.shown = shown
 
     def step(self, action: int) -> NDArray[np.uint8]:
