@@ -19,7 +19,7 @@ def check_tensor(given: Tensor, name: str, shape: tuple[int, ...], like: Tensor,
         raise ValueError(f"{name} are a {type(given).__name__}; expected a tensor that ends in {shape}")
     if given.shape[-len(shape) :] != shape:
         raise ValueError(f"{name} of shape {tuple(given.shape)} do not end in {shape}{otherwise}")
-    casts = torch.is_autocast_enabled(like.device.type) and given.dtype in AUTOCAST_TAKES
+    casts = not like.is_meta and torch.is_autocast_enabled(like.device.type) and given.dtype in AUTOCAST_TAKES
     if given.dtype != like.dtype and not casts:
         scale = " / 255" if given.dtype == torch.uint8 else ""
         raise ValueError(
