@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from millivid.files.pretrained import PretrainedModel, fingerprint, save_weights
+from millivid.files.pretrained import PretrainedModel, fingerprint, save_weights, take_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,20 @@ def test_round_trip(model: Scale, folder: Path) -> None:
     assert not loaded.training
     x = torch.rand(2, 3)
     assert torch.equal(loaded(x), model(x))
+
+
+def test_weights_are_taken_where_name_and_shape_are_the_same(model: Scale, folder: Path) -> None:
+    wider = Scale(ScaleConfig(sizes=(3, 5, 2)))
+    own = {name: tensor.clone() for name, tensor in wider.state_dict().items()}
+    found = take_weights(wider, folder)
+    assert found.taken == ("layers.0.weight", "layers.0.bias")
+    assert found.new == ("layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias")
+    assert found.left_out == ("layers.1.weight", "layers.1.bias")
+    assert str(found).startswith("2 of 6 tensors taken over; new: layers.1.weight, layers.1.bias, layers.2.weight")
+    for name, tensor in wider.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name] if name in found.taken else own[name])
+    with pytest.raises(ValueError, match="shares no weight of name and shape"):
+        take_weights(Scale(ScaleConfig(sizes=(2, 7))), folder)
 
 
 def test_a_saved_folder_leaves_no_partial_files(folder: Path) -> None:

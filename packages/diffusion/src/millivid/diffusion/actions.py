@@ -26,11 +26,11 @@ def withhold(action: Actions, dropped: Bool[Tensor, "batch 1"]) -> Actions:
 
 
 def unknown_from(
-    actions: Int[Tensor, " frame"] | Float[Tensor, "frame action"], frame: int
-) -> Int[Tensor, " frame"] | Float[Tensor, "frame action"]:
-    """A video's actions, none from a frame on."""
-    hidden = torch.arange(frame, len(actions), device=actions.device)
-    return actions.index_fill(0, hidden, torch.nan if actions.is_floating_point() else -1)
+    actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"], frame: int
+) -> Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"]:
+    """Actions of videos, none from a frame on."""
+    hidden = torch.arange(frame, actions.shape[1], device=actions.device)
+    return actions.index_fill(1, hidden, torch.nan if actions.is_floating_point() else -1)
 
 
 def known_actions(

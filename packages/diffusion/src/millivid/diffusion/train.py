@@ -14,6 +14,7 @@ from millivid.command import REQUIRED, ConfigError, alone_in_out, class_named, r
 from millivid.data import LatentDataset
 from millivid.diffusion import model_info
 from millivid.diffusion.actions import VectorEmbedding
+from millivid.diffusion.config import VideoDiTConfig
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.model_info import VideoModelInfo
 from millivid.diffusion.model_settings import ModelSettings
@@ -21,10 +22,10 @@ from millivid.diffusion.objective import Draws, diffusion_loss
 from millivid.diffusion.preview import draw_rollout
 from millivid.diffusion.solvers import make_solver
 from millivid.diffusion.windows import WindowBatch, WindowExamples, long_enough, step_probabilities
-from millivid.files.pretrained import PretrainedModel
+from millivid.files.pretrained import PretrainedModel, take_weights
 from millivid.files.values import check_number
 from millivid.rollout import Chunk, make_schedule
-from millivid.training import TrainingConfig, describe_run, join_processes, open_run, train
+from millivid.training import Processes, TrainingConfig, describe_run, join_processes, open_run, train
 
 CONF = Path(__file__).parent / "conf"
 FREE_TO_CHANGE = {
@@ -40,6 +41,7 @@ ADDED = {
     "hidden_actions": 0.0,
     "model.coarser_input": False,
     "group_shares": None,
+    "init": None,
 }  # fmt: skip
 """Settings that earlier versions did not have, as they were."""
 
@@ -51,7 +53,8 @@ CONTEXT_TIMES = 8
 class TrainDiffusionConfig:
     """A video model's training run.
 
-    data: a latent dataset; out: the run's folder, where `model/` ends up. schedule: the rollout schedule to train for, by
+    data: a latent dataset; out: the run's folder, where `model/` ends up. init: a saved model whose weights it starts from
+    where names and shapes are the same; what is new or left out is printed. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
     drop_actions: whether those lose their actions too. hidden_actions: the share of examples whose actions are withheld
     from a random frame on, as they are to whoever plays. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
@@ -68,6 +71,7 @@ class TrainDiffusionConfig:
 
     data: Path = REQUIRED
     out: Path = REQUIRED
+    init: Path | None = None
     schedule: dict[str, object] = field(
         default_factory=lambda: {"name": "millivid", "windows": [3, 12, 48, 192], "history": 768}
     )
@@ -217,18 +221,12 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
             "record longer videos or use smaller windows"
         )
     tokenizer = _load_tokenizer(config, dataset)
+    torch.manual_seed(config.training.seed)
+    model, before = _initial(config, model_config, dataset, processes)
     if not config.dry_run:
         processes.once(lambda: open_run(config.out, "a video model's training", settings, FREE_TO_CHANGE, ADDED))
         if (config.out / "model" / model_info.FILE).is_file():
             return config.out / "model"
-    torch.manual_seed(config.training.seed)
-    model = VideoDiT(model_config)
-    if model_config.normalize_latents:
-        model.latent_mean.copy_(torch.from_numpy(dataset.index.statistics.mean))
-        model.latent_std.copy_(torch.from_numpy(dataset.index.statistics.std))
-    if isinstance(model.action_embedding, VectorEmbedding):
-        of_training = [dataset.actions(id) for id in dataset.ids("train" if "train" in dataset.index.splits else None)]
-        model.action_embedding.measure(torch.from_numpy(np.concatenate(of_training)))
     task = DiffusionTask(model.to(processes.device), dataset, chunk, config, tokenizer)
     if config.dry_run:
         description = describe_run(settings, task, config.training, processes)
@@ -240,7 +238,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
         schedule=schedule.settings(),
         tokenizer=dataset.index.tokenizer["fingerprint"],
         shift=config.shift,
-        examples=config.training.steps * config.training.batch_size,
+        examples=before + config.training.steps * config.training.batch_size,
         sampling_steps=config.sampling_steps,
         solver=config.solver,
         last_time=config.last_time,
@@ -251,6 +249,26 @@ def train_diffusion(config: TrainDiffusionConfig) -> Path | None:
     )
     processes.once(lambda: _save(trained, info, config.out / "model"))
     return config.out / "model"
+
+
+def _initial(
+    config: TrainDiffusionConfig, model_config: VideoDiTConfig, dataset: LatentDataset, processes: Processes
+) -> tuple[VideoDiT, int]:
+    """The model before its training, and how many examples it has seen already, where it goes on from another."""
+    model = VideoDiT(model_config)
+    if model_config.normalize_latents:
+        model.latent_mean.copy_(torch.from_numpy(dataset.index.statistics.mean))
+        model.latent_std.copy_(torch.from_numpy(dataset.index.statistics.std))
+    if isinstance(model.action_embedding, VectorEmbedding):
+        of_training = [dataset.actions(id) for id in dataset.ids("train" if "train" in dataset.index.splits else None)]
+        model.action_embedding.measure(torch.from_numpy(np.concatenate(of_training)))
+    if config.init is None:
+        return model, 0
+    examples = VideoModelInfo.read(config.init).examples or 0
+    taken = take_weights(model, config.init)
+    if processes.first:
+        print(f"init={config.init}: {taken}")
+    return model, examples
 
 
 def _save(model: nn.Module, info: VideoModelInfo, folder: Path) -> None:

@@ -107,7 +107,7 @@ class WindowExamples:
         if self.hidden_actions:
             hidden, place = torch.rand(2, dtype=torch.float64, generator=generator).tolist()
             if hidden < self.hidden_actions:
-                actions = unknown_from(actions, self._unknown_from(step, place))
+                actions = unknown_from(actions.unsqueeze(0), self._unknown_from(step, place))[0]
         return Window(
             x=x,
             step=step,

@@ -32,6 +32,21 @@ SLACK, MOST_CONSTANTS = 1 << 14, 1 << 28
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+@dataclasses.dataclass(frozen=True)
+class TakenWeights:
+    """Which tensors a model took over from a saved one; what it has beyond them; and what was left there."""
+
+    taken: tuple[str, ...]
+    new: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.taken)} of {len(self.taken) + len(self.new)} tensors taken over"]
+        parts += [f"new: {', '.join(self.new)}"] if self.new else []
+        parts += [f"left out: {', '.join(self.left_out)}"] if self.left_out else []
+        return "; ".join(parts)
+
+
 class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
     """A module built from one config dataclass, with `save_pretrained`, `from_pretrained` and `push_to_hub`."""
 
@@ -119,6 +134,23 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
             )
         fill(model, load_file(weights_file), str(weights_file))
         return model.eval()
+
+
+def take_weights(model: PretrainedModel[Any], folder: str | Path) -> TakenWeights:
+    """Copy into a model what a saved one of its class has under the same name and in the same shape.
+
+    Raises ValueError where that cannot be loaded, and where nothing of it fits.
+    """
+    saved, own = type(model).from_pretrained(folder).state_dict(), model.state_dict()
+    fitting = {name: saved[name] for name in own if name in saved and saved[name].shape == own[name].shape}
+    if not any(name in fitting for name, _ in model.named_parameters()):
+        raise ValueError(f"{folder} shares no weight of name and shape with the model; give one of similar settings")
+    model.load_state_dict(fitting, strict=False)
+    return TakenWeights(
+        taken=tuple(fitting),
+        new=tuple(name for name in own if name not in fitting),
+        left_out=tuple(name for name in saved if name not in fitting),
+    )
 
 
 def save_weights(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from millivid.command import REQUIRED, ConfigError, alone_in_out, class_named, run_command, to_plain
 from millivid.data import ClipDataset
+from millivid.files.pretrained import take_weights
 from millivid.tokenizer.config import TokenizerConfig
 from millivid.tokenizer.frames import FrameExamples, load_pool
 from millivid.tokenizer.model import HierarchicalTokenizer
@@ -18,7 +19,7 @@ from millivid.training import Processes, TrainingConfig, describe_run, join_proc
 
 CONF = Path(__file__).parent / "conf"
 TEST_FRAMES, SHOWN = 2_000, 6
-ADDED = {"latent_noise": 0.0, "model.smoothing": 0}
+ADDED = {"latent_noise": 0.0, "model.smoothing": 0, "init": None}
 """Settings that earlier versions did not have, as they were."""
 
 
@@ -26,7 +27,8 @@ ADDED = {"latent_noise": 0.0, "model.smoothing": 0}
 class TrainTokenizerConfig:
     """A tokenizer's training run.
 
-    data: a clip dataset; out: the run's folder, where `model/` ends up. frames_in_memory: how many training frames, evenly
+    data: a clip dataset; out: the run's folder, where `model/` ends up. init: a saved model whose weights it starts from where
+    names and shapes are the same; what is new or left out is printed. frames_in_memory: how many training frames, evenly
     spread over the videos, are held in memory and drawn from; 0 draws from all and decodes each from its video.
     perceptual: a "module:Class" whose object maps two image batches in [0, 1] to a distance per image, for example
     millivid.eval:LPIPS; null for none. perceptual_settings: what it is made with. perceptual_weight: of that distance in
@@ -38,6 +40,7 @@ class TrainTokenizerConfig:
 
     data: Path = REQUIRED
     out: Path = REQUIRED
+    init: Path | None = None
     model: TokenizerConfig = field(default_factory=TokenizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     frames_in_memory: int = 40_000
@@ -123,17 +126,21 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
         raise ConfigError(
             f"{config.data} has no train videos; record some with train_videos=..., or import with a lower test_fraction="
         )
+    torch.manual_seed(config.training.seed)
+    model = HierarchicalTokenizer(config.model)
+    if config.init is not None:
+        taken = take_weights(model, config.init)
+        if processes.first:
+            print(f"init={config.init}: {taken}")
     if not config.dry_run:
         processes.once(lambda: open_run(config.out, "a tokenizer's training", to_plain(config), added=ADDED))
         if (config.out / "model" / "config.json").is_file():
             return config.out / "model"
-    torch.manual_seed(config.training.seed)
-    model = HierarchicalTokenizer(config.model).to(processes.device)
     pool = None
     if config.frames_in_memory and not config.dry_run:
         skip = config.training.unreadable == "skip"
         pool = load_pool(dataset, ids, config.frames_in_memory, skip, hidden=not processes.first)
-    task = TokenizerTask(model, FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
+    task = TokenizerTask(model.to(processes.device), FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
     if config.dry_run:
         description = describe_run(to_plain(config), task, config.training, processes)
         if processes.first:
