@@ -1,12 +1,11 @@
 """What it costs not to know what will be pressed: the same walks played key by key, and generated with all keys known.
 
     python benchmarks/live.py --clips DIR --work DIR [--model DIR] [--tokenizer DIR] [--videos 16] [--frames 128]
-        [--hide-future] [--out FILE.json]
+        [--out FILE.json]
 
 Each test video's recorded actions are pressed one after the other, when their frame is the next to be shown. A key is answered
 from the next window on, so what is walked differs from the recording; the truth is the world itself, walked again so.
-"offline" is `millivid generate` under these actions, with the same sampler; "live" takes the held key to stay; with
---hide-future, "hidden" writes ahead without knowing what comes. Clips are recordings of the voxel world. Prints
+"offline" is `millivid generate` under these actions, with the same sampler. Clips are recordings of the voxel world. Prints
 PSNR and LPIPS at the model's horizons with 95 % intervals over videos, and what a frame costs.
 """
 
@@ -30,11 +29,6 @@ from millivid.eval.results import Results, read_results
 from millivid.rollout import live_cost
 
 
-def ways(words: argparse.Namespace) -> list[str]:
-    """How the same walk is made, and what the folder of each is called."""
-    return ["offline", "live", *(["hidden"] if words.hide_future else [])]
-
-
 def play(words: argparse.Namespace) -> None:
     """Write the live walks and, of the same actions, the truth."""
     pipeline = VideoPipeline.from_pretrained(words.model, words.tokenizer, precision="fp32")
@@ -45,37 +39,32 @@ def play(words: argparse.Namespace) -> None:
     shape: dict[str, Any] = {"fps": index.fps, "size": index.size, "action_names": index.action_names, "lossless": True}
     horizons = list(pipeline.info.horizons_within(words.frames))
     source = {"context": context, "frames": words.frames, "horizons": horizons, "seed": 0}
-    played = {way: ClipWriter(words.work / way, source={**source, "played": way}, **shape) for way in ways(words)[1:]}
+    live = ClipWriter(words.work / "live", source={**source, "played": "live"}, **shape)
     truth = ClipWriter(words.work / "truth", source={**dataset.index.source, "context": context}, **shape)
     ids = dataset.ids("test")[: words.videos]
     for number, id in enumerate(ids):
-        if all(writer.done(id) for writer in (*played.values(), truth)):
+        if live.done(id) and truth.done(id):
             continue
         clip = dataset.read(id, 0, context + words.frames)
         given = torch.from_numpy(clip.frames[:context]).permute(0, 3, 1, 2).float() / 255
-        before = torch.from_numpy(clip.actions[:context])
-        sessions = {way: pipeline.live(given, before, seed=number, hide_future=way == "hidden") for way in played}
-        for session in sessions.values():
-            for action in clip.actions[context:].tolist():
-                session.press(action)
-                session.next()
-        walks = [[int(each.action(frame)) for frame in range(each.shown)] for each in sessions.values()]
-        assert all(walk == walks[0] for walk in walks)  # when a key is answered has nothing to do with the future
-        walked = np.array(walks[0])
+        session = pipeline.live(given, torch.from_numpy(clip.actions[:context]), seed=number)
+        for action in clip.actions[context:].tolist():
+            session.press(action)
+            session.next()
+        walked = np.array([int(session.action(frame)) for frame in range(session.shown)])
         enter_world(world, recorded, *recorded.split_and_index(id), dataset.actions(id))
         seen = [world.step(int(action)) for action in walked]
         poses = np.stack([each.pose for each in seen])
-        for way, session in sessions.items():
-            made = np.stack([session.frame(frame) for frame in range(session.shown)])
-            played[way].write(id, Clip(frames=made, actions=walked, poses=poses))
+        made = np.stack([session.frame(frame) for frame in range(session.shown)])
+        live.write(id, Clip(frames=made, actions=walked, poses=poses))
         truth.write(id, Clip(frames=np.stack([each.frame for each in seen]), actions=walked, poses=poses))
-    for writer in (*played.values(), truth):
+    for writer in (live, truth):
         if not writer.complete():
             writer.finish({"test": ids})
 
 
 def compare(words: argparse.Namespace) -> Results:
-    """Generate the same walks offline, and measure all against the truth."""
+    """Generate the same walks offline, and measure both against the truth."""
     generate_videos(
         GenerateConfig(
             data=words.work / "truth",
@@ -89,7 +78,7 @@ def compare(words: argparse.Namespace) -> Results:
     )
     page = evaluate_runs(
         EvaluateConfig(
-            runs={name: str(words.work / name) for name in ways(words)},
+            runs={name: str(words.work / name) for name in ("offline", "live")},
             reference=words.work / "truth",
             out=words.work / "report",
             metrics=METRICS,
@@ -124,12 +113,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--videos", type=int, default=16)
     parser.add_argument("--frames", type=int, default=128)
-    parser.add_argument("--hide-future", action="store_true", help="for a model that was trained with hidden_actions")
     parser.add_argument("--out", type=Path)
     words = parser.parse_args(arguments)
     play(words)
     results = compare(words)
-    figures = {name: figures_of(results, name) for name in ways(words)}
+    figures = {name: figures_of(results, name) for name in ("offline", "live")}
     pipeline = VideoPipeline.from_pretrained(words.model, words.tokenizer)
     tokens = pipeline.model.config.tokens_per_level
     steps = {str(every): live_cost(pipeline.schedule, tokens, every).steps_per_frame for every in (None, 32, 8, 4)}

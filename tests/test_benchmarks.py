@@ -144,9 +144,8 @@ def test_the_benchmark_of_live_walks(load: Callable[[str], ModuleType], tmp_path
             DataGenerateConfig, CONF, "tiny", out=clips, train_videos=0, test_videos=2, test_candidates=1, frames=104
         )
     )
-    live.main(f"--clips {clips} --work {tmp_path}/work --frames 20 --hide-future --out {tmp_path}/found.json".split())
+    live.main(f"--clips {clips} --work {tmp_path}/work --frames 20 --out {tmp_path}/found.json".split())
     found = json.loads((tmp_path / "found.json").read_text())["results"]
-    assert list(found["figures"]) == ["offline", "live", "hidden"]
     for figures in found["figures"].values():
         assert all(value > 0 for by_horizon in figures.values() for value, _, _ in by_horizon.values())
     cost = found["steps_per_frame"]

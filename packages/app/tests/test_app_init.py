@@ -17,7 +17,9 @@ def test_a_video_model_goes_on(walk: Path, tmp_path: Path, capsys: pytest.Captur
     assert main([*words.split(), f"init={walk}/video/model"]) == 0
     told = capsys.readouterr().out
     assert f"init={walk}/video/model: " in told and "; new: blocks.4." in told and "left out" not in told
-    before, after = (load_file(folder / "model.safetensors") for folder in (walk / "video/model", tmp_path / "run/model"))
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (walk / "video/model", tmp_path / "run/model")
+    )
     for name, tensor in before.items():
         torch.testing.assert_close(after[name], tensor, msg=name)
     seen = [VideoModelInfo.read(folder).examples for folder in (walk / "video/model", tmp_path / "run/model")]
@@ -28,6 +30,8 @@ def test_a_tokenizer_goes_on(walk: Path, tmp_path: Path, capsys: pytest.CaptureF
     words = f"train tokenizer experiment=tiny data={walk}/clips out={tmp_path}/run frames_in_memory=8 {STILL}"
     assert main([*words.split(), f"init={walk}/tokenizer/model"]) == 0
     assert "tensors taken over\n" in capsys.readouterr().out
-    before, after = (load_file(folder / "model.safetensors") for folder in (walk / "tokenizer/model", tmp_path / "run/model"))
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (walk / "tokenizer/model", tmp_path / "run/model")
+    )
     for name, tensor in before.items():
         torch.testing.assert_close(after[name], tensor, msg=name)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from millivid.diffusion import LiveLatents, SamplerConfig, SeededNoise, VideoDiT, VideoDiTConfig, rollout, sampler
-from millivid.rollout import Plan, Role, cuts, make_schedule
+from millivid.diffusion import LiveLatents, SamplerConfig, SeededNoise, VideoDiT, VideoDiTConfig, rollout
+from millivid.rollout import Plan, cuts, make_schedule
 
 GRIDS, START, QUICK = ((2, 4), (1, 2)), 30, SamplerConfig(steps=2)
 SCHEDULES = {
@@ -82,38 +82,6 @@ def test_what_was_planned_and_given_up_leaves_no_trace(model: VideoDiT) -> None:
         hasty.run(torch.tensor([action]))
         hasty.change(START)
     assert torch.equal(play(hasty, keys)[0], play(live(model, "millivid"), keys, ahead=3)[0])
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_a_hidden_future_is_known_as_far_as_the_next_frames(
-    model: VideoDiT, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[Tensor, Tensor]] = []
-
-    def record(model, stores, tokens, action, pose, *rest):
-        seen.append((action[0], pose[0]))
-        return original(model, stores, tokens, action, pose, *rest)
-
-    original = sampler._write_after_reading
-    monkeypatch.setattr(sampler, "_write_after_reading", record)
-    latents, actions = given()
-    schedule = make_schedule(name, **SCHEDULES[name])
-    stream = LiveLatents(model, schedule, latents, actions.unbind(1), QUICK, (5,), hide_future=True)
-    chunk, hidden = stream.plan.chunk, 0
-    for number in range(cuts(chunk)[-1].steps):
-        step = stream.plan.next_step
-        stream.run(torch.tensor([1]))
-        tokens = model.tokens_of(step.step)
-        frames = torch.tensor([int(tokens.frame[tokens.cell == cell][0]) for cell in range(tokens.num_cells)])
-        last = min(cut.frames for cut in cuts(chunk) if cut.steps > number) + chunk.target_start
-        action, pose = seen[number]
-        assert torch.equal(action >= 0, frames < last) and (action[frames >= chunk.target_start] <= 1).all()
-        if (frames >= last).any():  # they stand where the known way ends
-            assert (pose[frames >= last] == pose[frames >= last][0]).all()
-        written = torch.from_numpy(tokens.frame[(tokens.level == 0) & (tokens.cell_role[tokens.cell] == Role.TARGET)])
-        assert (written < last).all()  # what is shown is written with the actions that are held
-        hidden += int((frames >= last).sum())
-    assert bool(hidden) == (name == "millivid")  # the others write no frame before its turn
 
 
 def test_a_walk_goes_on_from_its_state(model: VideoDiT) -> None:

@@ -10,7 +10,7 @@ from millivid.data import LatentDataset, LatentWriter
 from millivid.diffusion import VideoDiT, VideoDiTConfig, stack_tokens
 from millivid.diffusion.windows import WindowExamples, long_enough
 from millivid.kernels import pack_tokens
-from millivid.rollout import Chunk, Role, make_schedule
+from millivid.rollout import Chunk, make_schedule
 
 GRIDS, CHANNELS = ((4, 4), (2, 2), (1, 1)), 5
 FRAMES = {"short": 20, "one": 80, "two": 150, "three": 260}
@@ -55,22 +55,6 @@ def test_steps_are_shown_as_often_as_their_groups_are_to_be(dataset: LatentDatas
     np.testing.assert_allclose(shares, (0.125, 0.25, 0.625), atol=0.06)
     with pytest.raises(ValueError, match=r"group_shares is \[1, 2\]; the schedule has 3 sampling groups"):
         examples_of(dataset, SCHEDULES[0], group_shares=(1, 2))
-
-
-def test_actions_are_hidden_from_a_random_frame_on(dataset: LatentDataset) -> None:
-    plain, _ = examples_of(dataset, SCHEDULES[0])
-    hiding, chunk = examples_of(dataset, SCHEDULES[0], hidden_actions=0.5)
-    known_until: dict[int, set[int]] = {step: set() for step in range(len(chunk.steps))}
-    for seed in range(600):
-        whole, some = (each.example(0, torch.Generator().manual_seed(seed)) for each in (plain, hiding))
-        assert (whole.step, whole.t, whole.seed) == (some.step, some.t, some.seed) and torch.equal(whole.x, some.x)
-        known = int((some.actions >= 0).sum())
-        assert torch.equal(some.actions[:known], whole.actions[:known]) and (some.actions[known:] == -1).all()
-        known_until[some.step].add(known)
-    for step, found in known_until.items():
-        first = int(np.flatnonzero((chunk.steps[step].roles == Role.TARGET).any(axis=0))[0])
-        assert chunk.num_frames in found and min(found) > first
-    assert len(set.union(*known_until.values())) > 3
 
 
 def drawn(examples: WindowExamples, index: int, seed: int):

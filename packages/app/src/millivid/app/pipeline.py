@@ -166,14 +166,11 @@ class VideoPipeline:
         last_time: float | None = None,
         seed: int = 0,
         keep: int = 4096,
-        hide_future: bool = False,
     ) -> LiveSession:
         """A walk that goes on from its context, one action after the other.
 
         frames: in [0, 1]; actions: theirs; poses: theirs, [5] as in `millivid.data.clip.POSE_NAMES`, for where the walk is.
-        keep: how many of the newest frames stay at hand, to go back to and to be saved. hide_future: write ahead as if nobody
-        knew what comes next, instead of taking the held action to stay; for models trained with hidden_actions. Other settings:
-        see `generate`.
+        keep: how many of the newest frames stay at hand, to go back to and to be saved. Other settings: see `generate`.
 
         Raises ValueError when the context is shorter than the schedule's memory, and for frames, actions or settings that
         cannot be.
@@ -186,14 +183,13 @@ class VideoPipeline:
         if poses is not None and poses.shape != (len(frames), 5):
             raise ValueError(f"poses are {tuple(poses.shape)}; expected one of 5 numbers for each context frame")
         known = known_actions(actions.unsqueeze(0), config, 1, names, gaps=False)
-        latents = LiveLatents(self.model, self.schedule, given, known.unbind(1), sampler, (seed,), names, hide_future)
+        latents = LiveLatents(self.model, self.schedule, given, known.unbind(1), sampler, (seed,), names)
         source = {
             "generated_by": fingerprint(self.model),
             "schedule": self.schedule.settings(),
             **{name: value for name, value in asdict(sampler).items() if name != "shift"},
             "precision": precision_on(self.device, self.precision),
             "seed": seed,
-            "hide_future": hide_future,
         }
         return LiveSession(
             latents,

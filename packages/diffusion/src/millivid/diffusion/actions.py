@@ -25,14 +25,6 @@ def withhold(action: Actions, dropped: Bool[Tensor, "batch 1"]) -> Actions:
     return torch.where(dropped, -1, action)
 
 
-def unknown_from(
-    actions: Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"], frame: int
-) -> Int[Tensor, "batch frame"] | Float[Tensor, "batch frame action"]:
-    """Actions of videos, none from a frame on."""
-    hidden = torch.arange(frame, actions.shape[1], device=actions.device)
-    return actions.index_fill(1, hidden, torch.nan if actions.is_floating_point() else -1)
-
-
 def known_actions(
     actions: Any, config: VideoDiTConfig, batch: int, names: Sequence[str] = (), *, gaps: bool = True
 ) -> Actions:

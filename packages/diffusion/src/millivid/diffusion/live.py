@@ -11,7 +11,7 @@ from millivid.diffusion.rollout_noise import SeededNoise
 from millivid.diffusion.sample_step import SamplerConfig
 from millivid.diffusion.sampler import RolloutProgress, rollout
 from millivid.diffusion.streaming import Latents, LatentStream
-from millivid.rollout import Chunk, LivePlan, Plan, Schedule, cuts
+from millivid.rollout import LivePlan, Plan, Schedule
 
 
 class LiveLatents:
@@ -19,8 +19,7 @@ class LiveLatents:
 
     context, actions: latents per level, finest first, and the action of each of their frames, see `LatentStream`. seeds: one
     per video; a step's noise depends on its video's seed and its place alone, so the same actions at the same frames give the
-    same latents, whatever was given up in between. hide_future: let a step know no action behind the frames that are to be
-    finished next, instead of taking the one that is held to stay; for a model trained with hidden actions.
+    same latents, whatever was given up in between.
 
     Raises ValueError as `LatentStream` does.
     """
@@ -34,12 +33,10 @@ class LiveLatents:
         config: SamplerConfig | None = None,
         seeds: Sequence[int] = (0,),
         action_names: Sequence[str] = (),
-        hide_future: bool = False,
     ) -> None:
         self._noise = SeededNoise(seeds)
         self._stream = LatentStream(model, schedule, context, actions, config, self._noise, action_names)
         self.plan = LivePlan(chunk=self._stream.chunk, first=self._stream.frame)
-        self._foresight = _foresight(self._stream.chunk) if hide_future else None
         self._running: Iterator[RolloutProgress] | None = None
         self._actions = self._stream.actions
         """Of the chunk that is under way, its context's included."""
@@ -85,15 +82,7 @@ class LiveLatents:
         end = first + chunk.num_kept_frames
         plan = Plan(chunk=chunk, chunk_starts=(0,), start=first, video_end=end, buffer_end=chunk.num_frames)
         stream = self._stream
-        self._running = rollout(
-            stream.model,
-            stream.stores,
-            plan,
-            self._actions,
-            stream.config,
-            self._noise,
-            foresight=self._foresight,
-        )
+        self._running = rollout(stream.model, stream.stores, plan, self._actions, stream.config, self._noise)
 
     def _move(self, plan: LivePlan) -> None:
         """Take over a plan; where it begins later, what lies before becomes context."""
@@ -126,11 +115,3 @@ class LiveLatents:
         self._stream.frame = int(state["frame"])  # no actions lie upcoming that would have to be passed over
         self._stream.resume(whole)
         self.plan, self._running = LivePlan(chunk=self._stream.chunk, first=self._stream.frame), None
-
-
-def _foresight(chunk: Chunk) -> list[int]:
-    """For each step of a chunk that is run, the end of the frames that are finished next, from the chunk's first frame on."""
-    ends = cuts(chunk)
-    return [
-        chunk.target_start + min(cut.frames for cut in ends if cut.steps > step) for step in range(ends[-1].steps)
-    ]

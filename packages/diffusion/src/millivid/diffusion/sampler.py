@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from millivid.diffusion.actions import VectorEmbedding, known_actions, unknown_from
+from millivid.diffusion.actions import VectorEmbedding, known_actions
 from millivid.diffusion.model import VideoDiT
 from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.rollout_noise import Noise
@@ -34,15 +34,13 @@ def rollout(
     config: SamplerConfig | None = None,
     noise: Noise | None = None,
     end: int | None = None,
-    foresight: Sequence[int] | None = None,
 ) -> Iterator[RolloutProgress]:
     """Run a plan, writing into `stores`, and yield after every step.
 
     stores: latents per level, finest first, each with at least `plan.buffer_end` frames, of which those before
     `plan.start` are given. Frames are finished, and final, once their finest level is written. actions: category or
     vector of every frame up to `plan.buffer_end`, -1 or nan for none. noise: by default fresh, from torch's own generator.
-    end: steps on which no frame before it depends are left out; None to run all. foresight: of how many of a chunk's frames
-    each of its steps knows the action, for a future that is not decided yet; None for all.
+    end: steps on which no frame before it depends are left out; None to run all.
 
     Raises ValueError for stores or actions that are too short, or that are none of this model's.
     """
@@ -60,16 +58,15 @@ def rollout(
         actions = known_actions(actions, model.config, batch).cpu()
         if isinstance(model.action_embedding, VectorEmbedding):
             actions = actions.to(model.action_embedding.mean.dtype)
-    known, poses = actions, _poses(model, actions)
+    poses = None
+    if model.config.odometry is not None and actions is not None:
+        poses = dead_reckon(actions, model.config.odometry)
     skipped = set() if end is None else plan.not_needed(end)
     done = 0
     for planned in plan:
         one = stack_tokens([model.tokens_of(planned.step, planned.chunk_start)])
         tokens, frame = one.expand(batch), one.cell_frame[0]
-        if foresight is not None and actions is not None:
-            known = unknown_from(actions, planned.chunk_start + foresight[planned.step_index])
-            poses = _poses(model, known)
-        action = None if known is None else known[:, frame]
+        action = None if actions is None else actions[:, frame]
         pose = None if poses is None else poses[:, frame]
         eps = noise.draw(stores[0].new_empty(batch, tokens.level.shape[1], stores[0].shape[-1]), tokens)
         if planned.index in skipped:
@@ -83,13 +80,6 @@ def rollout(
         finished = (int(written.min()), int(written.max()) + 1) if len(written) else (0, 0)
         yield RolloutProgress(index=done, total=len(plan) - len(skipped), finished=finished)
         done += 1
-
-
-def _poses(model: VideoDiT, actions: Tensor | None) -> Float[Tensor, "batch frame 3"] | None:
-    """What the model takes of the way that follows from actions."""
-    if model.config.odometry is None or actions is None:
-        return None
-    return dead_reckon(actions, model.config.odometry)
 
 
 @torch.inference_mode()

@@ -38,7 +38,6 @@ FREE_TO_CHANGE = {
 ADDED = {
     "targets_per_context": 1, "model.frozen_context": False, "model.prediction": "velocity", "snr_gamma": None,
     "context_noise": 0.0,
-    "hidden_actions": 0.0,
     "model.coarser_input": False,
     "group_shares": None,
     "init": None,
@@ -56,8 +55,7 @@ class TrainDiffusionConfig:
     data: a latent dataset; out: the run's folder, where `model/` ends up. init: a saved model whose weights it starts from
     where names and shapes are the same; what is new or left out is printed. schedule: the rollout schedule to train for, by
     name and settings. context_dropout: the share of examples whose context is dropped, which is what guidance needs.
-    drop_actions: whether those lose their actions too. hidden_actions: the share of examples whose actions are withheld
-    from a random frame on, as they are to whoever plays. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
+    drop_actions: whether those lose their actions too. shift: of the noise schedule. snr_gamma: the signal-to-noise ratio
     above which a time weighs less, null for none (min-SNR; 5 is usual). group_shares: how often the steps of each
     sampling group are shown (of MilliVid's schedule of each level, finest first), null for equally often.
 
@@ -79,7 +77,6 @@ class TrainDiffusionConfig:
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(steps=192_000, batch_size=384))
     context_dropout: float = 0.1
     drop_actions: bool = True
-    hidden_actions: float = 0.0
     targets_per_context: int = 1
     context_noise: float = 0.0
     shift: float = 1.0
@@ -108,7 +105,6 @@ class TrainDiffusionConfig:
         elif self.model.prediction == "data":
             raise ValueError("model.prediction is data, whose error at small times outweighs all; give snr_gamma=5")
         check_number(self.context_noise, "context_noise", 0, 0.999)
-        check_number(self.hidden_actions, "hidden_actions", 0, 1)
         if self.group_shares is not None and not all(0 < share < math.inf for share in self.group_shares):
             raise ValueError(f"group_shares is {list(self.group_shares)}; shares are numbers above 0")
         if self.context_noise and not self.model.frozen_context:
@@ -137,7 +133,6 @@ class DiffusionTask:
             model.config.odometry,
             config.targets_per_context,
             config.group_shares,
-            config.hidden_actions,
         )
         self.longest = max(len(step) for step in self.examples.tokens)
         self.most_cells = max(step.num_cells for step in self.examples.tokens)

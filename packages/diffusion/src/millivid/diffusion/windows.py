@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from millivid.data import LatentDataset
-from millivid.diffusion.actions import Actions, unknown_from
+from millivid.diffusion.actions import Actions
 from millivid.diffusion.odometry import dead_reckon
 from millivid.diffusion.tokens import TokenBatch, stack_tokens
-from millivid.rollout import Chunk, Role, StepTokens
+from millivid.rollout import Chunk, StepTokens
 
 Odometry = Sequence[tuple[float, float]]
 
@@ -62,8 +62,7 @@ class WindowExamples:
 
     tokens: of each step, as the model reads them. Where an example's window begins is drawn from its share of the video, which
     step of the chunk it shows by the chunk's probabilities, or by `group_shares`: how often each of its sampling groups is to
-    be shown. copies: of its targets, each with a time of its own in another part of [0, 1]. hidden_actions: the share of
-    examples whose actions are withheld from a random frame on, after the first that the step writes.
+    be shown. copies: of its targets, each with a time of its own in another part of [0, 1].
     """
 
     def __init__(
@@ -75,11 +74,9 @@ class WindowExamples:
         odometry: Odometry | None,
         copies: int = 1,
         group_shares: Sequence[float] | None = None,
-        hidden_actions: float = 0.0,
     ) -> None:
         self.dataset, self.chunk, self.context_dropout, self.odometry = dataset, chunk, context_dropout, odometry
-        self.copies, self.tokens, self.hidden_actions = copies, tokens, hidden_actions
-        self.first_targets = [int(step.frame[step.cell_role[step.cell] == Role.TARGET].min()) for step in tokens]
+        self.copies, self.tokens = copies, tokens
         self.ids = long_enough(dataset, chunk)
         self.shares = [dataset.num_frames(id) // chunk.num_frames for id in self.ids]
         self.ends = list(accumulate(self.shares))
@@ -104,10 +101,6 @@ class WindowExamples:
         seed = int(torch.randint(2**62, (), generator=generator))
         x = torch.from_numpy(self.reads[step].read(self.dataset, id, start))
         actions = torch.from_numpy(self.dataset.actions(id, start, start + self.chunk.num_frames))
-        if self.hidden_actions:
-            hidden, place = torch.rand(2, dtype=torch.float64, generator=generator).tolist()
-            if hidden < self.hidden_actions:
-                actions = unknown_from(actions.unsqueeze(0), self._unknown_from(step, place))[0]
         return Window(
             x=x,
             step=step,
@@ -116,11 +109,6 @@ class WindowExamples:
             dropped=dropped < self.context_dropout,
             seed=seed,
         )
-
-    def _unknown_from(self, step: int, place: float) -> int:
-        """The first frame whose action is withheld, at a place in [0, 1) between the first target and the window's end."""
-        known = self.first_targets[step] + 1
-        return known + int(place * (self.chunk.num_frames - known))
 
     def collate(self, examples: Sequence[Window]) -> WindowBatch:
         """Examples as a batch; shorter sequences are padded with zeros."""

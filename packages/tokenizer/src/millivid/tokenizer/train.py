@@ -140,7 +140,9 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path | None:
     if config.frames_in_memory and not config.dry_run:
         skip = config.training.unreadable == "skip"
         pool = load_pool(dataset, ids, config.frames_in_memory, skip, hidden=not processes.first)
-    task = TokenizerTask(model.to(processes.device), FrameExamples(dataset, model.config.num_levels, pool), config, perceptual)
+    task = TokenizerTask(
+        model.to(processes.device), FrameExamples(dataset, model.config.num_levels, pool), config, perceptual
+    )
     if config.dry_run:
         description = describe_run(to_plain(config), task, config.training, processes)
         if processes.first:
