@@ -1,4 +1,5 @@
-"""Sampling against what it replaces: frames per second of the tiny model, seconds of one fine step at the paper's sizes.
+"""Sampling against what it replaces: frames per second of the tiny model, seconds of one fine step at the paper's sizes, and
+the memory that a long stream takes.
 
     python benchmarks/sampling.py [--device cuda] [--rounds 5] [--cases 0 1] [--evaluations 6] [--out FILE.json]
 
@@ -9,14 +10,17 @@ frozen context, distinct conditions, the precision that is fast here. The tiny m
 all other weights are random, which cost the same.
 
 Frames per second are those of whole chunks, decoding included. A fine step is the last of its schedule; a step's time is
-that of reading its context and of so many evaluations, each measured by itself, in turns, medians over rounds.
+that of reading its context and of so many evaluations, each measured by itself, in turns, medians over rounds. A long stream
+is one video of the tiny model, of which the resident memory of the process is noted on its way.
 """
 
 import argparse
+import itertools
 import json
+import mmap
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +57,8 @@ FINE_STEPS = [
     for windows, history in (((1, 4, 8, 16), 256), ((3, 12, 48, 192), 768))
 ]
 BATCHES = (1, 8)
+STREAM = (1_000, 2_000, 5_000, 10_000)
+"""Frames after which a stream's memory is noted."""
 
 
 @contextmanager
@@ -123,6 +129,26 @@ def tiny(batch: int, device: str, rounds: int) -> dict[str, Any]:
     }
 
 
+def long_stream(device: str, noted: Sequence[int] = STREAM) -> dict[str, Any]:
+    """Resident memory of the process after so many frames of one stream, whose actions come one by one."""
+    pipeline = VideoPipeline.from_pretrained(WEIGHTS / "millivid", WEIGHTS / "tokenizer").to(device)
+    context = torch.rand(1, pipeline.num_context_frames, 3, *pipeline.tokenizer.config.image_size)
+    actions = (torch.tensor([frame // 7 % 3]) for frame in itertools.count())
+    done, start, rows = 0, time.perf_counter(), {}
+    for frames in pipeline.stream(context, actions, seed=0):
+        done += frames.shape[1]
+        if done >= noted[len(rows)]:
+            rows[f"{noted[len(rows)]:,} frames"] = {"memory": resident(), "seconds_in_all": time.perf_counter() - start}
+        if len(rows) == len(noted):
+            break
+    return {"case": "tiny, one stream", "rows": rows}
+
+
+def resident() -> float:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * float(mmap.PAGESIZE)
+
+
 def fine_step(case: FineStep, steps: int, device: str, rounds: int) -> dict[str, Any]:
     """Seconds of one fine step by the authors' arrangement and by ours, at as many evaluations and at fewer."""
     torch.manual_seed(0)
@@ -190,7 +216,7 @@ def _operations(model: VideoDiT, tokens: int, targets: int, evaluations: int, re
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The results as Markdown: frames per second, then single steps."""
+    """The results as Markdown: frames per second, then single steps, then memory."""
     rows = [(result["case"], name, row) for result in results for name, row in result["rows"].items()]
     videos = [
         f"| {case} | {name} | {row['frames_per_second']:.1f} | {row['faster']:.2f} | {row['first_frame']:.2f} s |"
@@ -202,9 +228,15 @@ def table(results: list[dict[str, Any]]) -> str:
         for case, name, row in rows
         if "seconds" in row
     ]
+    memory = [
+        f"| {case} | {name} | {row['memory'] / 1e6:.0f} MB | {row['seconds_in_all']:.0f} s |"
+        for case, name, row in rows
+        if "memory" in row
+    ]
     of_videos = ["| case | variant | frames/s | times (a) | first frame |", "| --- | --- | --: | --: | --: |", *videos]
     of_steps = ["| case | variant | a step | ratio | by arithmetic |", "| --- | --- | --: | --: | --: |", *steps]
-    return "\n\n".join("\n".join(part) for part in (of_videos, of_steps) if len(part) > 2)
+    of_memory = ["| case | after | resident memory | time |", "| --- | --: | --: | --: |", *memory]
+    return "\n\n".join("\n".join(part) for part in (of_videos, of_steps, of_memory) if len(part) > 2)
 
 
 def main() -> None:
@@ -213,13 +245,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--evaluations", type=int, default=5, help="of our fine steps, beside 50")
     parser.add_argument(
-        "--cases", type=int, nargs="*", help="which, by number: the tiny model's batches, then fine steps"
+        "--cases", type=int, nargs="*", help="which, by number: the tiny model's batches, fine steps, a long stream"
     )
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
     cases: list[Callable[[], dict[str, Any]]] = [
         *(lambda batch=batch: tiny(batch, words.device, words.rounds) for batch in BATCHES),
         *(lambda case=case: fine_step(case, words.evaluations, words.device, words.rounds) for case in FINE_STEPS),
+        lambda: long_stream(words.device),
     ]
     results = [cases[number]() for number in words.cases or range(len(cases))]
     print(table(results))

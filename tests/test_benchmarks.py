@@ -86,6 +86,9 @@ def test_the_benchmark_of_sampling(load: Callable[[str], ModuleType], monkeypatc
     walk = sampling.tiny(1, "cpu", rounds=1)
     assert walk["rows"]["joint, float32, per cell"]["faster"] == 1
     assert len(sampling.table([step, walk]).splitlines()) == 6 + 1 + 5
+    stream = sampling.long_stream("cpu", (4, 8))
+    assert [row["memory"] > 1e7 for row in stream["rows"].values()] == [True, True]
+    assert len(sampling.table([stream]).splitlines()) == 4
     assert len(sampling.table([step]).splitlines()) == 5
 
 

@@ -19,14 +19,14 @@ from millivid.diffusion import VideoModelInfo
 def test_a_trained_model_knows_how_it_is_used(walk: Path, tmp_path: Path) -> None:
     info = VideoModelInfo.read(walk / "video" / "model")
     clips = ClipDataset(walk / "clips")
-    assert (info.sampling_steps, info.solver, info.last_time) == (5, "ddim", 0.2)
+    assert (info.sampling_steps, info.solver, info.last_time) == (3, "unipc", 0.2)
     assert (info.context, info.horizons) == (84, (16, 64, 256))
     assert info.action_names == clips.index.action_names
     assert dict(info.trained_on) == dict(clips.index.source)
     words = f"data={walk}/clips model={walk}/video/model tokenizer={walk}/tokenizer/model out={tmp_path}/made"
     assert main(["generate", *words.split(), "count=1", "frames=20"]) == 0
     made = ClipDataset(tmp_path / "made").index.source
-    assert (made["steps"], made["solver"], made["last_time"]) == (5, "ddim", 0.2)
+    assert (made["steps"], made["solver"], made["last_time"]) == (3, "unipc", 0.2)
     assert (made["context"], made["horizons"]) == (84, [16, 20])
     pipeline = VideoPipeline.from_pretrained(walk / "video" / "model", walk / "tokenizer" / "model")
     with pytest.raises(ValueError, match="sampling steps is 0"):  # given, so not taken from the model

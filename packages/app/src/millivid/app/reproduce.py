@@ -113,10 +113,13 @@ def reproduce(config: ReproduceConfig) -> Path:
     _say(1, "data")
     generate_data(_data(config))
     _say(2, "tokenizers")
-    threads = config.threads(len(config.variants))
-    _beside(config, [_tokenizer_training(config, variant, threads) for variant in config.variants], threads)
-    for variant in config.variants:
+    untrained = [variant for variant in config.variants if not config.tokenizer(variant).is_dir()]
+    threads = config.threads(len(untrained))
+    _beside(config, [_tokenizer_training(config, variant, threads) for variant in untrained], threads)
+    for variant in untrained:
         _save_in_half_precision(_run_of(config, variant) / "model", config.tokenizer(variant))
+    untrained = [name for name in config.models if not config.model(name).is_dir()]
+    for variant in dict.fromkeys(map(variant_of, untrained)):
         encode_dataset(
             EncodeConfig(
                 data=config.out / "clips",
@@ -127,10 +130,9 @@ def reproduce(config: ReproduceConfig) -> Path:
             )
         )
     _say(3, f"video models: {', '.join(config.models)}")
-    untrained = [name for name in config.models if not config.model(name).is_dir()]
     threads = config.threads(len(untrained))
     _beside(config, [_video_training(config, name, threads) for name in untrained], threads)
-    for name in config.models:
+    for name in untrained:
         _save_in_half_precision(_run_of(config, name) / "model", config.model(name))
     _say(4, "generation")
     _beside(config, [_generation(config, name) for name in config.models], config.threads(len(config.models)))
@@ -153,10 +155,8 @@ def reproduce(config: ReproduceConfig) -> Path:
 def _save_in_half_precision(model: Path, out: Path) -> None:
     """Save a saved model once more with its weights in float16, which loads as float32; the folder appears whole.
 
-    Does nothing where `out` is there already. Raises ValueError for weights that float16 does not reach.
+    Raises ValueError for weights that float16 does not reach.
     """
-    if out.is_dir():
-        return
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in load_file(model / WEIGHTS_NAME).items()

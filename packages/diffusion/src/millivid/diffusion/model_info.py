@@ -17,11 +17,12 @@ FILE = "video_model.json"
 class VideoModelInfo:
     """How a video model was trained, and how it is sampled and measured.
 
-    schedule: name and settings of its rollout schedule. tokenizer: the fingerprint of the one that made its latents. shift:
-    of the noise schedule. examples: seen in training, those of the model that it began with included, None where unknown.
-    sampling_steps, solver, last_time: of the sampler that it was measured with, see `SamplerConfig`. context: how many frames it is given. horizons: last generated frame of
-    each that it is measured at. action_names: of categorical actions in order, or of a vector's components. trained_on:
-    what its dataset says of its origin (`dataset.json`, source): for a recorded one the world and its settings.
+    schedule: name and settings of its rollout schedule. tokenizer: the fingerprint of the one that made its latents. shift: of
+    the noise schedule. examples: seen in training, those of the model that it began with included, None where unknown.
+    sampling_steps, solver, last_time: of the sampler that it was measured with, see `SamplerConfig`. context: how many frames
+    it is given. horizons: last generated frame of each that it is measured at. action_names: of categorical actions in order,
+    or of a vector's components. trained_on: what its dataset says of its origin (`dataset.json`, source): for a recorded one
+    the world and its settings.
 
     None and empty stand for what a model saved by an earlier version does not say; it was sampled by ddim to time 0.
     """
