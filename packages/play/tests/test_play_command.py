@@ -1,6 +1,7 @@
 """`millivid play` from the command line: one sentence for what cannot be."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_mistakes(words: str, sentence: str, capsys: pytest.CaptureFixture[str],
     told = capsys.readouterr().err.strip()
     assert sentence in told and len(told.splitlines()) == 1, told
     assert not list(tmp_path.iterdir())
+
+
+def test_without_its_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "millivid.play.play", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["play"]) == 2
+    assert "needs uvicorn, which is not installed; pip install '.[play]'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:

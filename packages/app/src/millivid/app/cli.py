@@ -95,7 +95,12 @@ def find_command(words: Sequence[str]) -> tuple[str, Callable[[Any], object], li
     """
     name = _find(words)
     module, _, function = COMMANDS[name].partition(":")
-    found = importlib.import_module(module)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if name != "play":
+            raise
+        raise ImportError(f"millivid play needs {error.name}, which is not installed; pip install '.[play]'") from error
     settings = list(words[len(name.split()) :])
     if name in TAKES_A_FOLDER:
         settings = [f"data={word}" if _is_folder(word) else word for word in settings]

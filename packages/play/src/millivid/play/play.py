@@ -11,7 +11,6 @@ import uvicorn
 from millivid.app.demo import RUNS, WEIGHTS
 from millivid.app.pipeline import VideoPipeline
 from millivid.command import ConfigError, Precision, check_device, device_named
-from millivid.diffusion import VideoModelInfo
 from millivid.files.values import check_number
 from millivid.play.beginning import Beginning, in_a_video, in_a_world
 from millivid.play.server import Served, Server
@@ -74,7 +73,7 @@ def play(config: PlayConfig) -> None:
                 minds[name] = load(folder).to(device)
         chosen = minds if all_minds else {model.name: first}
         sampler = {"steps": config.steps, "solver": config.solver, "last_time": config.last_time}
-        return Walk(chosen, _beginning(config, first.info, first, seed), seed, config.keep, sampler)
+        return Walk(chosen, _beginning(config, first, seed), seed, config.keep, sampler)
 
     _warm_up(new_walk(config.seed, False))
     served = Served(
@@ -88,7 +87,8 @@ def play(config: PlayConfig) -> None:
     _serve(served, config.port, config.open)
 
 
-def _beginning(config: PlayConfig, info: VideoModelInfo, pipeline: VideoPipeline, seed: int) -> Beginning:
+def _beginning(config: PlayConfig, pipeline: VideoPipeline, seed: int) -> Beginning:
+    info = pipeline.info
     if config.start is None or config.actions is None:
         return in_a_world(info, seed)
     context = max(info.context or 1, pipeline.num_context_frames)
