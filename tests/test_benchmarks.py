@@ -212,6 +212,7 @@ TABLES = {
     "loader": "packages/data/README.md",
     "metrics": "packages/eval/README.md",
     "sampling": "packages/diffusion/README.md",
+    "solvers": "docs/results/solvers.md",
     "worlds": "data_gen/README.md",
     "zero": "packages/training/README.md",
 }

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from millivid.data import ClipDataset
+from millivid.app.demo import RUNS, WEIGHTS
+from millivid.data import ClipDataset, write_video
+from millivid.diffusion import VideoModelInfo
+from millivid.play import in_a_world
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOWN = "document.getElementById('views').dataset.shown"
@@ -232,6 +235,32 @@ def test_a_phone(browser: Any, address: str) -> None:
         page.mouse.down()
         wait_until_shown(page, start + 5)
         page.mouse.up()
+
+
+def test_a_gamepad(page: Any) -> None:
+    page.evaluate("window.pad = { axes: [0, 0], buttons: [] }; navigator.getGamepads = () => [window.pad]")
+    start = shown(page)
+    page.evaluate("window.pad.axes = [0, -1]")
+    wait_until_shown(page, start + 5)
+    page.evaluate("window.pad.axes = [0, 0]")
+    settle(page)
+    stopped = shown(page)
+    page.evaluate("window.pad.buttons[15] = { pressed: true }")  # of the cross, to the right
+    page.wait_for_selector(".right.held")
+    wait_until_shown(page, stopped + 5)
+
+
+def test_a_video_of_ones_own(browser: Any, tmp_path: Path) -> None:
+    walked = in_a_world(VideoModelInfo.read(WEIGHTS / RUNS[0]), 3)
+    write_video(tmp_path / "walk.mp4", walked.frames, 20)
+    actions = ",".join(("forward", "left", "right")[action] for action in walked.actions)
+    process, address = serve(tmp_path, "port=0", "start=walk.mp4", f"actions={actions}")
+    for page in opened(browser, address):
+        assert page.locator("#truth").is_hidden()  # nobody knows what is true there
+        assert shown(page) == len(walked.frames)
+        walk(page, "ArrowUp", 5)
+    process.kill()
+    process.wait()
 
 
 def test_a_lost_connection_comes_back(browser: Any, tmp_path: Path) -> None:
