@@ -16,7 +16,7 @@ from millivid.command import REQUIRED, ConfigError, alone_in_out
 from millivid.diffusion import VideoDiT, VideoDiTConfig, VideoModelInfo
 from millivid.diffusion.released import from_released_names
 from millivid.files import replacing_folder
-from millivid.files.pretrained import differences, fill
+from millivid.files.pretrained import fill, made_for
 from millivid.rollout import make_schedule
 from millivid.tokenizer import HierarchicalTokenizer, TokenizerConfig, fingerprint
 
@@ -210,17 +210,17 @@ def _size(state: Mapping[str, Tensor], name: str, axis: int = 0) -> int:
 
 
 def _loaded(make: Callable[[], Model], state: Mapping[str, Tensor], what: str) -> Model:
-    """The model with these weights, made once it is known that they fit."""
+    """The model with these weights, if they fit."""
+    model, different = made_for({name: tuple(tensor.shape) for name, tensor in state.items()}, make)
     wrong = [
         f"lacks {name}" if found is None
         else f"has {name} besides" if expected is None
         else f"has {name} as {found} instead of {expected}"
-        for name, expected, found in differences(make, {name: tuple(tensor.shape) for name, tensor in state.items()})
+        for name, expected, found in different
     ]  # fmt: skip
     if wrong:
         more = f" and {len(wrong) - MOST_LISTED} more" if len(wrong) > MOST_LISTED else ""
         raise ConfigError(f"{what} does not fit: it " + ", ".join(wrong[:MOST_LISTED]) + more)
-    model = make()
     fill(model, state, what)
     return model.eval()
 

@@ -22,6 +22,7 @@ from millivid.files.atomic import file_hash, replacing, write_text
 from millivid.files.json_reader import read_json, typed
 
 Config = TypeVar("Config")
+Module = TypeVar("Module", bound=nn.Module)
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -122,9 +123,7 @@ class PretrainedModel(nn.Module, ModelHubMixin, Generic[Config]):
         except SafetensorError as error:
             raise ValueError(f"{weights_file} is damaged ({error}); save or download it again") from error
         try:
-            different = differences(lambda: cls(config), found)
-            if not different:
-                model = cls(config)
+            model, different = made_for(found, lambda: cls(config))
         except (ValueError, RuntimeError, OverflowError) as error:
             raise ValueError(f"{config_file} describes no {cls.__name__} ({error}); {then}") from error
         if different:
@@ -189,12 +188,12 @@ def check_finite(state: Mapping[str, Tensor], name: str) -> None:
             raise ValueError(f"{name} has NaN or infinity in {key}; take weights from before that, or train anew")
 
 
-def differences(
-    make: Callable[[], nn.Module], found: Shapes
-) -> list[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]]:
-    """Tensors whose shapes differ from those of the model that `make` makes: name, shape in the model, and found; or None.
+def made_for(
+    found: Shapes, make: Callable[[], Module]
+) -> tuple[Module, list[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]]]:
+    """The model that `make` makes, and where its tensors are of other shapes than found: name, its shape, and that; or None.
 
-    Takes no memory. Raises ValueError as soon as the model is much larger than what was found.
+    Raises ValueError as soon as the model turns out to be much larger than what was found.
     """
 
     def at_most(numbers: int, otherwise: str) -> Callable[[nn.Module, str, Tensor | None], None]:
@@ -207,19 +206,20 @@ def differences(
         return count
 
     weights, constants = 2 * sum(map(math.prod, found.values())) + SLACK, MOST_CONSTANTS
-    hooks = (
+    hooks = (  # a weight takes memory when it is filled, which is after it is registered
         register_module_parameter_registration_hook(at_most(weights, "a model far larger than its weights")),
         register_module_buffer_registration_hook(at_most(constants, f"tables of more than {constants:,} numbers")),
     )
     try:
-        with torch.device("meta"):
-            model = make()
+        model = make()
     finally:
         for hook in hooks:
             hook.remove()
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     names = sorted(expected.keys() | found.keys())
-    return [(name, expected.get(name), found.get(name)) for name in names if expected.get(name) != found.get(name)]
+    return model, [
+        (name, expected.get(name), found.get(name)) for name in names if expected.get(name) != found.get(name)
+    ]
 
 
 def fingerprint(model: nn.Module) -> str:
