@@ -135,9 +135,9 @@ def test_a_walk_is_a_clip(pipeline: VideoPipeline, tmp_path: Path) -> None:
     clip = dataset.read("walk")
     assert len(clip) == CONTEXT + 6 and dataset.index.fps == 30 and dataset.ids("test") == ["walk"]
     assert np.array_equal(clip.frames[-1], session.frame(session.shown - 1))
-    assert clip.actions[CONTEXT:].tolist() == [0] * 4 + [2] * 2  # the window was written to its end
-    np.testing.assert_allclose(clip.poses[CONTEXT + 3], [3 - 4 * step, 1, 5, 90, 0], atol=1e-5)
-    np.testing.assert_allclose(clip.poses[-1], [3 - 4 * step, 1, 5, 90 - 2 * turn, 0], atol=1e-5)
+    assert clip.actions[CONTEXT:].tolist() == [0] * 2 + [2] * 4
+    np.testing.assert_allclose(clip.poses[CONTEXT + 1], [3 - 2 * step, 1, 5, 90, 0], atol=1e-5)
+    np.testing.assert_allclose(clip.poses[-1], [3 - 2 * step, 1, 5, (90 - 4 * turn) % 360, 0], atol=1e-5)
     source = dataset.index.source
     assert (source["context"], source["frames"], source["seed"]) == (CONTEXT, 6, 4)
     assert source["presses"] == [[CONTEXT, 0], [CONTEXT + 2, 2]]

@@ -54,10 +54,10 @@ def test_whatever_is_pressed(chunk: Chunk, keys: list[tuple[int, int, int]]) -> 
     played, before = Played(chunk), None
     for action, frames, ahead in keys:
         if action != before:
-            seen, shown = played.held[: played.shown], played.shown
+            seen, shown, begun = played.held[: played.shown], played.shown, played.plan.first
             played.change()
             assert played.held[:shown] == seen
-            assert shown <= played.plan.first and played.plan.done == 0
+            assert played.plan.first == max(shown, begun) and played.plan.done == 0
             before, start, steps = action, played.plan.first, played.steps
             while played.plan.finished == start:
                 played.run(action)
@@ -85,30 +85,30 @@ def test_a_chunk_can_end_where_its_frames_are_final(chunk: Chunk) -> None:
     assert last == chunk.num_kept_frames
 
 
-def test_after_a_change_the_next_window_comes_after_one_step_for_each_level() -> None:
+def test_after_a_change_the_next_frames_come_after_one_step_for_each_level() -> None:
     chunk = MilliVid(windows=(4, 16, 64), history=64).chunk((16, 4, 1))
     live = LivePlan(chunk=chunk, first=84)
     for _ in range(5):
         live = live.ran()
     assert (live.first, live.done, live.finished) == (84, 5, 96)
     live = live.change(shown=89)
-    assert (live.first, live.done, live.finished) == (92, 0, 92)
+    assert (live.first, live.done, live.finished) == (89, 0, 89)
     for level in (2, 1, 0):
-        assert live.next_step.step.target_levels == (level,) and live.next_step.chunk_start == 92 - chunk.target_start
+        assert live.next_step.step.target_levels == (level,) and live.next_step.chunk_start == 89 - chunk.target_start
         live = live.ran()
-    assert live.finished == 96
+    assert live.finished == 93
 
 
 def test_what_it_costs() -> None:
     tokens = (16, 4, 1)
     steady = live_cost(MilliVid(windows=(4, 16, 64), history=64), tokens)
-    assert (steady.steps_per_frame, steady.steps_to_answer, steady.wait) == (21 / 64, 3, 3)
+    assert (steady.steps_per_frame, steady.steps_to_answer) == (21 / 64, 3)
     assert live_cost(MilliVid(windows=(4, 16, 64), history=64), tokens, change_every=4).steps_per_frame == 3 / 4
-    assert live_cost(MilliVid(windows=(4, 16, 64), history=64), tokens, change_every=1).steps_per_frame == 3 / 4
+    assert live_cost(MilliVid(windows=(4, 16, 64), history=64), tokens, change_every=1).steps_per_frame == 3
     flat = live_cost(make_schedule("full_resolution", num_frames=16), tokens)
-    assert (flat.steps_per_frame, flat.steps_to_answer, flat.wait) == (1 / 8, 1, 7)
+    assert (flat.steps_per_frame, flat.steps_to_answer) == (1 / 8, 1)
     packed = live_cost(make_schedule("framepack", num_targets=4, context=(4, 16, 64)), tokens, change_every=6)
-    assert (packed.steps_per_frame, packed.steps_to_answer, packed.wait) == (1 / 4, 1, 3)
+    assert (packed.steps_per_frame, packed.steps_to_answer) == (1 / 4, 1)
 
 
 def test_what_cannot_be() -> None:

@@ -167,9 +167,9 @@ class LiveSession:
         return number - self.oldest
 
     def press(self, action: Action, *, keep_answer: bool = False) -> None:
-        """Hold another action from the next window of the finest level on; nothing that was shown changes.
+        """Hold another action from the next frame on; nothing that was shown changes.
 
-        action: a category, or a vector. keep_answer: let the window that answers the action before stay too if it was not
+        action: a category, or a vector. keep_answer: let the first frame that answers the action before stay too if it was not
         shown yet, which writes it where it is not written; so no action is lost, however quickly another one follows. Raises
         ValueError for an action that the model does not know.
         """
@@ -184,7 +184,7 @@ class LiveSession:
             self._change(self.shown, max(self.shown, seen), pressed)
 
     def _change(self, shown: int, seen: int, action: Tensor) -> None:
-        """Take up an action that was pressed after `shown` frames; what lies behind the window of `seen` is given up."""
+        """Take up an action that was pressed after `shown` frames; what lies behind frames before `seen` is given up."""
         first = self._latents.change(seen)
         self._presses.append(_Press(shown, first, action))
         self._ready = deque(ready for ready in self._ready if ready.number < first)

@@ -62,7 +62,7 @@ class Walk:
         self.with_truth = False
         self._wish, self._lock, self._stamps = _Wish(), Lock(), deque[tuple[int, float]](maxlen=64)
         self.held: int | None = None
-        self._going_back = False
+        self._owed = self._going_back = False
         self.turns = 0
         """How often it went back."""
         self.error: str | None = None
@@ -81,18 +81,19 @@ class Walk:
         return self.first.shown
 
     def press(self, action: int | None, stamp: float) -> None:
-        """Hold an action from the next window on, or none, which stops the walk. The newest counts."""
+        """Hold an action from the next frame on, or none, which stops the walk once the last one was answered. The newest counts."""
         if action is not None and not 0 <= action < len(self.names):
             raise ValueError(f"action {action} is none of {len(self.names)}")
         with self._lock:
             self.held = action
             if action is not None:
                 self._wish.action, self._wish.stamp = action, stamp
+                self._owed = True
 
     def rewind(self, frame: int) -> None:
         """Go back to a frame, or as near as is at hand, and stand still."""
         with self._lock:
-            self.held, self._wish = None, _Wish(rewind=frame)
+            self.held, self._wish, self._owed = None, _Wish(rewind=frame), False
 
     def compute(self) -> bool:
         """Do the next piece of work, some tens of milliseconds; False where there is nothing to do."""
@@ -133,12 +134,13 @@ class Walk:
         with self._lock:
             waiting = self._wish.rewind is not None or self._wish.action is not None
             at_hand = not self._going_back and all(mind.at_hand for mind in self.minds.values())
-            if self.held is None or not at_hand:
+            if (self.held is None and not self._owed) or not at_hand:
                 return None
             if waiting and not all(mind.in_window for mind in self.minds.values()):
                 return None  # what comes after would be of an old key
             for mind in self.minds.values():
                 mind.next()
+            self._owed = self._owed and (waiting or not self.first.answered)
         number = self.shown - 1
         images = [*self.image(number)]
         if self.truth is not None:

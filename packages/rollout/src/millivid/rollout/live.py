@@ -41,8 +41,7 @@ class LivePlan:
     """How far a video is written whose actions are not known in advance; a value, whose changes are new values.
 
     The next frames are written as a chunk, as if the action that is held now stayed. When it changes, `change` gives up what
-    lies behind the frames that were shown, up to the end of their window, and the next chunk begins there: its first frames
-    come after one step for each level.
+    lies behind the frames that were shown, and the next chunk begins there: its first frames come after one step for each level.
 
     chunk: what is written at a time. first: the video frame that it begins to write. done: how many of its steps are run.
 
@@ -75,15 +74,14 @@ class LivePlan:
         return LivePlan(chunk=self.chunk, first=self.first, done=self.done + 1)
 
     def change(self, shown: int) -> "LivePlan":
-        """After the action has changed, with video frames before `shown` seen: a chunk from the end of their window on.
+        """After the action has changed, with video frames before `shown` seen: a chunk from there on.
 
         Frames from the new chunk's `first` on are to be written again, with the new action; what was planned of them, at any
         level, is void. Frames of earlier chunks stay, seen or not. Raises ScheduleError for frames that were not finished.
         """
         if shown > self.finished:
             raise ScheduleError(f"{shown} frames cannot have been shown; {self.finished} are finished")
-        ends = [0, *(cut.frames for cut in cuts(self.chunk) if cut.steps <= self.done)]
-        return LivePlan(chunk=self.chunk, first=self.first + min(end for end in ends if self.first + end >= shown))
+        return LivePlan(chunk=self.chunk, first=max(self.first, shown))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +89,11 @@ class LiveCost:
     """What it takes to write a video whose action changes now and then.
 
     steps_per_frame: rollout steps per frame that is shown. steps_to_answer: from a change to the first frames with the new
-    action. wait: the most frames with the old action that are still shown after a change.
+    action, which are the next to be shown.
     """
 
     steps_per_frame: float
     steps_to_answer: int
-    wait: int
 
 
 def live_cost(schedule: Schedule, tokens_per_level: Sequence[int], change_every: int | None = None) -> LiveCost:
@@ -106,7 +103,7 @@ def live_cost(schedule: Schedule, tokens_per_level: Sequence[int], change_every:
     frames below 1.
     """
     chunk = schedule.chunk(tokens_per_level)
-    ends, start = cuts(chunk), chunk.num_context_frames
+    start = chunk.num_context_frames
     every = None if change_every is None else check_integer(change_every, "change_every", 1)
     live, steps, frames = LivePlan(chunk=chunk, first=start), 0, 20 * max(chunk.num_kept_frames, every or 1)
     for shown in range(frames):
@@ -114,5 +111,4 @@ def live_cost(schedule: Schedule, tokens_per_level: Sequence[int], change_every:
             live = live.change(start + shown)
         while live.finished <= start + shown:
             live, steps = live.ran(), steps + 1
-    gaps = np.diff([0, *(cut.frames for cut in ends)])
-    return LiveCost(steps_per_frame=steps / frames, steps_to_answer=ends[0].steps, wait=int(gaps.max()) - 1)
+    return LiveCost(steps_per_frame=steps / frames, steps_to_answer=cuts(chunk)[0].steps)
