@@ -4,8 +4,8 @@
         [--out FILE.json]
 
 Each test video's recorded actions are pressed one after the other, when their frame is the next to be shown. At the end of a
-chunk a key is answered some frames later, so what is walked may differ from the recording; the truth is the world itself, walked
-again so.
+chunk a key is answered some frames later, so what is walked may differ from the recording; the truth is the world itself,
+walked again so.
 "offline" is `millivid generate` under these actions, with the same sampler. Clips are recordings of the voxel world. Prints
 PSNR and LPIPS at the model's horizons with 95 % intervals over videos, and what a frame costs.
 """

@@ -40,18 +40,18 @@ def test_what_is_shown_follows_the_keys_and_not_how_fast_it_is_computed(new_walk
     assert all(np.array_equal(x.images[0], y.images[0]) for x, y in zip(a, b, strict=True))
     for walk in (slow, fast):
         actions = [int(walk.first.action(number)) for number in range(CONTEXT, CONTEXT + 18)]
-        assert actions == [0] * 5 + [2] * 3 + [0] * 6 + [1] * 4
+        assert actions == [0] * 6 + [2] * 3 + [0] * 6 + [1] * 3  # whole actions of the world, of three frames
     answered = [shown.stamp for shown in a]
     assert answered == sorted(answered) and answered[0] == 1.0
 
 
-def test_a_key_is_answered_by_the_next_frame(new_walk: NewWalk) -> None:
+def test_a_key_is_answered_at_the_end_of_an_action(new_walk: NewWalk) -> None:
     walk = new_walk(0, False)
-    walk_on(walk, ((0, 6),), busy=8)
+    walk_on(walk, ((0, 4),), busy=8)
     frames = walk_on(walk, ((1, 8),), busy=8)
     written = [int(walk.first.action(shown.number)) for shown in frames]
-    assert written == [1] * 8
-    assert len({shown.stamp for shown in frames}) == 1
+    assert written == [0, 0] + [1] * 6  # two were left of three
+    assert len({shown.stamp for shown in frames[:2]}) == len({shown.stamp for shown in frames[2:]}) == 1
 
 
 def test_a_tap_is_answered_though_it_was_let_go(new_walk: NewWalk) -> None:
@@ -64,8 +64,8 @@ def test_a_tap_is_answered_though_it_was_let_go(new_walk: NewWalk) -> None:
         walk.compute()
         shown.append(walk.show())
     made = [each for each in shown if each is not None]
-    assert [(each.number, each.stamp) for each in made] == [(CONTEXT + 6, 7.0)]
-    assert int(walk.first.action(CONTEXT + 6)) == 1
+    assert [(each.number, each.stamp) for each in made] == [(CONTEXT + 6 + number, 7.0) for number in range(3)]
+    assert [int(walk.first.action(each.number)) for each in made] == [1] * 3
 
 
 def test_letting_go_stops_the_walk(new_walk: NewWalk) -> None:

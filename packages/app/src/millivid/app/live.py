@@ -166,19 +166,19 @@ class LiveSession:
         check_number(number, "frame", self.oldest, self.shown - 1, whole=True, hint=", those at hand")
         return number - self.oldest
 
-    def press(self, action: Action, *, keep_answer: bool = False) -> None:
+    def press(self, action: Action, *, every: int | None = None) -> None:
         """Hold another action from the next frame on; nothing that was shown changes.
 
-        action: a category, or a vector. keep_answer: let the first frame that answers the action before stay too if it was not
-        shown yet, which writes it where it is not written; so no action is lost, however quickly another one follows. Raises
-        ValueError for an action that the model does not know.
+        action: a category, or a vector. every: let the action before last for a multiple of so many frames, and at least once,
+        writing what is missing; so none is lost, however quickly another one follows. Raises ValueError for an action that the
+        model does not know.
         """
         pressed = self._latents.known(torch.as_tensor(action))
         if self.held is not None and torch.equal(self.held, pressed):
             return
         seen = self.shown
-        if keep_answer and not self.answered:
-            seen = self.answers_from + 1
+        if every is not None and self._presses:
+            seen = self.answers_from + every * max(1, math.ceil((self.shown - self.answers_from) / every))
             self._write_until(seen)
         with self._lock:
             self._change(self.shown, max(self.shown, seen), pressed)

@@ -45,12 +45,16 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beginning:
-    """What a walk is given: frames, uint8 [frame, h, w, 3], their actions and poses, and the world where it is known."""
+    """What a walk is given: frames, uint8 [frame, h, w, 3], their actions and poses, and the world where it is known.
+
+    frames_per_action: an action that the model has learned lasts for a multiple of them.
+    """
 
     frames: NDArray[np.uint8]
     actions: NDArray[np.int64]
     poses: NDArray[np.float32] | None = None
     world: VoxelWorld | None = None
+    frames_per_action: int = 1
 
     def truth(self, keep: int) -> Truth | None:
         """The world beside the walk, at the end of the context; None where it is not known."""
@@ -82,6 +86,7 @@ def in_a_world(info: VideoModelInfo, number: int) -> Beginning:
         actions=actions,
         poses=np.stack([each.pose for each in seen]),
         world=world,
+        frames_per_action=recorded.world.frames_per_action,
     )
 
 

@@ -59,6 +59,7 @@ class Walk:
         }
         self.truth = beginning.truth(keep)
         self.names = next(iter(minds.values())).info.action_names
+        self._every = beginning.frames_per_action
         self.with_truth = False
         self._wish, self._lock, self._stamps = _Wish(), Lock(), deque[tuple[int, float]](maxlen=64)
         self.held: int | None = None
@@ -81,7 +82,7 @@ class Walk:
         return self.first.shown
 
     def press(self, action: int | None, stamp: float) -> None:
-        """Hold an action from the next frame on, or none, which stops the walk once the last one was answered. The newest counts."""
+        """Hold an action, or none. The one before ends with a whole number of the world's actions; the newest counts."""
         if action is not None and not 0 <= action < len(self.names):
             raise ValueError(f"action {action} is none of {len(self.names)}")
         with self._lock:
@@ -111,7 +112,7 @@ class Walk:
             elif wish.action is not None:
                 changed = self.first.held is None or int(self.first.held) != wish.action
                 for mind in minds:
-                    mind.press(wish.action, keep_answer=True)
+                    mind.press(wish.action, every=self._every)
                 if changed:
                     self._stamps.append((self.first.answers_from, wish.stamp))
         slowest_first = sorted(minds, key=lambda mind: mind.finished)
@@ -140,7 +141,7 @@ class Walk:
                 return None  # what comes after would be of an old key
             for mind in self.minds.values():
                 mind.next()
-            self._owed = self._owed and (waiting or not self.first.answered)
+            self._owed = waiting or (self.shown - self.first.answers_from) % self._every != 0 or not self.first.answered
         number = self.shown - 1
         images = [*self.image(number)]
         if self.truth is not None:

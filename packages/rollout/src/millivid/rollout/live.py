@@ -41,7 +41,8 @@ class LivePlan:
     """How far a video is written whose actions are not known in advance; a value, whose changes are new values.
 
     The next frames are written as a chunk, as if the action that is held now stayed. When it changes, `change` gives up what
-    lies behind the frames that were shown, and the next chunk begins there: its first frames come after one step for each level.
+    lies behind the frames that were shown, and the next chunk begins there: its first frames come after one step for each
+    level.
 
     chunk: what is written at a time. first: the video frame that it begins to write. done: how many of its steps are run.
 
