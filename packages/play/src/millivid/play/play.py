@@ -1,5 +1,6 @@
 """`millivid play`: the page, served to this machine's browser."""
 
+import contextlib
 import webbrowser
 from dataclasses import dataclass
 from functools import partial
@@ -106,7 +107,13 @@ def _warm_up(walk: Walk) -> None:
 
 def _serve(served: Served, port: int, show: bool) -> None:
     hosts: list[str] = []
-    server = Server(served, lambda: hosts)
+
+    def tell() -> None:
+        print(f"walk at http://{hosts[0]} (Ctrl-C ends it)", flush=True)
+        if show:
+            Timer(0.3, webbrowser.open, [f"http://{hosts[0]}"]).start()
+
+    server = Server(served, lambda: hosts, tell)
     settings = uvicorn.Config(
         server.app,
         host="127.0.0.1",
@@ -122,12 +129,10 @@ def _serve(served: Served, port: int, show: bool) -> None:
     )
     try:
         sockets = [settings.bind_socket()]
-        sockets[0].listen()  # so that who comes before the server is up waits a moment
+        sockets[0].listen()  # so that who comes at once waits a moment
     except SystemExit:
         raise ConfigError(f"port {port} is taken; give port=0 for any that is free") from None
     port = sockets[0].getsockname()[1]
     hosts += [f"127.0.0.1:{port}", f"localhost:{port}"]
-    print(f"walk at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    if show:
-        Timer(0.3, webbrowser.open, [f"http://127.0.0.1:{port}"]).start()
-    uvicorn.Server(settings).run(sockets=sockets)
+    with contextlib.suppress(KeyboardInterrupt):  # which is how a walk ends
+        uvicorn.Server(settings).run(sockets=sockets)

@@ -130,10 +130,12 @@ class Served:
 
 
 class Server:
-    """The ASGI application `app`, and the thread behind it."""
+    """The ASGI application `app`, and the thread behind it. started: called once it serves, and signals end it in order."""
 
-    def __init__(self, served: Served, hosts: Callable[[], Sequence[str]]) -> None:
-        self.served, self.worker = served, Worker()
+    def __init__(
+        self, served: Served, hosts: Callable[[], Sequence[str]], started: Callable[[], object] = lambda: None
+    ) -> None:
+        self.served, self.worker, self._started = served, Worker(), started
         self.tabs: set[Tab] = set()
         self.files: OrderedDict[str, Path] = OrderedDict()
         routes = [
@@ -146,6 +148,7 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._started()
         yield
         self.worker.end()
 
