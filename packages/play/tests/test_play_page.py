@@ -1,6 +1,5 @@
 """The page in a real browser and against a real server: keys, the past, the truth, other minds, phones, lost connections."""
 
-import os
 import re
 import shutil
 import signal
@@ -26,10 +25,7 @@ SHOWN = "document.getElementById('views').dataset.shown"
 def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     """`millivid play` in a folder, and the address that it tells."""
     command = [sys.executable, "-c", "import sys; from millivid.app.cli import main; sys.exit(main())", "play"]
-    environment = os.environ
-    process = subprocess.Popen(
-        [*command, "open=false", *words], cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([*command, "open=false", *words], cwd=folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     address = re.search(r"http://\S+", process.stdout.readline())
     assert address, "it tells no address"

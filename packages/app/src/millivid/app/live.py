@@ -227,7 +227,7 @@ class LiveSession:
         return bool(self._ready) and self._ready[0].frame is not None
 
     @property
-    def in_window(self) -> bool:
+    def next_stays(self) -> bool:
         """Whether the next frame stays what it is, whatever is pressed now."""
         return bool(self._ready) and self._ready[0].number < self._latents.plan.change(self.shown).first
 

@@ -137,7 +137,7 @@ class Walk:
             at_hand = not self._going_back and all(mind.at_hand for mind in self.minds.values())
             if (self.held is None and not self._owed) or not at_hand:
                 return None
-            if waiting and not all(mind.in_window for mind in self.minds.values()):
+            if waiting and not all(mind.next_stays for mind in self.minds.values()):
                 return None  # what comes after would be of an old key
             for mind in self.minds.values():
                 mind.next()
