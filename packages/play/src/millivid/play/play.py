@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from threading import Timer
 
+import torch
 import uvicorn
 
 from millivid.app.demo import RUNS, WEIGHTS
@@ -60,7 +61,15 @@ class PlayConfig:
 
 def play(config: PlayConfig) -> None:
     """Serve the page until Ctrl-C. Raises ValueError where the model or the start cannot be used, or the port is taken."""
-    device = check_device(device_named(config.device))
+    device, threads = check_device(device_named(config.device)), torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))  # a core is left to the browser, which paints on this machine too
+    try:
+        _play(config, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _play(config: PlayConfig, device: str) -> None:
     model, tokenizer = config.model or WEIGHTS / RUNS[0], config.tokenizer or WEIGHTS / "tokenizer"
     folders = {model.name: model} if config.model else {name: WEIGHTS / name for name in RUNS}
     precision = "fp32" if config.precision == "auto" and device == "cpu" else config.precision
