@@ -13,7 +13,7 @@ from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import CONF as DATA
 from millivid.app.generate_data import DataGenerateConfig, generate_data, recording
-from millivid.app.results import write_results
+from millivid.app.results import Cost, write_results
 from millivid.command import (
     REQUIRED,
     alone_in_out,
@@ -51,6 +51,8 @@ class ReproduceConfig:
 
     out: its folder; RESULTS.md ends up there. budget: minutes on two cores; data and training shrink and grow with it.
     models: which to train, of millivid, framepack, full_resolution and millivid_cascaded; more may be added later.
+    init: the `weights` of an earlier reproduction, to go on from: tokenizers are taken as they are, video models of the same
+    name are trained further, on other examples and with half the learning rate.
     test_videos: how many held-out videos. frames: generated in each. sampling_steps: of the sampler, null for those of the
     models' experiments. seed: of it all. device: cpu, where all models train at once, or cuda, where one after the other does.
     """
@@ -58,6 +60,7 @@ class ReproduceConfig:
     out: Path = REQUIRED
     budget: float = BUDGET
     models: tuple[str, ...] = MODELS
+    init: Path | None = None
     test_videos: int = 64
     frames: int = 256
     sampling_steps: int | None = None
@@ -71,6 +74,8 @@ class ReproduceConfig:
             raise ValueError(f"models names {unknown[0]!r}; these are: {', '.join(MODELS)}")
         if not self.models:
             raise ValueError("models is empty; name at least one")
+        if self.init is not None and not (self.init / "tokenizer" / WEIGHTS_NAME).is_file():
+            raise ValueError(f"init={self.init} has no tokenizer/{WEIGHTS_NAME}; give the weights folder of a reproduction")
         check_number(self.test_videos, "test_videos", 2, whole=True, hint=", for intervals")
         check_number(self.frames, "frames", 1, whole=True)
         if self.sampling_steps is not None:
@@ -102,6 +107,11 @@ class ReproduceConfig:
         """Where a trained video model is."""
         return self.out / "weights" / name
 
+    def before(self, folder: Path) -> Path | None:
+        """What a folder of trained weights goes on from, None where that is nothing."""
+        earlier = self.init and self.init / folder.name
+        return earlier if earlier and earlier.is_dir() else None
+
 
 @alone_in_out
 def reproduce(config: ReproduceConfig) -> Path:
@@ -109,15 +119,19 @@ def reproduce(config: ReproduceConfig) -> Path:
     config = replace(config, device=check_device(device_named(config.device)))
     settings = {key: value for key, value in to_plain(config).items() if key not in FREE_TO_CHANGE}
     LPIPS()  # raises where its weights are missing, which is better said now than after the first stage
-    open_run(config.out, "a reproduction", settings)
+    open_run(config.out, "a reproduction", settings, added={"init": None})
     _say(1, "data")
     generate_data(_data(config))
     _say(2, "tokenizers")
+    for folder in map(config.tokenizer, config.variants):
+        if not folder.is_dir() and (earlier := config.before(folder)):
+            with replacing_folder(folder) as copy:
+                shutil.copytree(earlier, copy, dirs_exist_ok=True)
     untrained = [variant for variant in config.variants if not config.tokenizer(variant).is_dir()]
     threads = config.threads(len(untrained))
     _beside(config, [_tokenizer_training(config, variant, threads) for variant in untrained], threads)
     for variant in untrained:
-        _save_in_half_precision(_run_of(config, variant) / "model", config.tokenizer(variant))
+        _keep(_run_of(config, variant), config.tokenizer(variant))
     untrained = [name for name in config.models if not config.model(name).is_dir()]
     for variant in dict.fromkeys(map(variant_of, untrained)):
         encode_dataset(
@@ -133,7 +147,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     threads = config.threads(len(untrained))
     _beside(config, [_video_training(config, name, threads) for name in untrained], threads)
     for name in untrained:
-        _save_in_half_precision(_run_of(config, name) / "model", config.model(name))
+        _keep(_run_of(config, name), config.model(name), config.before(config.model(name)))
     _say(4, "generation")
     _beside(config, [_generation(config, name) for name in config.models], config.threads(len(config.models)))
     _say(5, "evaluation")
@@ -152,11 +166,12 @@ def reproduce(config: ReproduceConfig) -> Path:
     return write_results(config.out, config.models)
 
 
-def _save_in_half_precision(model: Path, out: Path) -> None:
-    """Save a saved model once more with its weights in float16, which loads as float32; the folder appears whole.
+def _keep(run: Path, out: Path, before: Path | None = None) -> None:
+    """Save a run's model with its weights in float16, which loads as float32, and what it took; the folder appears whole.
 
     Raises ValueError for weights that float16 does not reach.
     """
+    model = run / "model"
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in load_file(model / WEIGHTS_NAME).items()
@@ -170,6 +185,7 @@ def _save_in_half_precision(model: Path, out: Path) -> None:
         for file in model.glob("*.json"):
             shutil.copyfile(file, folder / file.name)
         save_weights(folder, read_json(model / CONFIG_NAME, dict[str, Any]), tensors)
+        Cost.of(*[taken for taken in (run, before) if taken]).save(folder)
 
 
 def _data(config: ReproduceConfig) -> DataGenerateConfig:
@@ -209,6 +225,7 @@ def _video_training(config: ReproduceConfig, name: str, threads: int | None) -> 
     world = recording(_data(config)).world
     assert isinstance(world, VoxelConfig)
     turn = 90 / world.frames_per_action
+    before = config.before(config.model(name))
     settings = load_experiment(
         TrainDiffusionConfig,
         diffusion_train.CONF,
@@ -216,14 +233,17 @@ def _video_training(config: ReproduceConfig, name: str, threads: int | None) -> 
         data=config.out / "latents" / variant_of(name),
         out=_run_of(config, name),
         device=config.device,
+        init=before,
         # forward, left, right: distance and degrees of a frame
         model={"odometry": [[world.step, 0.0], [0.0, turn], [0.0, -turn]]},
         training={
             "steps": config.scaled(DIFFUSION_STEPS, least=1),
-            "seed": config.seed,
+            "seed": config.seed + (0 if before is None else Cost.of(before).examples),
             "threads": threads,
         },
     )
+    if before is not None:
+        settings = replace(settings, training=replace(settings.training, lr=settings.training.lr / 2))
     return partial(train_diffusion, settings)
 
 

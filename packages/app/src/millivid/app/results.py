@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from millivid.eval.figures import Figure
 from millivid.eval.memory import FRAME_KINDS
 from millivid.eval.reporting.tables import cell_of, horizon_tables, markdown_text, memory_table
 from millivid.eval.results import MetricInfo
-from millivid.files import read_json, write_text
+from millivid.files import read_json, write_json, write_text
 from millivid.rollout import make_schedule
+from millivid.training.loop import TRAINED_FILE
 
 OURS, RIVALS = "millivid", ("framepack", "full_resolution")
 
@@ -30,7 +31,7 @@ class Trained:
     schedule: str
     tokens: int
     context_frames: int
-    cost: tuple[str, str, str]
+    cost: "Cost"
 
     @classmethod
     def read(cls, out: Path, name: str) -> "Trained":
@@ -46,15 +47,32 @@ class Trained:
             schedule=markdown_text(f"{schedule['name']}: {settings}"),
             tokens=max(model.sequence_length(step) for step in chunk.steps),
             context_frames=chunk.num_context_frames,
-            cost=_cost(out / "models" / name),
+            cost=Cost.of(folder),
         )
 
 
 @dataclass(frozen=True)
-class _Took:
+class Cost:
+    """What trained weights took."""
+
     examples: int
     flop: float
     seconds: float
+
+    @classmethod
+    def of(cls, *folders: Path) -> "Cost":
+        """The sum of training runs, or of trained weights."""
+        costs = [read_json(folder / TRAINED_FILE, cls) for folder in folders]
+        return cls(*(sum(values) for values in zip(*map(astuple, costs), strict=True)))
+
+    def save(self, folder: Path) -> None:
+        """Write it beside the weights."""
+        write_json(folder / TRAINED_FILE, asdict(self))
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """Examples, Tflop and hours."""
+        return f"{self.examples:,}", f"{self.flop / 1e12:,.0f}", f"{self.seconds / 3600:.1f}"
 
 
 @dataclass(frozen=True)
@@ -88,16 +106,15 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
     results = read_results(out / "report" / "metrics.json")
     run = read_json(out / "run.json", dict[str, Any])
     trained = [Trained.read(out, name) for name in models]
-    tokenizers = {folder.name: _cost(folder) for folder in (out / "tokenizers").iterdir()}
+    tokenizers = {folder.name: Cost.of(folder) for folder in sorted((out / "weights").glob("tokenizer*"))}
     shared = {"results": results, "made_by": _made_by(results, run), "seed": run["settings"]["seed"]}
     for model in trained:
         card = {"title": f"Video model: {model.name}", "model": model, "cost": model.cost, **shared}
         _write(out / "weights" / model.name / "README.md", "card", tables=horizon_tables(results, [model.name]), **card)
-    for variant, cost in tokenizers.items():
-        is_bound = variant == "adaptive"
-        folder = out / "weights" / ("tokenizer" if is_bound else f"tokenizer_{variant}")
-        tables = horizon_tables(results, ["true latents"]) if is_bound else []
-        _write(folder / "README.md", "card", title=f"Tokenizer: {variant}", cost=cost, tables=tables, **shared)
+    for name, cost in tokenizers.items():
+        tables = horizon_tables(results, ["true latents"]) if name == "tokenizer" else []
+        title = f"Tokenizer: {name.removeprefix('tokenizer_')}"
+        _write(out / "weights" / name / "README.md", "card", title=title, cost=cost, tables=tables, **shared)
     psnr = results.metric("psnr")
     return _write(
         out / "RESULTS.md",
@@ -119,21 +136,16 @@ def _write(file: Path, template: str, **content: Any) -> Path:
     return file
 
 
-def _cost(run: Path) -> tuple[str, str, str]:
-    """Examples, Tflop and hours of a training run."""
-    took = read_json(run / "trained.json", _Took)
-    return f"{took.examples:,}", f"{took.flop / 1e12:,.0f}", f"{took.seconds / 3600:.1f}"
-
-
 def _made_by(results: Results, run: Mapping[str, Any]) -> str:
     settings, launches = run["settings"], run["launches"]
     machines = [launch["hardware"] for launch in launches]
     devices = dict.fromkeys(m["gpu"] or f"{m['cores']} cores of {m['processor']}, no GPU" for m in machines)
     commits = dict.fromkeys(re.sub(r"^(\w{12})\w*", r"\1", launch["commit"] or "unknown") for launch in launches)
     models = ",".join(name for name, role in results.roles.items() if role != "bound")
+    init = f" init={Path(settings['init']).name}" if settings.get("init") else ""
     command = (
         f"millivid reproduce budget={settings['budget']:g} frames={settings['frames']} seed={settings['seed']} "
-        f"models=[{models}]"
+        f"models=[{models}]{init}"
     )
     return f"`{command}`, commit {', '.join(commits)}, torch {launches[-1]['versions']['torch']}, {'; '.join(devices)}"
 
