@@ -36,6 +36,7 @@ def test_from_nothing_to_the_results(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["reproduce", f"out={out}", *SMALL[1:], "budget=3"]) == 2
     told = capsys.readouterr().err.strip()
     assert "budget was 0.2 and is now 3" in told and len(told.splitlines()) == 1
+    another_goes_on_from_its_weights(out, tmp_path / "further")
 
 
 def every_model_is_trained_alike_and_scored(made: Path) -> None:
@@ -111,12 +112,24 @@ def every_machine_is_named(made: Path) -> None:
         ("frames=0", "at least 1"),
         ("sampling_steps=1", "at least 2"),
         ("device=tpu", "device=tpu cannot be used"),
+        ("init=nowhere", "init=nowhere has no tokenizer/model.safetensors"),
     ],
 )
 def test_mistakes(word: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", f"out={tmp_path}/out", word]) == 2
     assert sentence in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def another_goes_on_from_its_weights(earlier: Path, out: Path) -> None:
+    assert main(["reproduce", f"out={out}", f"init={earlier}/weights", "models=[millivid]", *SMALL[1:]]) == 0
+    for part in ("tokenizer/model.safetensors", "tokenizer/trained.json"):
+        assert (out / "weights" / part).read_bytes() == (earlier / "weights" / part).read_bytes()
+    before, after = (json.loads((of / "weights" / "millivid" / "trained.json").read_text()) for of in (earlier, out))
+    assert after["examples"] == 2 * before["examples"] and after["flop"] == 2 * before["flop"]
+    training = json.loads((out / "models" / "millivid" / "run.json").read_text())["settings"]["training"]
+    assert training["lr"] == 1.5e-3 and training["seed"] == before["examples"]
+    assert f"| {after['examples']:,} |" in (out / "RESULTS.md").read_text()
 
 
 def interval(value: float, half: float) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class ReproduceConfig:
         if not self.models:
             raise ValueError("models is empty; name at least one")
         if self.init is not None and not (self.init / "tokenizer" / WEIGHTS_NAME).is_file():
-            raise ValueError(f"init={self.init} has no tokenizer/{WEIGHTS_NAME}; give the weights folder of a reproduction")
+            raise ValueError(
+                f"init={self.init} has no tokenizer/{WEIGHTS_NAME}; give the weights folder of a reproduction"
+            )
         check_number(self.test_videos, "test_videos", 2, whole=True, hint=", for intervals")
         check_number(self.frames, "frames", 1, whole=True)
         if self.sampling_steps is not None:
