@@ -27,6 +27,8 @@ usage: millivid COMMAND [key=value ...]
   generate             videos from context          data=CLIPS model=RUN/model tokenizer=... out=CLIPS
   evaluate             score videos, write a report generated=DIR reference=DIR out=REPORT
   import released      the authors' checkpoints     autoencoder=A.ckpt video=B.ckpt out=DIR
+  export onnx          graphs for other programs    out=DIR
+  export web           a page that needs no server  out=SITE
   plan                 draw a rollout schedule      schedule=millivid schedule.windows=[1,4,16] out=plan.png
 
 millivid COMMAND --help lists a command's settings. A command that was stopped goes on when it is run again.
@@ -49,11 +51,15 @@ COMMANDS = {
     "evaluate": "millivid.app.evaluate:evaluate_runs",
     "import released": "millivid.app.import_released:import_released",
     "import reference": "millivid.app.import_released:import_released",
+    "export onnx": "millivid.export.to_onnx:export",
+    "export web": "millivid.export.site:export",
     "plan": "millivid.app.plan:draw_plan",
 }
 """What each runs; the experiments of a command are in its module's folder CONF."""
 TAKES_A_FOLDER = ("data inspect", "data verify", "data export")
 """A word that is no setting is their data."""
+EXTRAS = {"play": "play", "export onnx": "onnx", "export web": "web"}
+"""What has to be installed for a command beside the rest."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -98,9 +104,11 @@ def find_command(words: Sequence[str]) -> tuple[str, Callable[[Any], object], li
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if name != "play":
+        if name not in EXTRAS:
             raise
-        raise ImportError(f"millivid play needs {error.name}, which is not installed; pip install '.[play]'") from error
+        raise ImportError(
+            f"millivid {name} needs {error.name}, which is not installed; pip install '.[{EXTRAS[name]}]'"
+        ) from error
     settings = list(words[len(name.split()) :])
     if name in TAKES_A_FOLDER:
         settings = [f"data={word}" if _is_folder(word) else word for word in settings]

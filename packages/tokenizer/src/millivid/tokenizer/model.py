@@ -139,6 +139,13 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         images = [self._image(part, grid) for part, grid in zip(parts, self.config.grids, strict=True)]
         return torch.cat([patchify(image, self.config.patch_size) for image in images], dim=1)
 
+    def decode_finest(
+        self, latents: Float[Tensor, "batch token c"], level: Tensor
+    ) -> Float[Tensor, "batch 3 h w"]:
+        """Frames from latents of all levels, level after level, each decoded from its own `level` (batch,) alone."""
+        patches = self.decoder(latents, self.decoder_position, self.token_level, level)
+        return self._image(patches[:, : self.config.tokens_per_level[0]], self.config.grids[0])
+
     def _image(self, patches: Float[Tensor, "batch token patch"], grid: Grid) -> Float[Tensor, "batch 3 h w"]:
         """The decoder's patches of one level as an image."""
         image = unpatchify(patches, grid, self.config.patch_size)
@@ -185,6 +192,5 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         latents = given.new_zeros(len(given), len(self.token_level), channels)
         latents[:, self.token_level == level] = given
         chosen = torch.full((len(given),), level, device=given.device)
-        decoded = self.decoder(latents, self.decoder_position, self.token_level, chosen)
-        frames = self._image(decoded[:, : self.config.tokens_per_level[0]], self.config.grids[0])
+        frames = self.decode_finest(latents, chosen)
         return frames.reshape(*batch, *frames.shape[1:])

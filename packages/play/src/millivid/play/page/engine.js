@@ -2,10 +2,11 @@
 // can take its place.
 
 export const PROTOCOL = 1;
+export const makeEngine = (handlers) => new ServerEngine(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/walk`, handlers);
 const HEADER = 16;
 
-/** Handlers: begun(settings), frame(number, stamp, images), thumbnail(level, column, frame, image), state(values), told(text),
- *  saved(values), lost(text). Images are ImageBitmaps. */
+/** Handlers: begun(settings), image(place, number, stamp, image), thumbnail(level, column, frame, image), state(values), told(text),
+ *  saved(values), lost(text), and loading(share, or null when it is over). Images are ImageBitmaps. */
 export class ServerEngine {
   constructor(address, handlers) {
     this.address = address;
@@ -38,7 +39,7 @@ export class ServerEngine {
       this.wait = 500;
       this.count = 0;
       this.settings = message;
-      this.handlers.begun(message);
+      this.handlers.begun({ keeps: ["save", "gif", "mp4"], ...message });
     } else if (message.type === "state") this.handlers.state(message);
     else if (message.type === "saved" || message.type === "shared") this.handlers.saved(message);
     else if (message.type === "told") this.handlers.told(message.message);

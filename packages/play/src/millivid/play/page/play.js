@@ -1,6 +1,6 @@
 // The page: keys in, pictures out, and the memory drawn beside them.
 
-import { ServerEngine } from "./engine.js";
+import { makeEngine } from "./engine.js";
 
 const at = (id) => document.getElementById(id);
 const CELLS = [
@@ -19,7 +19,7 @@ const held = []; // actions, the newest last
 let pressed = null, lastStamp = 0, waiting = null;
 const delays = [], arrivals = [], thumbnails = new Map(), walked = [];
 
-const engine = new ServerEngine(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/walk`, {
+const engine = makeEngine({
   begun(found) {
     settings = found;
     held.length = walked.length = 0;
@@ -30,6 +30,7 @@ const engine = new ServerEngine(`${location.protocol === "https:" ? "wss" : "ws"
     at("truth").hidden = !found.truth;
     at("psnr-box").hidden = !found.truth;
     at("minds").hidden = found.offered.length < 2;
+    for (const kind of ["save", "gif", "mp4"]) at(kind).hidden = !found.keeps.includes(kind);
     allMinds = found.minds.length > 1;
     at("minds").setAttribute("aria-pressed", String(allMinds));
     if (withTruth) engine.truth(true);
@@ -69,6 +70,10 @@ const engine = new ServerEngine(`${location.protocol === "https:" ? "wss" : "ws"
     if (walked.length > 4000) walked.shift();
   },
   told(text) { at("told").textContent = text; },
+  loading(share) {
+    at("loading").hidden = share === null;
+    at("loading").value = share ?? 0;
+  },
   saved(found) {
     const told = at("told");
     if (found.folder) told.textContent = `Saved in ${found.folder}.`;

@@ -1,0 +1,91 @@
+// Where the model runs: fetches it, tells how far that is, and answers one question after the other.
+
+import { Host } from "./host.js";
+
+const MEBIBYTE = 2 ** 20;
+let host = null;
+
+/** The bytes of a file of the site. report: is told how many have come. Throws a sentence for one that is not as it was exported. */
+async function fetched(address, { bytes, sha256 }, report) {
+  const name = address.pathname.split("/").at(-1);
+  const answer = await fetch(address).catch(() => { throw new Error(`${name} cannot be loaded; look at the connection, and reload this page`); });
+  if (!answer.ok) throw new Error(`${name} cannot be loaded (${answer.status}); the site is not complete, export it again`);
+  const parts = new Uint8Array(bytes), reader = answer.body.getReader();
+  let length = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    if (length + part.value.length > bytes) length = Infinity;
+    else parts.set(part.value, length);
+    length += part.value.length;
+    report(part.value.length);
+  }
+  // Pages of plain http have no digests, unless they are of this machine.
+  const digest = crypto.subtle && new Uint8Array(await crypto.subtle.digest("SHA-256", parts));
+  const hex = digest && Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (length !== bytes || (hex && hex !== sha256)) throw new Error(`${name} has come damaged; reload this page, or export the site again`);
+  return parts;
+}
+
+async function unzipped(bytes) {
+  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+}
+
+/** The fastest way to compute that this browser has. */
+async function backend(asked) {
+  if (asked) return asked;
+  return (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
+}
+
+async function load({ site, asked }) {
+  const at = (path) => new URL(path, site);
+  const answer = await fetch(at("site.json")).catch(() => null);
+  if (!answer?.ok) throw new Error("site.json cannot be loaded; the site is not complete, export it again");
+  const { files, runtime, worlds, fps } = await answer.json();
+  const chosen = await backend(asked), { module, binary } = runtime[chosen];
+  const wanted = Object.keys(files).filter((path) => path.startsWith("model/") || path.startsWith("worlds/") || path === binary);
+  const all = wanted.reduce((sum, path) => sum + files[path].bytes, 0);
+  let come = 0;
+  const report = (bytes) => { come += bytes; postMessage({ loading: come / all, told: `Loading the model: ${(come / MEBIBYTE).toFixed(0)} of ${(all / MEBIBYTE).toFixed(0)} MB` }); };
+  const found = Object.fromEntries(await Promise.all(wanted.map(async (path) => [path, await fetched(at(path), files[path], report)])));
+  const ort = await import(at(module).href).catch(() => { throw new Error(`onnxruntime-web cannot be loaded from ${at(module)}; look at the connection, and reload this page`); });
+  if (binary) ort.env.wasm.wasmBinary = await unzipped(found[binary]);
+  if (binary) ort.env.wasm.wasmPaths = at("runtime/").href;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+  ort.env.logLevel = "error";
+  const plan = JSON.parse(new TextDecoder().decode(found["model/plan.json"])), sessions = {};
+  const kept = chosen === "webgpu" ? { keys: "gpu-buffer", values: "gpu-buffer", placed: "gpu-buffer" } : undefined;
+  for (const path of wanted.filter((name) => name.endsWith(".onnx"))) {
+    const name = path.slice("model/".length), options = { executionProviders: [chosen], graphOptimizationLevel: "all" };
+    if (name.startsWith("read")) options.preferredOutputLocation = kept;
+    postMessage({ loading: 1, told: "Making the model ready …" });
+    sessions[name] = await ort.InferenceSession.create(found[path], options);
+    delete found[path];
+  }
+  host = new Host(ort, plan, sessions);
+  await warmUp();
+  const starts = worlds.map(({ file, ...world }) => ({ ...world, latents: new Float32Array(found[file].buffer) }));
+  return { plan, starts, fps, backend: chosen, threads: ort.env.wasm.numThreads };
+}
+
+/** Nothing is to have its first use after the first key. */
+async function warmUp() {
+  const { plan } = host, actions = new Int32Array(plan.chunk.frames);
+  for (const graph of plan.graphs.keys()) {
+    const number = plan.steps.findIndex((step) => step.graph === graph), { context, targets } = plan.steps[number];
+    await host.write(number, new Float32Array(context.tokens.frame.length * plan.channels), actions, new Float32Array(targets.tokens.frame.length * plan.channels));
+  }
+  await host.decode(new Float32Array(host.tokens * plan.channels), 0);
+}
+
+const answers = { load, write: (values) => host.write(...values), decode: (values) => host.decode(...values) };
+let order = Promise.resolve();
+onmessage = ({ data: { id, asks, given } }) => {
+  order = order.then(async () => {
+    try {
+      const found = await answers[asks](given);
+      postMessage({ id, found });
+    } catch (error) {
+      const memory = error instanceof RangeError || /memory|allocat/i.test(error.message);
+      postMessage({ id, failed: memory ? "this browser has too little memory for the model; close other tabs, and reload this page" : error.message });
+    }
+  });
+};
