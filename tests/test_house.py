@@ -16,7 +16,7 @@ def test_the_namespace_has_no_init_file() -> None:
 
 
 def test_every_package_is_a_house_of_its_own() -> None:
-    assert len(PACKAGES) == 12
+    assert len(PACKAGES) == 13
     for package in PACKAGES:
         project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
         assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])

@@ -25,18 +25,21 @@ EXTRAS = {  # a module that each extra is for
     "inspect": "jinja2",
     "models": "millivid.files.pretrained",
     "networks": "kornia",
+    "onnx": "millivid.export.to_onnx",
     "play": "millivid.play.play",
+    "player": "millivid.export.player",
     "report": "millivid.eval.reporting",
     "slurm": "submitit",
     "tokenizer[train]": "millivid.tokenizer.train",
     "training": "deepspeed",
     "wandb": "wandb",
+    "web": "millivid.export.site",
     "worlds": "vizdoom",
 }
 EVERY_MODULE = """
 import importlib, pkgutil, millivid
 for module in pkgutil.walk_packages(millivid.__path__, "millivid."):
-    if not module.name.endswith("__main__") and not module.name.startswith("millivid.play"):  # which is an extra
+    if not module.name.endswith("__main__") and not module.name.startswith(("millivid.play", "millivid.export")):  # extras
         importlib.import_module(module.name)
 """
 

@@ -116,6 +116,16 @@ def test_nothing_of_this_machine_is_in_a_graph(exported: Path) -> None:
         assert b"site-packages" not in file.read_bytes() and b".py" not in file.read_bytes(), file.name
 
 
+def test_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its command, and the host that plays what that has made of the shipped model."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "onnx", "out=graphs"]) == 0 and "millivid export onnx out=graphs" in text
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out.splitlines()[-8:] == ["(64, 64, 3)"] * 8
+
+
 def test_normal_numbers() -> None:
     drawn = normal(3, 5, 100_000)
     assert abs(drawn.mean()) < 0.02 and abs(drawn.std() - 1) < 0.01 and np.isfinite(drawn).all()

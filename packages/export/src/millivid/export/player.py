@@ -1,9 +1,9 @@
 """How another program may host an exported model: numpy and onnxruntime, no torch, nothing else of ours."""
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,13 @@ class Player:
         if known != (FORMAT, VERSION):
             raise ValueError(f"{self.folder} is {known[0]} {known[1]}, this reads {FORMAT} {VERSION}; export it again")
         for name, file in self.plan["files"].items():
-            if not (self.folder / name).is_file() or _sha256(self.folder / name) != file["sha256"]:
+            if (
+                not (self.folder / name).is_file()
+                or sha256((self.folder / name).read_bytes()).hexdigest() != file["sha256"]
+            ):
                 raise ValueError(f"{self.folder / name} is missing or damaged; export or download it again")
-        options = onnxruntime.SessionOptions()
+        options, names = onnxruntime.SessionOptions(), [name for name in self.plan["files"] if name.endswith(".onnx")]
         options.intra_op_num_threads = threads
-        names = [name for name in self.plan["files"] if name.endswith(".onnx")]
         self.sessions = {name: onnxruntime.InferenceSession(self.folder / name, options) for name in names}
         self.mean, self.std = (np.array(self.plan["statistics"][name], np.float32) for name in ("mean", "std"))
         self.tokens = sum(height * width for height, width in self.plan["grids"])
@@ -145,8 +147,3 @@ class Player:
         place = np.cumsum(distance * np.exp(1j * heading))  # as a complex number
         seen = (place - place[origin]) * np.exp(-1j * heading[origin])
         return np.stack([seen.real, seen.imag, heading - heading[origin]], axis=-1).astype(np.float32)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -53,6 +53,7 @@ export class LocalEngine {
   async begin() {
     if (!globalThis.WebAssembly || !globalThis.DecompressionStream) throw new Error("this browser has no WebAssembly, or is too old; use a newer one");
     this.model = new Model(({ loading, told }) => {
+      if (this.failed) return; // what is still on its way
       this.handlers.loading?.(loading);
       this.handlers.told(told);
     });

@@ -61,11 +61,11 @@ export class Host {
 
   /** Latents of tokens of these levels, each number changed by its channel's mean and deviation. */
   scaled(latents, levels, change) {
-    const { mean, std } = this.plan.statistics, c = this.channels;
-    return Float32Array.from(latents, (x, n) => {
-      const level = levels[Math.floor(n / c)];
-      return change(x, mean[level][n % c], std[level][n % c]);
+    const { mean, std } = this.plan.statistics, c = this.channels, found = new Float32Array(latents.length);
+    levels.forEach((level, token) => {
+      for (let n = 0; n < c; n += 1) found[token * c + n] = change(latents[token * c + n], mean[level][n], std[level][n]);
     });
+    return found;
   }
 
   rows({ frame, level }, actions) {

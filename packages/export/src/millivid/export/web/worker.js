@@ -29,10 +29,10 @@ async function unzipped(bytes) {
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }
 
-/** The fastest way to compute that this browser has. */
-async function backend(asked) {
-  if (asked) return asked;
-  return (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
+/** The ways to compute that this browser has, the fastest first. */
+async function backends() {
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null), { isFallbackAdapter } = adapter?.info ?? adapter ?? {};
+  return adapter && !isFallbackAdapter ? ["webgpu", "wasm"] : ["wasm"]; // a graphics card that is only imitated is slow
 }
 
 async function load({ site, asked }) {
@@ -40,30 +40,48 @@ async function load({ site, asked }) {
   const answer = await fetch(at("site.json")).catch(() => null);
   if (!answer?.ok) throw new Error("site.json cannot be loaded; the site is not complete, export it again");
   const { files, runtime, worlds, fps } = await answer.json();
-  const chosen = await backend(asked), { module, binary } = runtime[chosen];
-  const wanted = Object.keys(files).filter((path) => path.startsWith("model/") || path.startsWith("worlds/") || path === binary);
+  const ways = runtime[asked] ? [asked] : await backends();
+  const wanted = Object.keys(files).filter((path) => path.startsWith("model/") || path.startsWith("worlds/") || path === runtime[ways[0]].binary);
   const all = wanted.reduce((sum, path) => sum + files[path].bytes, 0);
   let come = 0;
   const report = (bytes) => { come += bytes; postMessage({ loading: come / all, told: `Loading the model: ${(come / MEBIBYTE).toFixed(0)} of ${(all / MEBIBYTE).toFixed(0)} MB` }); };
   const found = Object.fromEntries(await Promise.all(wanted.map(async (path) => [path, await fetched(at(path), files[path], report)])));
-  const ort = await import(at(module).href).catch(() => { throw new Error(`onnxruntime-web cannot be loaded from ${at(module)}; look at the connection, and reload this page`); });
-  if (binary) ort.env.wasm.wasmBinary = await unzipped(found[binary]);
-  if (binary) ort.env.wasm.wasmPaths = at("runtime/").href;
+  const plan = JSON.parse(new TextDecoder().decode(found["model/plan.json"]));
+  postMessage({ loading: 1, told: "Making the model ready …" });
+  let threads;
+  for (const way of ways) {
+    try {
+      const { module, binary } = runtime[way];
+      if (binary) found[binary] ??= await fetched(at(binary), files[binary], () => {});
+      const ort = await runtimeFrom(at(module), binary && found[binary], at("runtime/").href);
+      host = new Host(ort, plan, await sessionsOf(ort, way, found));
+      await warmUp();
+      [asked, threads] = [way, ort.env.wasm.numThreads];
+      break;
+    } catch (error) {
+      if (way === ways.at(-1)) throw error;
+    }
+  }
+  const starts = worlds.map(({ file, ...world }) => ({ ...world, latents: new Float32Array(found[file].buffer) }));
+  return { plan, starts, fps, backend: asked, threads };
+}
+
+async function runtimeFrom(module, binary, folder) {
+  const ort = await import(module.href).catch(() => { throw new Error(`onnxruntime-web cannot be loaded from ${module}; look at the connection, and reload this page`); });
+  if (binary) [ort.env.wasm.wasmBinary, ort.env.wasm.wasmPaths] = [await unzipped(binary), folder];
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.logLevel = "error";
-  const plan = JSON.parse(new TextDecoder().decode(found["model/plan.json"])), sessions = {};
-  const kept = chosen === "webgpu" ? { keys: "gpu-buffer", values: "gpu-buffer", placed: "gpu-buffer" } : undefined;
-  for (const path of wanted.filter((name) => name.endsWith(".onnx"))) {
-    const name = path.slice("model/".length), options = { executionProviders: [chosen], graphOptimizationLevel: "all" };
+  return ort;
+}
+
+async function sessionsOf(ort, way, found) {
+  const sessions = {}, kept = way === "webgpu" ? { keys: "gpu-buffer", values: "gpu-buffer", placed: "gpu-buffer" } : undefined;
+  for (const path of Object.keys(found).filter((name) => name.endsWith(".onnx"))) {
+    const name = path.slice("model/".length), options = { executionProviders: [way], graphOptimizationLevel: "all", logSeverityLevel: 3 };
     if (name.startsWith("read")) options.preferredOutputLocation = kept;
-    postMessage({ loading: 1, told: "Making the model ready …" });
     sessions[name] = await ort.InferenceSession.create(found[path], options);
-    delete found[path];
   }
-  host = new Host(ort, plan, sessions);
-  await warmUp();
-  const starts = worlds.map(({ file, ...world }) => ({ ...world, latents: new Float32Array(found[file].buffer) }));
-  return { plan, starts, fps, backend: chosen, threads: ort.env.wasm.numThreads };
+  return sessions;
 }
 
 /** Nothing is to have its first use after the first key. */
