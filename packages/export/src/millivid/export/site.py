@@ -71,8 +71,15 @@ class ExportWebConfig:
 def export(config: ExportWebConfig) -> Path:
     """Export the models that are named as a site; returns the folder. Raises ValueError as `export_web` does."""
     pipeline = shipped(config.model, config.tokenizer)
-    settings = {"fps": config.fps, "precision": config.precision, "opset": config.opset, "runtime": config.runtime}
-    made = export_web(pipeline, config.out, config.worlds, **settings)  # type: ignore[arg-type]
+    made = export_web(
+        pipeline,
+        config.out,
+        config.worlds,
+        fps=config.fps,
+        precision=config.precision,
+        opset=config.opset,
+        runtime=config.runtime,
+    )
     size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     print(f"{size / 1e6:.1f} MB in {made}; try it: python -m http.server -d {made}")
     return made
@@ -100,6 +107,7 @@ def export_web(
         raise ValueError("the model's actions are no categories, for which there are no keys; give a model with those")
     beginnings = [in_a_world(pipeline.info, world) for world in worlds]
     with replacing_folder(folder) as made:
+        modules = _put_runtime(runtime, made / "runtime")
         export_onnx(pipeline, made / "model", opset, precision)
         player = Player(made / "model")
         (made / "worlds").mkdir()
@@ -115,7 +123,6 @@ def export_web(
         for file in [*(PAGE / name for name in SHARED), *sorted(SCRIPTS.iterdir())]:
             shutil.copyfile(file, made / "page" / file.name)
         (made / "page" / "index.html").rename(made / "index.html")
-        modules = _put_runtime(runtime, made / "runtime")
         loaded = [*(made / "model").iterdir(), *(made / "worlds").iterdir(), *made.glob("runtime/*.gz")]
         files = {
             str(file.relative_to(made)): {"bytes": file.stat().st_size, "sha256": file_hash(file)}

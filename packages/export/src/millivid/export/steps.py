@@ -50,6 +50,10 @@ class PlannedParts:
         """Steps of equal shape are served by the same graphs."""
         return self.context.shape, self.targets.shape
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"origin": self.origin, "context": self.context.plain(), "targets": self.targets.plain()}
+
 
 def describe_step(model: VideoDiT, step: Step) -> PlannedParts:
     """A step's columns. Raises ValueError for one that reads nothing, for which there is no graph."""

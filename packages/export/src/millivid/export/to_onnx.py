@@ -58,8 +58,15 @@ class ExportOnnxConfig:
 
 def export(config: ExportOnnxConfig) -> Path:
     """Export the models that are named; returns the folder. Raises ValueError as `export_onnx` does."""
-    sampler = {"steps": config.steps, "solver": config.solver, "last_time": config.last_time}
-    return export_onnx(shipped(config.model, config.tokenizer), config.out, config.opset, config.precision, **sampler)
+    return export_onnx(
+        shipped(config.model, config.tokenizer),
+        config.out,
+        config.opset,
+        config.precision,
+        steps=config.steps,
+        solver=config.solver,
+        last_time=config.last_time,
+    )
 
 
 def shipped(model: Path | None, tokenizer: Path | None) -> VideoPipeline:
@@ -95,67 +102,64 @@ def export_onnx(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists already; choose another out= or delete it")
     check_opset(opset)
-    tokenizer, model = (copy.deepcopy(part).float().cpu().eval() for part in (pipeline.tokenizer, pipeline.model))
+    tokenizer = copy.deepcopy(pipeline.tokenizer).float().cpu().eval()
+    model = copy.deepcopy(pipeline.model).float().cpu().eval()
     if precision == "fp16":  # what the weights are from now on, for torch too
         for parameter in (*tokenizer.parameters(), *model.parameters()):
             parameter.data = parameter.data.half().float()
-    chunk, info = pipeline.schedule.chunk(model.config.tokens_per_level), pipeline.info
+    chunk = pipeline.schedule.chunk(model.config.tokens_per_level)
     sampler = describe_sampler(pipeline.sampler(steps, solver=solver, last_time=last_time))
     planned = [describe_step(model, step) for step in chunk.steps]
     shapes = list(dict.fromkeys(parts.shape for parts in planned))
-    tokens, channels = sum(tokenizer.config.tokens_per_level), model.config.latent_channels
+    size, channels = tokenizer.config.image_size, model.config.latent_channels
     with replacing_folder(folder) as made:
         writer = _Writer(made, opset, precision)
-        size = tokenizer.config.image_size
+        latents = torch.randn(sum(tokenizer.config.tokens_per_level), channels)
         writer.write("encode", Encode(tokenizer), [torch.rand(3, *size)])
-        writer.write("decode", Decode(tokenizer), [torch.randn(tokens, channels), torch.tensor(0, dtype=torch.int32)])
+        writer.write("decode", Decode(tokenizer), [latents, torch.tensor(0, dtype=torch.int32)])
         graphs = [
             _write_shape(
                 writer, model, f"_{number}" if len(shapes) > 1 else "", [p for p in planned if p.shape == shape]
             )
             for number, shape in enumerate(shapes)
         ]
-        statistics = [getattr(model, f"latent_{name}", None) for name in ("mean", "std")]
-        plain = [torch.full((model.config.num_levels, channels), value) for value in (0.0, 1.0)]
-        mean, std = (found if found is not None else one for found, one in zip(statistics, plain, strict=True))
         plan = {
             "format": FORMAT,
             "version": VERSION,
             "opset": opset,
             "precision": precision,
-            "tolerance": TOLERANCE,
             "image_size": list(size),
             "grids": [list(grid) for grid in tokenizer.config.grids],
             "channels": channels,
-            "statistics": {"mean": mean.tolist(), "std": std.tolist()},
+            "statistics": _statistics(model),
             "actions": {
                 "type": model.config.action_type,
                 "count": model.config.num_actions,
-                "names": list(info.action_names),
+                "names": list(pipeline.info.action_names),
                 "odometry": model.config.odometry,
             },
-            "fps": info.trained_on.get("fps"),
             "context": chunk.num_context_frames,
             "chunk": {"first": chunk.target_start, "frames": chunk.num_frames, "kept": chunk.num_kept_frames},
             "evaluations": sampler,
             "conditions": conditions(model) if model.config.action_type == "categorical" else None,
             "graphs": graphs,
-            "steps": [
-                {
-                    "graph": shapes.index(parts.shape),
-                    "origin": parts.origin,
-                    "context": parts.context.plain(),
-                    "targets": parts.targets.plain(),
-                }
-                for parts in planned
-            ],
+            "steps": [parts.plain() | {"graph": shapes.index(parts.shape)} for parts in planned],
             "differences": writer.differences,
+            "tolerance": TOLERANCE,
             "files": {
                 path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in sorted(made.iterdir())
             },
         }
         write_json(made / PLAN, plan)
     return folder
+
+
+def _statistics(model: VideoDiT) -> dict[str, list[list[float]]]:
+    """Mean and deviation of each level's channels, by which latents are standardised; 0 and 1 for a model that does not."""
+    if model.config.normalize_latents:
+        return {"mean": model.latent_mean.tolist(), "std": model.latent_std.tolist()}
+    shape = (model.config.num_levels, model.config.latent_channels)
+    return {"mean": torch.zeros(shape).tolist(), "std": torch.ones(shape).tolist()}
 
 
 def _write_shape(writer: "_Writer", model: VideoDiT, suffix: str, planned: Sequence[PlannedParts]) -> dict[str, Any]:
