@@ -27,7 +27,6 @@ EXTRAS = {  # a module that each extra is for
     "networks": "kornia",
     "onnx": "millivid.export.to_onnx",
     "play": "millivid.play.play",
-    "player": "millivid.export.player",
     "report": "millivid.eval.reporting",
     "slurm": "submitit",
     "tokenizer[train]": "millivid.tokenizer.train",

@@ -1,5 +1,6 @@
 """A walk under actions that come one by one: back to any moment, the same again, saved; and memory that does not grow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import millivid.app.pipeline
 from millivid.app.live import Cell, LiveSession
 from millivid.app.pipeline import VideoPipeline
 from millivid.data import ClipDataset, DatasetError
+from millivid.diffusion import VideoModelInfo
 
 WEIGHTS = Path(millivid.app.pipeline.__file__).parent / "weights"
 CONTEXT = 84
@@ -49,6 +51,22 @@ def test_equal_actions_give_equal_frames_however_far_ahead_they_were_written(pip
     shown = [one.frame(CONTEXT + number) for number in range(len(frames))]
     assert all(np.abs(a - b.permute(1, 2, 0).numpy() * 255).max() <= 0.51 for a, b in zip(shown, frames, strict=True))
     assert list(one.replay())[-1].equal(frames[-1]) and one.shown == CONTEXT + len(frames)
+
+
+def test_actions_may_last_longer_than_a_chunk() -> None:
+    """What is missing of the action before is written, however far ahead of what is shown that is."""
+    info = VideoModelInfo.read(WEIGHTS / "framepack")
+    info = replace(info, schedule={"name": "framepack", "num_targets": 1, "context": [4, 16, 64]})
+    loaded = VideoPipeline.from_pretrained(WEIGHTS / "framepack", WEIGHTS / "tokenizer", precision="fp32")
+    session = live(VideoPipeline(loaded.tokenizer, loaded.model, info, precision="fp32"))
+    session.press(0)
+    session.next()
+    for action in (1, 2, 0):
+        session.press(action, every=3)
+    assert session.shown == CONTEXT + 1 and session.answers_from == CONTEXT + 9
+    for number, action in enumerate((0, 0, 1, 1, 1, 2, 2, 2, 0)):
+        session.next()
+        assert session.action(CONTEXT + 1 + number) == action
 
 
 def test_steps_are_windows_of_the_finest_level(pipeline: VideoPipeline) -> None:

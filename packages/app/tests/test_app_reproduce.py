@@ -62,6 +62,9 @@ def the_page_shows_what_it_names(made: Path) -> None:
     for name in MODELS:
         examples = json.loads((made / "models" / name / "trained.json").read_text())["examples"]
         assert f"| {examples} |" in rows[name]
+    assert "adaptive tokenizer" in rows and "cascaded tokenizer" in rows
+    for name, title in (("tokenizer", "adaptive"), ("tokenizer_cascaded", "cascaded")):
+        assert (made / "weights" / name / "README.md").read_text().startswith(f"# Tokenizer: {title}\n")
     assert "`millivid reproduce budget=0.2 frames=6 seed=0 models=[millivid,framepack,millivid_cascaded]`" in page
     for picture in ("strip", "curves", "memory"):
         assert f"(report/{picture}.png)" in page and (made / "report" / f"{picture}.png").is_file()
@@ -112,7 +115,7 @@ def every_machine_is_named(made: Path) -> None:
         ("frames=0", "at least 1"),
         ("sampling_steps=1", "at least 2"),
         ("device=tpu", "device=tpu cannot be used"),
-        ("init=nowhere", "init=nowhere has no tokenizer/model.safetensors"),
+        ("init=nowhere", "init=nowhere has no tokenizer/trained.json"),
     ],
 )
 def test_mistakes(word: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,16 +29,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "the paper's": {"schedule": {"name": "millivid", "windows": [1, 4, 16, 64], "history": 256}, "levels": 4},
     "FramePack's": {
         "schedule": {"name": "framepack", "num_targets": 2, "context": [2, 4, 8]}, "patchify": "framepack", "bottleneck": 16,
+        "depth": 1,
     },
     "FramePack's, frozen": {
         "schedule": {"name": "framepack", "num_targets": 2, "context": [2, 4, 8]}, "patchify": "framepack",
-        "frozen_context": True,
+        "frozen_context": True, "depth": 1,
     },
     "of vectors": {
-        "schedule": MILLIVID, "frozen_context": True, "action_type": "continuous", "num_actions": 2,
+        "schedule": MILLIVID, "frozen_context": True, "action_type": "continuous", "num_actions": 2, "depth": 1,
         "tokenizer": {"variant": "cascaded"},
     },
-    "without actions": {"schedule": {"name": "full_resolution", "num_frames": 4}, "num_actions": 0},
+    "without actions": {"schedule": {"name": "full_resolution", "num_frames": 4}, "num_actions": 0, "depth": 1},
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import millivid.diffusion.live
 from millivid.app import VideoPipeline
 from millivid.app.cli import main
 from millivid.export.player import normal
+from millivid.export.steps import roles
 from millivid.rollout import Chunk, LivePlan, cuts, make_schedule
 
 from .portable import PortableNoise
@@ -105,14 +106,8 @@ def page(browser: Any, serve: Any, site: Path) -> Iterator[Any]:
 
 def plan_of(chunk: Chunk) -> dict[str, Any]:
     """What a site's plan says of a chunk, as far as the live planner reads it."""
-
-    def part(roles: np.ndarray, role: int) -> dict[str, Any]:
-        level, frame = np.nonzero(roles == role)
-        return {"sequence": {"level": level.tolist(), "frame": frame.tolist()}}
-
-    steps = [{"context": part(step.roles, 1), "targets": part(step.roles, 2)} for step in chunk.steps]
     sizes = {"first": chunk.target_start, "frames": chunk.num_frames, "kept": chunk.num_kept_frames}
-    return {"steps": steps, "chunk": sizes}
+    return {"steps": [{"roles": roles(step)} for step in chunk.steps], "chunk": sizes | {"levels": chunk.num_levels}}
 
 
 def recorded(chunk: Chunk, seed: int) -> tuple[list[list[Any]], list[list[int]]]:
@@ -258,6 +253,29 @@ def test_keys_change_the_picture_and_the_past_comes_back(page: Any) -> None:
     page.wait_for_function("window.millivid.state.shown == 84", timeout=30_000)
     page.wait_for_function("document.querySelector('#views canvas').dataset.frame == '83'")
     assert picture(page) == before and ended > 140
+
+
+def test_going_back_and_keys_at_once(page: Any) -> None:
+    """Whatever comes together is done once, in order, and the walk goes on."""
+    page.keyboard.down("ArrowUp")
+    wait_until_shown(page, 100)
+    page.keyboard.up("ArrowUp")
+    for _ in range(3):
+        page.evaluate("""() => {
+            const { engine } = window.millivid;
+            engine.press(1);
+            engine.rewind(engine.session.shown - 1);
+            engine.press(2);
+            engine.rewind(engine.session.shown - 2);
+            engine.press(0);
+        }""")
+        before = shown(page)
+        page.wait_for_function(f"window.millivid.engine.session.shown > {before}", timeout=30_000)
+    page.evaluate("window.millivid.engine.restart(1234)")  # none of the two worlds' numbers
+    page.evaluate("window.millivid.engine.press(0)")
+    page.wait_for_function(
+        "window.millivid.settings.seed == 0 && window.millivid.engine.session.shown > 87", timeout=30_000
+    )
 
 
 def test_it_needs_no_network_once_it_is_there(browser: Any, serve: Any, site: Path) -> None:

@@ -202,16 +202,22 @@ class LiveSession:
         boundary = ends_at if ends_at > plan.first else plan.first if plan.done == 0 else 0
         if self.held is None or self.shown + self._lead < boundary:
             return False
+        self._run()
+        return True
+
+    def _run(self) -> None:
+        """Run the next step, as if the held action stayed."""
+        plan, action = self._latents.plan, self.held
+        assert action is not None
         if plan.done == 0:
             self._remember()
-        self._newest, action = plan.next_step, self.held
+        self._newest = plan.next_step
         with self._autocast():
             made = self._latents.run(action.unsqueeze(0))[0].unbind(0)
         self._ready.extend(
             _Ready(plan.finished + number, latents, action, number == len(made) - 1)
             for number, latents in enumerate(made)
         )
-        return True
 
     def decode(self, ahead: int = 1) -> bool:
         """Decode one of the next `ahead` frames, so that `next` has it at hand; False where no such frame is written."""
@@ -288,7 +294,7 @@ class LiveSession:
 
     def _write_until(self, frame: int) -> None:
         while self.finished < frame:
-            self.work()
+            self._run()
 
     def replay(self) -> Iterator[Float[Tensor, "3 h w"]]:
         """Go back as far as possible and write every frame again under the same actions; ends where it began."""

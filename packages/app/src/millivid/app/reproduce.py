@@ -36,6 +36,7 @@ from millivid.tokenizer import train as tokenizer_train
 from millivid.tokenizer.encode import EncodeConfig, encode_dataset
 from millivid.tokenizer.train import TrainTokenizerConfig, train_tokenizer
 from millivid.training import open_run
+from millivid.training.loop import TRAINED_FILE
 
 BUDGET = 150.0
 """Minutes on two cores that the sizes below were planned for; they scale with it, and nothing is cut off."""
@@ -74,10 +75,11 @@ class ReproduceConfig:
             raise ValueError(f"models names {unknown[0]!r}; these are: {', '.join(MODELS)}")
         if not self.models:
             raise ValueError("models is empty; name at least one")
-        if self.init is not None and not (self.init / "tokenizer" / WEIGHTS_NAME).is_file():
-            raise ValueError(
-                f"init={self.init} has no tokenizer/{WEIGHTS_NAME}; give the weights folder of a reproduction"
-            )
+        for folder in ("tokenizer", *self.models) if self.init is not None else ():
+            if not (self.init / folder / TRAINED_FILE).is_file():
+                raise ValueError(
+                    f"init={self.init} has no {folder}/{TRAINED_FILE}; give the weights of a reproduction with these models"
+                )
         check_number(self.test_videos, "test_videos", 2, whole=True, hint=", for intervals")
         check_number(self.frames, "frames", 1, whole=True)
         if self.sampling_steps is not None:

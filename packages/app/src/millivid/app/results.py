@@ -106,15 +106,16 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
     results = read_results(out / "report" / "metrics.json")
     run = read_json(out / "run.json", dict[str, Any])
     trained = [Trained.read(out, name) for name in models]
-    tokenizers = {folder.name: Cost.of(folder) for folder in sorted((out / "weights").glob("tokenizer*"))}
+    folders = sorted((out / "weights").glob("tokenizer*"))
+    tokenizers = {folder.name.partition("_")[2] or "adaptive": folder for folder in folders}
     shared = {"results": results, "made_by": _made_by(results, run), "seed": run["settings"]["seed"]}
     for model in trained:
         card = {"title": f"Video model: {model.name}", "model": model, "cost": model.cost, **shared}
         _write(out / "weights" / model.name / "README.md", "card", tables=horizon_tables(results, [model.name]), **card)
-    for name, cost in tokenizers.items():
-        tables = horizon_tables(results, ["true latents"]) if name == "tokenizer" else []
-        title = f"Tokenizer: {name.removeprefix('tokenizer_')}"
-        _write(out / "weights" / name / "README.md", "card", title=title, cost=cost, tables=tables, **shared)
+    for variant, folder in tokenizers.items():
+        tables = horizon_tables(results, ["true latents"]) if variant == "adaptive" else []
+        card = {"title": f"Tokenizer: {variant}", "cost": Cost.of(folder)}
+        _write(folder / "README.md", "card", tables=tables, **card, **shared)
     psnr = results.metric("psnr")
     return _write(
         out / "RESULTS.md",
@@ -124,7 +125,7 @@ def write_results(out: Path, models: Sequence[str]) -> Path:
         tables=horizon_tables(results),
         memory=None if results.memory is None or psnr is None else memory_table(results, psnr),
         trained=trained,
-        tokenizers=tokenizers,
+        tokenizers={variant: Cost.of(folder) for variant, folder in tokenizers.items()},
         **shared,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 __all__ = ["Player", "export_onnx", "export_web"]
 
 
-_FROM = {"Player": ("player", "player"), "export_onnx": ("to_onnx", "onnx"), "export_web": ("site", "web")}
+_FROM = {"Player": ("player", "onnx"), "export_onnx": ("to_onnx", "onnx"), "export_web": ("site", "web")}
 
 
 def __getattr__(name: str) -> Any:

@@ -91,10 +91,8 @@ class Player:
         given, draw = min(len(frames), first), noise or (lambda step, count: normal(seed, step, count))
         store = np.zeros((span, self.tokens, self.plan["channels"]), np.float32)
         store[first - given : first] = [self.encode(frame) for frame in frames[len(frames) - given :]]
-        padded = np.zeros(
-            (first + len(actions) - len(frames) + span, *np.shape(actions)[1:]), np.asarray(actions).dtype
-        )
-        padded[first - given : first - len(frames) + len(actions)] = actions[len(frames) - given :]
+        known = np.asarray(actions)[len(frames) - given :]
+        padded = np.pad(known, [(first - given, span), *[(0, 0)] * (known.ndim - 1)])
         for chunk, start in enumerate(range(len(frames), len(actions), kept)):
             held = padded[chunk * kept : chunk * kept + span]
             for number, step in enumerate(self.plan["steps"]):
@@ -106,24 +104,26 @@ class Player:
 
     def write(self, store: Array, step: dict[str, Any], actions: Array, noise: Array) -> None:
         """Run a step: read its context from the store, [frame, token, c], and write its targets there."""
-        graph, known = self.plan["graphs"][step["graph"]], dict[str, Any]()
-        poses = self._poses(actions, step["origin"])
-        for prefix, part in (("context", step["context"]), ("target", step["targets"])):
+        graph, context, targets = self.plan["graphs"][step["graph"]], step["context"], step["targets"]
+        known, poses = dict[str, Any](), self._poses(actions, step["origin"])
+        for prefix, part in (("context", context), ("target", targets)):
             seen = part["sequence"]
             known |= {f"{prefix}_{name}": values for name, values in seen.items()}
             known[f"{prefix}_pose"] = poses[seen["frame"]]
             known[f"{prefix}_condition"] = self._rows(seen, actions)
-        frame, token, level = (np.array(step["context"]["tokens"][name]) for name in ("frame", "token", "level"))
+        frame, token, level = (np.array(context["tokens"][name]) for name in ("frame", "token", "level"))
         known["context"] = (store[frame, token] - self.mean[level]) / self.std[level]
-        known["context_blocks"] = self._tables(graph["context_tables"], 0.0, step["context"], actions)["blocks"]
+        known["context_blocks"] = self._tables(graph["context_tables"], 0.0, context["sequence"], actions)["blocks"]
         if "read" in graph:
             known |= self.run(graph["read"], known)
         found: list[Array] = []
         for evaluation in self.plan["evaluations"]:
-            tables = self._tables(graph["targets_tables"], evaluation["t"], step["targets"], actions)
+            tables = self._tables(graph["targets_tables"], evaluation["t"], targets["sequence"], actions)
             noisy = sum(weight * part for weight, part in zip(evaluation["noisy"], [noise, *found], strict=True))
             found.append(self.run(graph["denoise"], known | tables | evaluation | {"noisy": noisy})["data"])
-        frame, token, level = (np.array(step["targets"]["tokens"][name]) for name in ("frame", "token", "level"))
+        if not np.isfinite(found[-1]).all():
+            raise ValueError("the model gives no finite numbers; export one that is not damaged")
+        frame, token, level = (np.array(targets["tokens"][name]) for name in ("frame", "token", "level"))
         store[frame, token] = found[-1] * self.std[level] + self.mean[level]
 
     def _rows(self, seen: dict[str, list[int]], actions: Array) -> Array:
@@ -133,8 +133,7 @@ class Player:
         count = self.plan["actions"]["count"]
         return np.array(seen["level"]) * (count + 1) + (actions[seen["frame"]] + 1 if count else 0)
 
-    def _tables(self, graph: str, t: float, part: dict[str, Any], actions: Array) -> dict[str, Array]:
-        seen = part["sequence"]
+    def _tables(self, graph: str, t: float, seen: dict[str, list[int]], actions: Array) -> dict[str, Array]:
         rows = self.plan["conditions"] or {"level": seen["level"], "action": actions[seen["frame"]]}
         return self.run(graph, {"t": t, **rows})
 

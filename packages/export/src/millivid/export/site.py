@@ -1,6 +1,7 @@
 """`millivid export web`: a folder of static files in which a model is walked, with no server behind them."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,6 +12,7 @@ import tarfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +20,9 @@ import numpy as np
 
 from millivid.app.pipeline import VideoPipeline
 from millivid.command import REQUIRED
-from millivid.export.player import Player
+from millivid.export.player import PLAN, Player
 from millivid.export.to_onnx import check_opset, export_onnx, shipped
-from millivid.files import file_hash, replacing, replacing_folder, write_json
+from millivid.files import file_hash, read_json, replacing, replacing_folder, write_json
 from millivid.files.values import check_number
 from millivid.play import in_a_world
 from millivid.play.server import PAGE
@@ -45,7 +47,8 @@ class ExportWebConfig:
     model, tokenizer: a trained video model and its tokenizer, null for those shipped. out: the site's folder. worlds: numbers
     of the held-out worlds to begin in. fps: frames per second, at most. precision: of the stored weights, fp16 for half the
     size. opset: of ONNX. runtime: where onnxruntime-web comes from: npm for a copy inside the site, the address of a folder of
-    a CDN, or a local folder that holds its dist files.
+    a CDN, or a local folder that holds its dist files. steps, solver, last_time: of the sampler, null for those that the model
+    was measured with.
     """
 
     out: Path = REQUIRED
@@ -56,6 +59,9 @@ class ExportWebConfig:
     precision: Literal["fp32", "fp16"] = "fp16"
     opset: int = 20
     runtime: str = "npm"
+    steps: int | None = None
+    solver: str | None = None
+    last_time: float | None = None
 
     def __post_init__(self) -> None:
         check_opset(self.opset)
@@ -79,6 +85,9 @@ def export(config: ExportWebConfig) -> Path:
         precision=config.precision,
         opset=config.opset,
         runtime=config.runtime,
+        steps=config.steps,
+        solver=config.solver,
+        last_time=config.last_time,
     )
     size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     print(f"{size / 1e6:.1f} MB in {made}; try it: python -m http.server -d {made}")
@@ -94,21 +103,33 @@ def export_web(
     precision: Literal["fp32", "fp16"] = "fp16",
     opset: int = 20,
     runtime: str = "npm",
+    steps: int | None = None,
+    solver: str | None = None,
+    last_time: float | None = None,
 ) -> Path:
     """Write a site in which a pipeline's model is walked, into a new folder, which is returned; settings: `ExportWebConfig`.
 
-    Raises ValueError as `export_onnx` does, where the model's actions are vectors or its worlds are unknown, and where
-    onnxruntime-web cannot be had or is not the one that was pinned.
+    Raises ValueError as `export_onnx` does, where the model's actions are vectors, where its worlds are unknown or show it too
+    few frames, and where onnxruntime-web cannot be had or is not the one that was pinned.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists already; choose another out= or delete it")
     if pipeline.model.config.action_type != "categorical" or not pipeline.model.config.num_actions:
         raise ValueError("the model's actions are no categories, for which there are no keys; give a model with those")
-    beginnings = [in_a_world(pipeline.info, world) for world in worlds]
+    try:
+        beginnings = [in_a_world(pipeline.info, world) for world in worlds]
+    except ValueError as error:
+        raise ValueError(f"the site has nowhere to begin: {error.args[0].partition(';')[0]}") from error
+    if len(beginnings[0].frames) < pipeline.num_context_frames:
+        raise ValueError(
+            f"the model says that it is given {len(beginnings[0].frames)} frames, but its schedule reads "
+            f"{pipeline.num_context_frames}; train it again with millivid train"
+        )
     with replacing_folder(folder) as made:
         modules = _put_runtime(runtime, made / "runtime")
-        export_onnx(pipeline, made / "model", opset, precision)
+        sampler = {"steps": steps, "solver": solver, "last_time": last_time}
+        export_onnx(pipeline, made / "model", opset, precision, **sampler)  # type: ignore[arg-type]
         player = Player(made / "model")
         (made / "worlds").mkdir()
         starts = []
@@ -118,7 +139,10 @@ def export_web(
             pose = [0.0] * 5 if beginning.poses is None else beginning.poses[-1].tolist()
             start = {"seed": world, "file": f"worlds/{path.name}", "pose": pose, "actions": beginning.actions.tolist()}
             starts.append(start | {"frames_per_action": beginning.frames_per_action})
+        plan = read_json(made / "model" / PLAN, dict[str, Any])
         (made / "model" / "encode.onnx").unlink()  # the beginnings are encoded
+        del plan["files"]["encode.onnx"]
+        write_json(made / "model" / PLAN, plan)
         (made / "page").mkdir()
         for file in [*(PAGE / name for name in SHARED), *sorted(SCRIPTS.iterdir())]:
             shutil.copyfile(file, made / "page" / file.name)
@@ -142,7 +166,7 @@ def export_web(
 
 def _put_runtime(source: str, folder: Path) -> dict[str, dict[str, Any]]:
     """Copy onnxruntime-web into the site, or name where it is; its module and its binary for each way to compute."""
-    if source.startswith(("https://", "http://")):
+    if source.startswith("https://"):
         address = source.rstrip("/")
         return {way: {"module": f"{address}/{module}", "binary": None} for way, (module, _) in RUNTIME.items()}
     folder.mkdir()
@@ -172,8 +196,7 @@ def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
 def _of_npm(names: Sequence[str]) -> dict[str, bytes]:
     """The same files from npm."""
     with tarfile.open(fileobj=io.BytesIO(_package())) as archive:
-        members = {name: archive.extractfile(f"package/dist/{name}") for name in names}
-        return {name: member.read() for name, member in members.items() if member is not None}
+        return {name: archive.extractfile(f"package/dist/{name}").read() for name in names}  # type: ignore[union-attr]
 
 
 def _package() -> bytes:
@@ -186,15 +209,16 @@ def _package() -> bytes:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             content = answer.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise ValueError(
             f"{name} cannot be downloaded from npm ({error}); give runtime=FOLDER with its dist files, or a CDN's address"
         ) from error
     if _sha512(content) != RUNTIME_SHA512:
         raise ValueError(f"{name} from npm is not the one that was pinned; download it again, or give runtime=FOLDER")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(kept) as partial:
-        partial.write_bytes(content)
+    with contextlib.suppress(OSError):  # it is kept where that is possible
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as partial:
+            partial.write_bytes(content)
     return content
 
 

@@ -39,11 +39,15 @@ class StepPart:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedParts:
-    """A step of a chunk: what is read, what is written, and the frame from which poses are seen."""
+    """A step of a chunk: what is read, what is written, and the frame from which poses are seen.
+
+    roles: of each level a string with a digit for each frame: 0 unseen, 1 read, 2 written.
+    """
 
     context: StepPart
     targets: StepPart
     origin: int
+    roles: list[str]
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -52,7 +56,8 @@ class PlannedParts:
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        return {"origin": self.origin, "context": self.context.plain(), "targets": self.targets.plain()}
+        parts = {"context": self.context.plain(), "targets": self.targets.plain()}
+        return {"origin": self.origin, "roles": self.roles, **parts}
 
 
 def describe_step(model: VideoDiT, step: Step) -> PlannedParts:
@@ -63,8 +68,16 @@ def describe_step(model: VideoDiT, step: Step) -> PlannedParts:
         raise ValueError("a step of the schedule reads no context, and such a step is not exported; give it history")
     first_target = int(targets.cell_frame.min())
     return PlannedParts(
-        context=_part(model, context, context), targets=_part(model, targets, context), origin=first_target
+        context=_part(model, context, context),
+        targets=_part(model, targets, context),
+        origin=first_target,
+        roles=roles(step),
     )
+
+
+def roles(step: Step) -> list[str]:
+    """A step's roles as `PlannedParts` has them."""
+    return ["".join(map(str, row)) for row in step.roles.tolist()]
 
 
 def _part(model: VideoDiT, tokens: TokenBatch, context: TokenBatch) -> StepPart:

@@ -116,7 +116,8 @@ def export_onnx(
         writer = _Writer(made, opset, precision)
         latents = torch.randn(sum(tokenizer.config.tokens_per_level), channels)
         writer.write("encode", Encode(tokenizer), [torch.rand(3, *size)])
-        writer.write("decode", Decode(tokenizer), [latents, torch.tensor(0, dtype=torch.int32)])
+        levels = [torch.tensor(level, dtype=torch.int32) for level in range(tokenizer.config.num_levels)]
+        writer.write("decode", Decode(tokenizer), *([latents, level] for level in levels))
         graphs = [
             _write_shape(
                 writer, model, f"_{number}" if len(shapes) > 1 else "", [p for p in planned if p.shape == shape]
@@ -139,7 +140,12 @@ def export_onnx(
                 "odometry": model.config.odometry,
             },
             "context": chunk.num_context_frames,
-            "chunk": {"first": chunk.target_start, "frames": chunk.num_frames, "kept": chunk.num_kept_frames},
+            "chunk": {
+                "first": chunk.target_start,
+                "frames": chunk.num_frames,
+                "kept": chunk.num_kept_frames,
+                "levels": chunk.num_levels,
+            },
             "evaluations": sampler,
             "conditions": conditions(model) if model.config.action_type == "categorical" else None,
             "graphs": graphs,
@@ -170,7 +176,7 @@ def _write_shape(writer: "_Writer", model: VideoDiT, suffix: str, planned: Seque
     for name, part in (("context", first.context), ("targets", first.targets)):
         rows = len(part.sequence["frame"]) if vectors else len(conditions(model)["level"])
         files[f"{name}_tables"] = f"tables_{rows}" if vectors else "tables"
-        tables[name] = writer.write(files[f"{name}_tables"], Tables(model), _conditions_like(model, rows))
+        tables[name] = writer.write(files[f"{name}_tables"], Tables(model), *_conditions_like(model, rows))
     given = {
         # Another than the targets', which the exporter would take for the same input.
         "context_blocks": tables["context"][0].flip(0), "blocks": tables["targets"][0], "head": tables["targets"][1],
@@ -189,14 +195,15 @@ def _write_shape(writer: "_Writer", model: VideoDiT, suffix: str, planned: Seque
     return {name: f"{file}.onnx" for name, file in files.items()}
 
 
-def _conditions_like(model: VideoDiT, rows: int) -> list[Tensor]:
-    """Inputs of `Tables`: a time, then levels and actions of so many rows."""
+def _conditions_like(model: VideoDiT, rows: int) -> list[list[Tensor]]:
+    """Inputs of `Tables` at several times: the time, then levels and actions of so many rows."""
     config = model.config
     if config.action_type == "categorical" or not config.num_actions:
         known = conditions(model)
         columns = [torch.tensor(known[name], dtype=torch.int32) for name in ("level", "action")]
-        return [torch.tensor(0.5), *columns[: 1 + bool(config.num_actions)]]
-    return [torch.tensor(0.5), torch.zeros(rows, dtype=torch.int32), torch.randn(rows, config.num_actions)]
+    else:
+        columns = [torch.zeros(rows, dtype=torch.int32), torch.randn(rows, config.num_actions)]
+    return [[torch.tensor(t), *columns[: 1 + bool(config.num_actions)]] for t in (0.0, 1.0, 0.5)]
 
 
 def _like(model: VideoDiT, parts: PlannedParts, vectors: bool) -> dict[str, Tensor]:

@@ -139,9 +139,7 @@ class HierarchicalTokenizer(PretrainedModel[TokenizerConfig]):
         images = [self._image(part, grid) for part, grid in zip(parts, self.config.grids, strict=True)]
         return torch.cat([patchify(image, self.config.patch_size) for image in images], dim=1)
 
-    def decode_finest(
-        self, latents: Float[Tensor, "batch token c"], level: Tensor
-    ) -> Float[Tensor, "batch 3 h w"]:
+    def decode_finest(self, latents: Float[Tensor, "batch token c"], level: Tensor) -> Float[Tensor, "batch 3 h w"]:
         """Frames from latents of all levels, level after level, each decoded from its own `level` (batch,) alone."""
         patches = self.decoder(latents, self.decoder_position, self.token_level, level)
         return self._image(patches[:, : self.config.tokens_per_level[0]], self.config.grids[0])

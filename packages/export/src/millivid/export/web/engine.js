@@ -16,7 +16,7 @@ class Model {
       if (data.id === undefined) return tell(data);
       const { done, fail } = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if (data.failed) fail(new Error(data.failed));
+      if ("failed" in data) fail(new Error(data.failed));
       else done(data.found);
     };
     this.worker.onerror = ({ message }) => {
@@ -69,17 +69,25 @@ export class LocalEngine {
     requestAnimationFrame(() => this.show());
   }
 
+  /** Begin in a world by its number, or in another one of the site. */
   start(seed) {
     const world = this.starts.find((one) => one.seed === seed) ?? this.starts[seed % this.starts.length];
-    this.session = new LiveSession(this.model, world, seed);
+    this.session = new LiveSession(this.model, world, world.seed);
     [this.held, this.owed, this.wish, this.stamps, this.thumbnails] = [null, false, {}, [], 0];
     const { names } = this.plan.actions, { session, fps } = this, [height, width] = this.plan.image_size;
     this.handlers.begun({
-      seed, fps, minds: ["millivid"], offered: ["millivid"], actions: names, truth: false, size: [height, width], context: session.shown,
-      levels: this.plan.grids.length, keeps: globalThis.MediaRecorder ? ["mp4"] : [], backend: this.backend,
+      seed: world.seed, fps, minds: ["millivid"], offered: ["millivid"], actions: names, truth: false, size: [height, width], context: session.shown,
+      levels: session.chunk.levels, keeps: globalThis.MediaRecorder ? ["mp4"] : [], backend: this.backend,
     });
-    this.first = this.model.decode(session.latents(session.chunk.first - 1).slice(), 0);
-    this.first.then((picture) => this.paint(session.shown - 1, 0, picture));
+    this.model.decode(session.latents(session.chunk.first - 1).slice(), 0).then((picture) => {
+      session.dropped.picture ??= picture;
+      return session === this.session && !session.frames.length && this.paint(session.shown - 1, 0, picture);
+    }).catch((error) => this.fail(error));
+  }
+
+  fail({ message }) {
+    this.failed ??= message;
+    this.handlers.told(`The walk cannot go on: ${this.failed}. Reload the page.`);
   }
 
   async paint(number, stamp, picture) {
@@ -96,6 +104,7 @@ export class LocalEngine {
   }
 
   rewind(frame) {
+    if (this.wish.restart !== undefined) return;
     [this.held, this.owed, this.wish] = [null, false, { rewind: frame }];
     this.wake?.();
   }
@@ -110,8 +119,7 @@ export class LocalEngine {
       try {
         if (await this.piece()) continue;
       } catch (error) {
-        this.failed = error.message;
-        this.handlers.told(`The walk cannot go on: ${error.message}. Reload the page.`);
+        this.fail(error);
       }
       await new Promise((done) => { this.wake = done; setTimeout(done, 20); });
     }
@@ -122,6 +130,7 @@ export class LocalEngine {
     this.wish = {};
     if (wish.restart !== undefined) {
       this.start(wish.restart);
+      if (wish.action !== undefined) this.press(wish.action); // a key that was pressed since
       return true;
     }
     const { session } = this;
@@ -129,11 +138,12 @@ export class LocalEngine {
       this.goingBack = true;
       await session.rewind(Math.min(Math.max(wish.rewind, session.earliest), session.shown));
       this.goingBack = false;
-      await this.paint(session.shown - 1, 0, session.frames.at(-1)?.picture ?? (await this.first));
+      await this.paint(session.shown - 1, 0, session.newestShown.picture);
     }
     if (wish.action !== undefined) {
-      if (!session.answered && !session.answerWritten) this.wish = { ...wish, ...this.wish };
-      else {
+      if (!session.answered && !session.answerWritten) {
+        if (!Object.keys(this.wish).length) this.wish = { action: wish.action, stamp: wish.stamp }; // else there is a newer one
+      } else {
         const changed = session.held !== wish.action;
         this.pressing = true;
         await session.press(wish.action, this.every);
@@ -160,24 +170,33 @@ export class LocalEngine {
   }
 
   async tell() {
-    const { session } = this, { x, z, yaw } = { x: session.pose[0], z: session.pose[2], yaw: session.pose[3] };
-    const memory = session.memory();
+    const { session } = this, [x, , z, yaw] = session.pose, memory = session.memory();
     this.handlers.state({ shown: session.shown, finished: session.live.finished, earliest: session.earliest, memory, place: [x, z, yaw], psnr: null });
     if (this.looking || (this.thumbnails += 1) % 3) return; // decoding takes time that the walk needs too
     this.looking = true;
     const levels = memory.cells.length, at = this.thumbnails / 3, level = at % levels, column = Math.floor(at / levels) % THUMBNAILS;
     const frame = memory.first + Math.floor(((2 * column + 1) * memory.cells[0].length) / (2 * THUMBNAILS));
-    const picture = await session.thumbnail(level, Math.max(frame, 0)).catch(() => null), [height, width] = this.plan.image_size;
-    if (picture) this.handlers.thumbnail(level, column, frame, await createImageBitmap(new ImageData(picture, width, height)));
+    try {
+      const picture = await session.thumbnail(level, Math.max(frame, 0)), [height, width] = this.plan.image_size;
+      const image = picture && (await createImageBitmap(new ImageData(picture, width, height)));
+      if (image && session === this.session) this.handlers.thumbnail(level, column, frame, image);
+    } catch (error) {
+      this.fail(error);
+    }
     this.looking = false;
   }
 
+  share() {
+    this.film().catch(({ message }) => this.handlers.told(`The film could not be made: ${message}.`));
+  }
+
   /** A film of the walk, recorded from its pictures at their own pace. */
-  async share() {
+  async film() {
     const { session } = this, [height, width] = this.plan.image_size, scale = 4, canvas = document.createElement("canvas");
     if (!session.frames.length) return this.handlers.told("Nothing was walked yet.");
     [canvas.width, canvas.height] = [width * scale, height * scale];
     const context = canvas.getContext("2d"), type = ["video/mp4", "video/webm"].find((kind) => MediaRecorder.isTypeSupported(kind));
+    if (!type) throw new Error("this browser records neither MP4 nor WebM");
     context.imageSmoothingEnabled = false;
     const recorder = new MediaRecorder(canvas.captureStream(this.fps), { mimeType: type, videoBitsPerSecond: 4e6 }), parts = [];
     recorder.ondataavailable = ({ data }) => parts.push(data);
@@ -192,6 +211,8 @@ export class LocalEngine {
     }
     recorder.stop();
     await ended;
-    this.handlers.saved({ url: URL.createObjectURL(new Blob(parts, { type })), name: `walk.${type.split("/")[1]}` });
+    if (this.address) URL.revokeObjectURL(this.address);
+    this.address = URL.createObjectURL(new Blob(parts, { type }));
+    this.handlers.saved({ url: this.address, name: `walk.${type.split("/")[1]}` });
   }
 }

@@ -48,6 +48,15 @@ export class Host {
     known.context = this.real(this.scaled(context, step.context.tokens.level, (x, mean, std) => (x - mean) / std), [context.length / c, c]);
     known.context_blocks = (await this.tablesAt(graph.context_tables, 0)).blocks;
     if (graph.read) known = { ...known, ...(await this.run(graph.read, known)) };
+    try {
+      return this.scaled(await this.solved(graph, known, noise, shape), step.targets.tokens.level, (x, mean, std) => x * std + mean);
+    } finally {
+      for (const name of ["keys", "values", "placed"]) known[name]?.dispose?.();
+    }
+  }
+
+  /** The data that the solver finds. */
+  async solved(graph, known, noise, shape) {
     const found = [noise];
     for (const { t, alpha, sigma, noisy } of this.plan.evaluations) {
       const { blocks, head } = await this.tablesAt(graph.targets_tables, t), seen = new Float32Array(noise.length);
@@ -55,8 +64,8 @@ export class Host {
       const scalars = { alpha: this.real(Float32Array.of(alpha), []), sigma: this.real(Float32Array.of(sigma), []) };
       found.push((await this.run(graph.denoise, { ...known, ...scalars, blocks, head, noisy: this.real(seen, shape) })).data.data);
     }
-    for (const name of ["keys", "values", "placed"]) known[name]?.dispose?.();
-    return this.scaled(found.at(-1), step.targets.tokens.level, (x, mean, std) => x * std + mean);
+    if (!found.at(-1).every(Number.isFinite)) throw new Error("the model gives no finite numbers here; try another browser");
+    return found.at(-1);
   }
 
   /** Latents of tokens of these levels, each number changed by its channel's mean and deviation. */

@@ -1,19 +1,17 @@
 // How far a video is written whose actions are not known in advance: the twin of millivid.rollout's live.py, step for step.
 
-/** The roles of a plan's steps: for each step the cells, [level, frame], that it reads and that it writes. */
-export function roles(steps) {
-  const cells = ({ sequence }) => {
-    const found = new Map(sequence.frame.map((frame, n) => [`${sequence.level[n]} ${frame}`, [sequence.level[n], frame]]));
-    return [...found.values()];
-  };
-  return steps.map((step) => ({ reads: cells(step.context), writes: cells(step.targets) }));
+const CONTEXT = "1", TARGET = "2";
+
+/** The cells, [level, frame], that have a role in a step: a string of roles, one for each frame, for each level. */
+function cells(roles, role) {
+  return roles.flatMap((row, level) => [...row].flatMap((one, frame) => (one === role ? [[level, frame]] : [])));
 }
 
-/** A chunk: its steps' roles, the first frame that is written, and how many are. */
+/** A chunk: what its steps read and write, the first frame that is written, and how many are. */
 export class Chunk {
-  constructor(steps, { first, frames, kept }) {
-    [this.first, this.frames, this.kept] = [first, frames, kept];
-    this.steps = roles(steps);
+  constructor(steps, { first, frames, kept, levels }) {
+    Object.assign(this, { first, frames, kept, levels });
+    this.steps = steps.map(({ roles }) => ({ reads: cells(roles, CONTEXT), writes: cells(roles, TARGET) }));
     this.cuts = cuts(this);
   }
 }

@@ -4,7 +4,7 @@ import { normal } from "./noise.js";
 import { Chunk, LivePlan } from "./planner.js";
 
 const SNAPSHOT_EVERY = 16;
-export const Cell = { FORGOTTEN: 0, REMEMBERED: 1, CONTEXT: 2, TARGET: 3, PLANNED: 4, EMPTY: 5 };
+const Cell = { FORGOTTEN: 0, REMEMBERED: 1, CONTEXT: 2, TARGET: 3, PLANNED: 4, EMPTY: 5 };
 
 export class LiveSession {
   /** model: plan, and the promises write(step, context, actions, noise) and decode(latents, level). start: latents of the frames
@@ -19,9 +19,10 @@ export class LiveSession {
     this.before = [...new Array(this.chunk.first - given).fill(0), ...start.actions.slice(count - given)];
     this.actions = null; // of the chunk that is under way
     this.live = new LivePlan(this.chunk, count);
-    [this.shown, this.start] = [count, count];
+    this.shown = count;
     this.frames = []; // that were shown after the context: picture, action and pose
-    this.pose = this.oldestPose = start.pose; // now, and before the oldest of these
+    this.pose = start.pose;
+    this.dropped = { pose: start.pose, picture: null }; // the newest that is not kept
     this.ready = [];
     this.presses = [];
     this.states = [];
@@ -36,6 +37,7 @@ export class LiveSession {
   get answered() { return !this.presses.length || this.shown > this.presses.at(-1).first; }
   get answerWritten() { return this.live.finished > this.answersFrom; }
   get earliest() { return Math.max(this.shown - this.frames.length, this.states[0].first); }
+  get newestShown() { return this.frames.at(-1) ?? this.dropped; }
   get atHand() { return this.ready.length > 0 && this.ready[0].picture !== null; }
   get nextStays() { return this.ready.length > 0 && this.ready[0].number < this.live.change(this.shown).first; }
 
@@ -65,6 +67,13 @@ export class LiveSession {
     const { live } = this, next = live.ran();
     const boundary = next.first > live.first ? next.first : live.done === 0 ? live.first : 0;
     if (this.held === null || this.shown + this.lead < boundary) return false;
+    await this.step();
+    return true;
+  }
+
+  /** Run the next step, as if the held action stayed. */
+  async step() {
+    const { live } = this, next = live.ran();
     if (live.done === 0) this.remember();
     if (this.actions === null) {
       this.actions = [...this.before, ...new Array(this.chunk.frames - this.chunk.first).fill(this.held)];
@@ -83,7 +92,6 @@ export class LiveSession {
       this.ready.push({ number, latents: this.latents(number + offset).slice(), action, picture: null });
     }
     this.move(next);
-    return true;
   }
 
   token(frame, token) {
@@ -116,7 +124,7 @@ export class LiveSession {
     const { number, picture, action } = this.ready.shift();
     this.pose = walked(this.pose, this.plan.actions.odometry?.[action]);
     this.frames.push({ picture, action, pose: this.pose });
-    if (this.frames.length > this.keep) this.oldestPose = this.frames.shift().pose;
+    if (this.frames.length > this.keep) this.dropped = this.frames.shift();
     this.shown = number + 1;
     while (this.states.length > 1 && this.states[1].first <= this.shown - this.frames.length) this.states.shift();
     while (this.presses.length > 1 && this.presses[1].first <= this.states[0].first) this.presses.shift();
@@ -134,7 +142,7 @@ export class LiveSession {
     this.ready = [];
     this.frames.length -= this.shown - frame;
     [this.shown, this.newest] = [frame, null];
-    this.pose = this.frames.at(-1)?.pose ?? this.oldestPose;
+    this.pose = this.newestShown.pose;
     this.presses = presses.filter((press) => press.first <= first);
     for (const press of presses.slice(this.presses.length)) {
       await this.writeUntil(press.first);
@@ -145,7 +153,7 @@ export class LiveSession {
   }
 
   async writeUntil(frame) {
-    while (this.live.finished < frame) await this.work();
+    while (this.live.finished < frame) await this.step();
   }
 
   remember() {
@@ -156,8 +164,8 @@ export class LiveSession {
 
   /** What the model still knows of which frame, and what it is writing: rows of cells, finest level first, and their first frame. */
   memory() {
-    const { first: start, frames, steps } = this.chunk, first = this.live.first - start;
-    const cells = this.plan.grids.map(() => Array.from({ length: frames }, (_, n) => (n < start ? Cell.FORGOTTEN : Cell.EMPTY)));
+    const { first: start, frames, steps, levels } = this.chunk, first = this.live.first - start;
+    const cells = Array.from({ length: levels }, () => Array.from({ length: frames }, (_, n) => (n < start ? Cell.FORGOTTEN : Cell.EMPTY)));
     for (const { reads } of steps) for (const [level, frame] of reads) if (frame < start) cells[level][frame] = Cell.REMEMBERED;
     for (const { writes } of steps.slice(0, this.live.done)) {
       for (const [level, frame] of writes) cells[level][frame] = frame < this.shown - first ? Cell.REMEMBERED : Cell.PLANNED;

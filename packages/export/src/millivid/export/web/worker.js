@@ -2,17 +2,19 @@
 
 import { Host } from "./host.js";
 
-const MEBIBYTE = 2 ** 20;
+const MEGABYTE = 1e6;
 let host = null;
 
 /** The bytes of a file of the site. report: is told how many have come. Throws a sentence for one that is not as it was exported. */
 async function fetched(address, { bytes, sha256 }, report) {
-  const name = address.pathname.split("/").at(-1);
-  const answer = await fetch(address).catch(() => { throw new Error(`${name} cannot be loaded; look at the connection, and reload this page`); });
+  const name = address.pathname.split("/").at(-1), unreachable = () => { throw new Error(`${name} cannot be loaded; look at the connection, and reload this page`); };
+  address.search = sha256.slice(0, 16); // else an older one might come from the browser's cache
+  const answer = await fetch(address).catch(unreachable);
   if (!answer.ok) throw new Error(`${name} cannot be loaded (${answer.status}); the site is not complete, export it again`);
   const parts = new Uint8Array(bytes), reader = answer.body.getReader();
   let length = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+  const next = () => reader.read().catch(unreachable);
+  for (let part = await next(); !part.done; part = await next()) {
     if (length + part.value.length > bytes) length = Infinity;
     else parts.set(part.value, length);
     length += part.value.length;
@@ -37,29 +39,33 @@ async function backends() {
 
 async function load({ site, asked }) {
   const at = (path) => new URL(path, site);
-  const answer = await fetch(at("site.json")).catch(() => null);
+  const answer = await fetch(at("site.json"), { cache: "no-cache" }).catch(() => null);
   if (!answer?.ok) throw new Error("site.json cannot be loaded; the site is not complete, export it again");
   const { files, runtime, worlds, fps } = await answer.json();
   const ways = runtime[asked] ? [asked] : await backends();
   const wanted = Object.keys(files).filter((path) => path.startsWith("model/") || path.startsWith("worlds/") || path === runtime[ways[0]].binary);
   const all = wanted.reduce((sum, path) => sum + files[path].bytes, 0);
   let come = 0;
-  const report = (bytes) => { come += bytes; postMessage({ loading: come / all, told: `Loading the model: ${(come / MEBIBYTE).toFixed(0)} of ${(all / MEBIBYTE).toFixed(0)} MB` }); };
+  const report = (bytes) => { come += bytes; postMessage({ loading: come / all, told: `Loading the model: ${(come / MEGABYTE).toFixed(0)} of ${(all / MEGABYTE).toFixed(0)} MB` }); };
   const found = Object.fromEntries(await Promise.all(wanted.map(async (path) => [path, await fetched(at(path), files[path], report)])));
   const plan = JSON.parse(new TextDecoder().decode(found["model/plan.json"]));
   postMessage({ loading: 1, told: "Making the model ready …" });
   let threads;
   for (const way of ways) {
+    const sessions = {};
     try {
       const { module, binary } = runtime[way];
       if (binary) found[binary] ??= await fetched(at(binary), files[binary], () => {});
       const ort = await runtimeFrom(at(module), binary && found[binary], at("runtime/").href);
-      host = new Host(ort, plan, await sessionsOf(ort, way, found));
+      await open(sessions, ort, way, found);
+      host = new Host(ort, plan, sessions);
       await warmUp();
       [asked, threads] = [way, ort.env.wasm.numThreads];
       break;
     } catch (error) {
+      await Promise.allSettled(Object.values(sessions).map((session) => session.release()));
       if (way === ways.at(-1)) throw error;
+      console.warn(`${way} cannot be used here:`, error);
     }
   }
   const starts = worlds.map(({ file, ...world }) => ({ ...world, latents: new Float32Array(found[file].buffer) }));
@@ -74,14 +80,13 @@ async function runtimeFrom(module, binary, folder) {
   return ort;
 }
 
-async function sessionsOf(ort, way, found) {
-  const sessions = {}, kept = way === "webgpu" ? { keys: "gpu-buffer", values: "gpu-buffer", placed: "gpu-buffer" } : undefined;
+async function open(sessions, ort, way, found) {
+  const kept = way === "webgpu" ? { keys: "gpu-buffer", values: "gpu-buffer", placed: "gpu-buffer" } : undefined;
   for (const path of Object.keys(found).filter((name) => name.endsWith(".onnx"))) {
     const name = path.slice("model/".length), options = { executionProviders: [way], graphOptimizationLevel: "all", logSeverityLevel: 3 };
     if (name.startsWith("read")) options.preferredOutputLocation = kept;
     sessions[name] = await ort.InferenceSession.create(found[path], options);
   }
-  return sessions;
 }
 
 /** Nothing is to have its first use after the first key. */
@@ -102,8 +107,9 @@ onmessage = ({ data: { id, asks, given } }) => {
       const found = await answers[asks](given);
       postMessage({ id, found });
     } catch (error) {
-      const memory = error instanceof RangeError || /memory|allocat/i.test(error.message);
-      postMessage({ id, failed: memory ? "this browser has too little memory for the model; close other tabs, and reload this page" : error.message });
+      const told = error?.message ?? `onnxruntime-web ended with ${error}`; // it may throw a number
+      const memory = /memory|allocation/i.test(told);
+      postMessage({ id, failed: memory ? "this browser has too little memory for the model; close other tabs, and reload this page" : told });
     }
   });
 };
