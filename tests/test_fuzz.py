@@ -70,4 +70,5 @@ def test_every_command_is_tried(fuzzing: ModuleType) -> None:
     from millivid.app.cli import COMMANDS
 
     whole_journeys = {"demo", "play", "reproduce"}  # they call the others, or go on until they are stopped
-    assert set(fuzzing.COMMANDS) == set(COMMANDS) - whole_journeys - {"import reference"}
+    others = {"env", "export onnx", "export web"}  # which has no words; these take half a minute whatever the words
+    assert set(fuzzing.COMMANDS) == set(COMMANDS) - whole_journeys - others - {"import reference"}

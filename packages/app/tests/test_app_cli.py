@@ -11,6 +11,9 @@ import pytest
 
 from millivid.app.cli import main
 
+ROOT = Path(__file__).parents[3]
+EXTRAS = re.findall(r'^    "(\w+)": \["millivid-', (ROOT / "setup.py").read_text(), re.MULTILINE)
+
 
 def test_another_tokenizers_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from millivid.diffusion import VideoDiT, VideoDiTConfig
@@ -25,6 +28,23 @@ def test_another_tokenizers_model_is_refused(tmp_path: Path, capsys: pytest.Capt
 
     with pytest.raises(ValueError, match=r"was trained on latents of tokenizer 0{16}"):
         VideoPipeline.from_pretrained(tmp_path / "model", tmp_path / "tok")
+
+
+def test_what_is_missing_is_said_with_what_it_would_give(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from millivid.app import env
+
+    assert {name for _, name in env.OPTIONAL.values()} <= {f"'.[{extra}]'" for extra in EXTRAS}
+    monkeypatch.setitem(env.OPTIONAL, "no_such_module", ("frames twice as large", "'.[twice]'"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("MILLIVID_WEIGHTS", raising=False)
+    assert main(["env"]) == 0
+    told = capsys.readouterr().out
+    assert "no_such_module is not installed; it would give frames twice as large: pip install '.[twice]'" in told
+    assert "cpu: " in told and "torch 2." in told and "FID: Inception v3" in told and "is not there" in told
+    assert main(["env", "device=cpu"]) == 2
+    assert capsys.readouterr().err.strip() == "millivid: there is no setting device; there are none"
 
 
 @pytest.mark.parametrize(

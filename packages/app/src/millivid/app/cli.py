@@ -29,6 +29,7 @@ usage: millivid COMMAND [key=value ...]
   import released      the authors' checkpoints     autoencoder=A.ckpt video=B.ckpt out=DIR
   export onnx          graphs for other programs    out=DIR
   export web           a page that needs no server  out=SITE
+  env                  what is installed, and what is missing
   plan                 draw a rollout schedule      schedule=millivid schedule.windows=[1,4,16] out=plan.png
 
 millivid COMMAND --help lists a command's settings. A command that was stopped goes on when it is run again.
@@ -53,6 +54,7 @@ COMMANDS = {
     "import reference": "millivid.app.import_released:import_released",
     "export onnx": "millivid.export.to_onnx:export",
     "export web": "millivid.export.site:export",
+    "env": "millivid.app.env:show_environment",
     "plan": "millivid.app.plan:draw_plan",
 }
 """What each runs; the experiments of a command are in its module's folder CONF."""

@@ -259,7 +259,7 @@ def _unknown(name: str, known: Sequence[str], what: str = "setting") -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     last = {key.rsplit(".", 1)[-1]: key for key in known}
     close = close or [last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, n=1)]
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
     return f"there is no {what} {name or repr(name)}; {hint}"
 
 

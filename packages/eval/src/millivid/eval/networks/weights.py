@@ -43,9 +43,10 @@ class WeightsFile:
         return f"put {self.file} of {self.url} into the folder of {FOLDER_VARIABLE}"
 
 
-def locate(file: WeightsFile) -> Path:
+def locate(file: WeightsFile, download: bool = True) -> Path:
     """Find `file`: in the folder that the environment variable MILLIVID_WEIGHTS names, in its package, in the cache
-    (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there, unless MILLIVID_DOWNLOAD is 0.
+    (~/.cache/millivid/weights, or below XDG_CACHE_HOME), or by downloading it to there, if `download` and unless
+    MILLIVID_DOWNLOAD is 0.
 
     Raises MissingWeights where none of these has it, and EvaluationError for a file with another SHA-256.
     """
@@ -67,7 +68,7 @@ def locate(file: WeightsFile) -> Path:
                 )
             return path
         tried.append(place)
-    if file.url is not None:
+    if file.url is not None and download:
         if os.environ.get(DOWNLOAD_VARIABLE) == "0":
             tried.append(f"no download, as {DOWNLOAD_VARIABLE} is 0")
         else:
