@@ -9,8 +9,8 @@ import torch
 
 from millivid.app import VideoPipeline
 from millivid.app.cli import main
-from millivid.app.demo import RUNS, WEIGHTS
 from millivid.app.generate_data import CONF, DataGenerateConfig, recording
+from millivid.app.pipeline_folder import RUNS, WEIGHTS
 from millivid.command import load_experiment
 from millivid.data import ClipDataset
 from millivid.diffusion import VideoModelInfo

@@ -32,9 +32,7 @@ SHOWN = "document.getElementById('views').dataset.shown"
 
 @pytest.fixture(scope="module")
 def pipeline() -> VideoPipeline:
-    from millivid.export.to_onnx import shipped
-
-    return shipped(None, None)
+    return VideoPipeline.from_pretrained("tiny", precision="fp32")
 
 
 @pytest.fixture(scope="module")

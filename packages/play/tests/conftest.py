@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from millivid.app.demo import RUNS, WEIGHTS
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.pipeline_folder import RUNS, WEIGHTS
 from millivid.play import Walk, in_a_world
 
 KEEP = 400

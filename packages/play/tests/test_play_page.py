@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from millivid.app.demo import RUNS, WEIGHTS
+from millivid.app.pipeline_folder import RUNS, WEIGHTS
 from millivid.data import ClipDataset, write_video
 from millivid.diffusion import VideoModelInfo
 from millivid.play import in_a_world

@@ -7,15 +7,13 @@ from pathlib import Path
 from millivid.app.evaluate import EvaluateConfig, evaluate_runs
 from millivid.app.generate import GenerateConfig, generate_videos
 from millivid.app.generate_data import DataGenerateConfig, generate_data
+from millivid.app.pipeline_folder import RUNS, WEIGHTS
 from millivid.command import alone_in_out, available_cores, run_beside
 from millivid.diffusion import SamplerConfig, VideoModelInfo
 from millivid.eval import check_report_folder
 from millivid.files.values import check_number
 
-RUNS = ("millivid", "framepack", "full_resolution")
 STAGES = "stages"
-WEIGHTS = Path(__file__).parent / "weights"
-"""Trained by `millivid reproduce`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.pipeline_folder import chosen
 from millivid.app.unfinished import UnfinishedVideos
 from millivid.command import (
     REQUIRED,
@@ -33,18 +34,20 @@ UNFINISHED = ".unfinished"
 class GenerateConfig:
     """Go on from the first frames of videos, by their actions.
 
-    data: a clip dataset; model, tokenizer: saved models; out: a clip dataset of the same ids whose first `context` frames
-    are the given ones. split: which videos. count: the first so many of them, 0 for all. context: how many frames are
-    given, null for as many as the model says. frames: generated frames per video, 0 for as many as the truth has. steps,
-    solver, last_time: of the sampler, null for those that the model was measured with. guidance: 1 is none. seed: of the
-    sampler. batch: videos at once. device: such as cpu or cuda, auto for the fastest that is there. precision: fp32, bf16,
-    or auto for bf16 where it is fast. compile: let torch compile the network, which takes its time at the first frames.
+    data: a clip dataset; pipeline: a saved one, its name on the hub, or "tiny" for the shipped one; model, tokenizer: saved
+    models instead; out: a clip dataset of the same ids whose first `context` frames are the given ones. split: which videos.
+    count: the first so many of them, 0 for all. context: how many frames are given, null for as many as the model says. frames:
+    generated frames per video, 0 for as many as the truth has. steps, solver, last_time: of the sampler, null for those that
+    the model was measured with. guidance: 1 is none. seed: of the sampler. batch: videos at once. device: such as cpu or cuda,
+    auto for the fastest that is there. precision: fp32, bf16, or auto for bf16 where it is fast. compile: let torch compile the
+    network, which takes its time at the first frames.
     """
 
     data: Path = REQUIRED
-    model: Path = REQUIRED
-    tokenizer: Path = REQUIRED
     out: Path = REQUIRED
+    pipeline: str | None = None
+    model: Path | None = None
+    tokenizer: Path | None = None
     split: str = "test"
     count: int = 0
     context: int | None = None
@@ -60,6 +63,7 @@ class GenerateConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        chosen(self.pipeline, self.model, self.tokenizer)
         check_number(self.count, "count", 0, whole=True)
         check_number(1 if self.context is None else self.context, "context", 1, whole=True)
         check_number(self.frames, "frames", 0, whole=True)
@@ -74,7 +78,8 @@ def generate_videos(config: GenerateConfig) -> Path:
     """Generate and write videos, batch by batch; a run that was stopped goes on in the middle of the batch it was at."""
     dataset = ClipDataset(config.data)
     device = check_device(device_named(config.device))
-    pipeline = VideoPipeline.from_pretrained(config.model, config.tokenizer, precision=config.precision).to(device)
+    named = chosen(config.pipeline, config.model, config.tokenizer)
+    pipeline = VideoPipeline.from_pretrained(*named, precision=config.precision).to(device)
     ids = list(dataset.ids(config.split))[: config.count or None]
     if not ids:
         raise ConfigError(f"{config.data} has no videos in split {config.split!r}; it has {list(dataset.index.splits)}")

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from millivid.app.live import LiveSession
+from millivid.app.pipeline_folder import find_pipeline, push_pipeline, save_pipeline
 from millivid.command import Precision, autocast, device_named, precision_on
 from millivid.diffusion import (
     LatentStream,
@@ -35,13 +36,25 @@ class VideoPipeline:
         precision_on("cpu", precision)  # if it is none it says so
         self.tokenizer, self.model, self.info, self.precision = tokenizer, model, info, precision
         self.schedule = info.make_schedule()
+        self.about: str | None = None
+        """What introduces the model: the text of its README.md, figures included."""
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, tokenizer: str | Path, precision: Precision = "auto") -> Self:
-        """Load a trained video model's folder and its tokenizer's; precision: bf16, fp32, or auto for bf16 where it is fast.
+    def from_pretrained(
+        cls, model: str | Path, tokenizer: str | Path | None = None, precision: Precision = "auto"
+    ) -> Self:
+        """Load a pipeline: "tiny", which is shipped, the folder of a saved one, or its name on the Hugging Face hub.
 
-        Raises ValueError when a folder holds no such model, or the video model was trained on another tokenizer.
+        tokenizer: where `model` is a video model's folder alone, its tokenizer's. precision: bf16, fp32, or auto for bf16
+        where it is fast.
+
+        Raises ValueError when there is no such pipeline or only half of one, when it is of another version, and when the video
+        model was trained on another tokenizer.
         """
+        about = None
+        if tokenizer is None:
+            parts = find_pipeline(model)
+            model, tokenizer, about = parts.model, parts.tokenizer, parts.about
         video_model, info = VideoDiT.from_pretrained(model), VideoModelInfo.read(model)
         loaded = HierarchicalTokenizer.from_pretrained(tokenizer)
         if fingerprint(loaded) != info.tokenizer:
@@ -49,7 +62,24 @@ class VideoPipeline:
                 f"{model} was trained on latents of tokenizer {info.tokenizer}, but {tokenizer} is "
                 f"{fingerprint(loaded)}; give the tokenizer it was trained with"
             )
-        return cls(loaded, video_model, info, precision)
+        made = cls(loaded, video_model, info, precision)
+        made.about = about
+        return made
+
+    def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> Path:
+        """Write all of it into one new folder, whole or not at all: models, schedule, sampler, actions, card (docs/formats.md).
+
+        license: of the weights, as the hub names it, such as "mit". Returns the folder. Raises ValueError where something is
+        there, and for weights that are not finite.
+        """
+        save_pipeline(Path(folder), self.tokenizer, self.model, self.info, self.about, license)
+        return Path(folder)
+
+    def push_to_hub(
+        self, repo: str, *, license: str | None = None, private: bool | None = None, token: str | None = None
+    ) -> str:
+        """Save it on the Hugging Face hub under owner/name; returns the address. Raises ValueError where the hub refuses."""
+        return push_pipeline(repo, lambda folder: self.save_pretrained(folder, license=license), private, token)
 
     def to(self, device: str | torch.device) -> Self:
         """Move both models, "auto" to the fastest device that is there; returns self."""

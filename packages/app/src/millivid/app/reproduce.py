@@ -75,8 +75,8 @@ class ReproduceConfig:
             raise ValueError(f"models names {unknown[0]!r}; these are: {', '.join(MODELS)}")
         if not self.models:
             raise ValueError("models is empty; name at least one")
-        for folder in ("tokenizer", *self.models) if self.init is not None else ():
-            if not (self.init / folder / TRAINED_FILE).is_file():
+        for folder in ("tokenizer", *self.models):
+            if self.init is not None and not (self.init / folder / TRAINED_FILE).is_file():
                 raise ValueError(
                     f"init={self.init} has no {folder}/{TRAINED_FILE}; give the weights of a reproduction with these models"
                 )

@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.pipeline_folder import chosen
 from millivid.command import REQUIRED
 from millivid.export.player import PLAN, Player
-from millivid.export.to_onnx import check_opset, export_onnx, shipped
+from millivid.export.to_onnx import check_opset, export_onnx, load
 from millivid.files import file_hash, read_json, replacing, replacing_folder, write_json
 from millivid.files.values import check_number
 from millivid.play import in_a_world
@@ -44,14 +45,15 @@ SITE = "site.json"
 class ExportWebConfig:
     """What the site offers.
 
-    model, tokenizer: a trained video model and its tokenizer, null for those shipped. out: the site's folder. worlds: numbers
-    of the held-out worlds to begin in. fps: frames per second, at most. precision: of the stored weights, fp16 for half the
-    size. opset: of ONNX. runtime: where onnxruntime-web comes from: npm for a copy inside the site, the address of a folder of
-    a CDN, or a local folder that holds its dist files. steps, solver, last_time: of the sampler, null for those that the model
-    was measured with.
+    pipeline: a saved one, its name on the hub, or null for the shipped one; model, tokenizer: a trained video model and its
+    tokenizer instead. out: the site's folder. worlds: numbers of the held-out worlds to begin in. fps: frames per second, at
+    most. precision: of the stored weights, fp16 for half the size. opset: of ONNX. runtime: where onnxruntime-web comes from:
+    npm for a copy inside the site, the address of a folder of a CDN, or a local folder that holds its dist files. steps,
+    solver, last_time: of the sampler, null for those that the model was measured with.
     """
 
     out: Path = REQUIRED
+    pipeline: str | None = None
     model: Path | None = None
     tokenizer: Path | None = None
     worlds: tuple[int, ...] = (0, 1, 2, 3)
@@ -66,8 +68,7 @@ class ExportWebConfig:
     def __post_init__(self) -> None:
         check_opset(self.opset)
         check_number(self.fps, "fps", 1, 240)
-        if (self.model is None) != (self.tokenizer is None):
-            raise ValueError("model and tokenizer belong together; give both, or neither for those shipped")
+        chosen(self.pipeline, self.model, self.tokenizer, "tiny")
         if not self.worlds:
             raise ValueError("worlds is empty; name at least one, such as worlds=[0]")
         for world in self.worlds:
@@ -76,7 +77,7 @@ class ExportWebConfig:
 
 def export(config: ExportWebConfig) -> Path:
     """Export the models that are named as a site; returns the folder. Raises ValueError as `export_web` does."""
-    pipeline = shipped(config.model, config.tokenizer)
+    pipeline = load(config.pipeline, config.model, config.tokenizer)
     made = export_web(
         pipeline,
         config.out,

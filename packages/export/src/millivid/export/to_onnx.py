@@ -15,8 +15,8 @@ import onnxscript  # noqa: F401  # which torch's exporter needs
 import torch
 from torch import Tensor, nn
 
-from millivid.app.demo import RUNS, WEIGHTS
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.pipeline_folder import chosen
 from millivid.command import REQUIRED
 from millivid.diffusion import VideoDiT
 from millivid.export.graphs import Decode, Denoise, DenoiseJoint, Encode, Network, Read, Tables
@@ -36,12 +36,13 @@ HALVED = 256
 class ExportOnnxConfig:
     """What is exported, and how.
 
-    model, tokenizer: a trained video model and its tokenizer, null for those shipped. out: the folder of the graphs. opset: of
-    ONNX. precision: of the stored weights, fp32 or fp16; both are computed with in float32. steps, solver, last_time: of the
-    sampler, null for those that the model was measured with.
+    pipeline: a saved one, its name on the hub, or null for the shipped one; model, tokenizer: a trained video model and its
+    tokenizer instead. out: the folder of the graphs. opset: of ONNX. precision: of the stored weights, fp32 or fp16; both are
+    computed with in float32. steps, solver, last_time: of the sampler, null for those that the model was measured with.
     """
 
     out: Path = REQUIRED
+    pipeline: str | None = None
     model: Path | None = None
     tokenizer: Path | None = None
     opset: int = 20
@@ -52,14 +53,13 @@ class ExportOnnxConfig:
 
     def __post_init__(self) -> None:
         check_opset(self.opset)
-        if (self.model is None) != (self.tokenizer is None):
-            raise ValueError("model and tokenizer belong together; give both, or neither for those shipped")
+        chosen(self.pipeline, self.model, self.tokenizer, "tiny")
 
 
 def export(config: ExportOnnxConfig) -> Path:
     """Export the models that are named; returns the folder. Raises ValueError as `export_onnx` does."""
     return export_onnx(
-        shipped(config.model, config.tokenizer),
+        load(config.pipeline, config.model, config.tokenizer),
         config.out,
         config.opset,
         config.precision,
@@ -69,9 +69,9 @@ def export(config: ExportOnnxConfig) -> Path:
     )
 
 
-def shipped(model: Path | None, tokenizer: Path | None) -> VideoPipeline:
-    """The models that are named, or those that come with millivid-app."""
-    return VideoPipeline.from_pretrained(model or WEIGHTS / RUNS[0], tokenizer or WEIGHTS / "tokenizer", "fp32")
+def load(pipeline: str | None, model: Path | None, tokenizer: Path | None) -> VideoPipeline:
+    """The pipeline that is named, or the shipped one."""
+    return VideoPipeline.from_pretrained(*chosen(pipeline, model, tokenizer, "tiny"), "fp32")
 
 
 def check_opset(opset: int) -> None:

@@ -10,8 +10,8 @@ from threading import Timer
 import torch
 import uvicorn
 
-from millivid.app.demo import RUNS, WEIGHTS
 from millivid.app.pipeline import VideoPipeline
+from millivid.app.pipeline_folder import RUNS, SHIPPED, chosen
 from millivid.command import ConfigError, Precision, check_device, device_named
 from millivid.files.values import check_number
 from millivid.play.beginning import Beginning, in_a_video, in_a_world
@@ -23,7 +23,8 @@ from millivid.play.walk import Walk
 class PlayConfig:
     """What is walked, and who may.
 
-    model, tokenizer: a trained video model and its tokenizer, null for those shipped; only these have other minds beside them.
+    pipeline: a saved one, its name on the hub, or null for the shipped one, which alone has other minds beside it; model,
+    tokenizer: a trained video model and its tokenizer instead.
     seed: number of the held-out world, and of the noise. start: a video of one's own to begin at the end of; actions: those
     of its frames, as forward*20,left*9. steps, solver, last_time: of the sampler, null for those that the model was measured
     with. fps: frames per second. keep: frames that one can go back. port: 0 for any that is free. open: open the browser.
@@ -31,6 +32,7 @@ class PlayConfig:
     bf16, or auto for bf16 on a GPU: a CPU computes one small video faster in float32, even where it has bfloat16.
     """
 
+    pipeline: str | None = None
     model: Path | None = None
     tokenizer: Path | None = None
     seed: int = 0
@@ -53,8 +55,7 @@ class PlayConfig:
         check_number(self.fps, "fps", 1, 240)
         check_number(self.port, "port", 0, 65535, whole=True)
         check_number(self.sessions, "sessions", 1, 64, whole=True)
-        if (self.model is None) != (self.tokenizer is None):
-            raise ValueError("model and tokenizer belong together; give both, or neither for those shipped")
+        chosen(self.pipeline, self.model, self.tokenizer, "tiny")
         if (self.start is None) != (self.actions is None):
             raise ValueError("start and actions belong together: a video, and what was done in it")
 
@@ -70,20 +71,21 @@ def play(config: PlayConfig) -> None:
 
 
 def _play(config: PlayConfig, device: str) -> None:
-    model, tokenizer = config.model or WEIGHTS / RUNS[0], config.tokenizer or WEIGHTS / "tokenizer"
-    folders = {model.name: model} if config.model else {name: WEIGHTS / name for name in RUNS}
+    name, tokenizer = chosen(config.pipeline, config.model, config.tokenizer, "tiny")
     precision = "fp32" if config.precision == "auto" and device == "cpu" else config.precision
     load = partial(VideoPipeline.from_pretrained, tokenizer=tokenizer, precision=precision)
-    first = load(model).to(device)
-    minds = {model.name: first}
+    first = load(name).to(device)
+    mind = RUNS[0] if name == "tiny" else Path(name).name
+    others = {run: shipped for run, shipped in zip(RUNS, SHIPPED, strict=True) if name == "tiny"}
+    minds = {mind: first}
 
     def new_walk(seed: int, all_minds: bool) -> Walk:
-        for name, folder in folders.items() if all_minds else ():
-            if name not in minds:
-                minds[name] = load(folder).to(device)
-        chosen = minds if all_minds else {model.name: first}
+        for other, shipped in others.items() if all_minds else ():
+            if other not in minds:
+                minds[other] = load(shipped).to(device)
+        walked = minds if all_minds else {mind: first}
         sampler = {"steps": config.steps, "solver": config.solver, "last_time": config.last_time}
-        return Walk(chosen, _beginning(config, first, seed), seed, config.keep, sampler)
+        return Walk(walked, _beginning(config, first, seed), seed, config.keep, sampler)
 
     _warm_up(new_walk(config.seed, False))
     served = Served(
@@ -92,7 +94,7 @@ def _play(config: PlayConfig, device: str) -> None:
         sessions=config.sessions,
         saves=config.out,
         seed=config.seed,
-        minds=tuple(folders),
+        minds=tuple(others) or (mind,),
     )
     _serve(served, config.port, config.open)
 
