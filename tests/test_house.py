@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,3 +49,14 @@ def test_the_ways_that_the_architecture_tells_are_there() -> None:
         assert (ROOT / path).exists(), path
         if name and not path.endswith("cli.py"):
             assert re.search(rf"(def|class) {name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
+
+
+def test_what_others_read_of_the_repository_can_be_read() -> None:
+    files = [ROOT / "CITATION.cff", *ROOT.glob(".github/**/*.yml")]
+    assert len(files) == 5
+    for file in files:
+        assert isinstance(yaml.safe_load(file.read_text()), dict), file
+    steps = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text())["jobs"]["publish"]["steps"]
+    assert {"run": "millivid export web out=site"} in steps  # which the tests of packages/export run
+    commands = re.findall(r"^make (\w+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert commands and set(commands) <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
