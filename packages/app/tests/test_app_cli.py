@@ -82,11 +82,11 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(
 def test_help_lists_commands_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     commands = re.findall(
-        r"^  (\w+(?: (?:generate|tokenizer|diffusion|released|import|verify|inspect|export))?) ",
+        r"^  (\w+(?: (?:generate|tokenizer|diffusion|released|import|verify|inspect|export|onnx|web))?) ",
         capsys.readouterr().out,
         re.MULTILINE,
     )
-    assert len(commands) == 15
+    assert len(commands) == 18
     for command in commands:
         assert main([*command.split(), "--help"]) == 0
 

@@ -104,7 +104,11 @@ def walk(page: Any, key: str, frames: int) -> None:
 
 
 def settle(page: Any) -> None:
-    """Wait until what was on its way has come."""
+    """Wait until what was on its way has come, the rest of an action that was begun included."""
+    before = -1
+    while shown(page) != before:
+        before = shown(page)
+        time.sleep(0.5)
     page.wait_for_function(f"window.millivid.state?.shown == {SHOWN}")
 
 

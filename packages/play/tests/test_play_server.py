@@ -232,7 +232,7 @@ def test_the_page_comes_with_its_parts(client: TestClient) -> None:
     page = client.get("/")
     assert page.status_code == 200 and "default-src 'self'" in page.headers["Content-Security-Policy"]
     for name in ("play.css", "play.js", "engine.js"):
-        assert f"/page/{name}" in page.text or name == "engine.js"
+        assert f'"page/{name}"' in page.text or name == "engine.js"
         assert client.get(f"/page/{name}").status_code == 200
     assert client.get("/page/../server.py").status_code == 404
     assert "PROTOCOL = 1;" in client.get("/page/engine.js").text and PROTOCOL == 1
