@@ -68,6 +68,22 @@ def test_it_makes_the_same_frames(kind: str, small: Callable[..., VideoPipeline]
     assert -10 * np.log10(error) > 50
 
 
+@pytest.mark.slow
+def test_the_papers_size(small: Callable[..., VideoPipeline], tmp_path: Path) -> None:
+    """3,840 tokens of width 768, one block deep, frozen: every step of the schedule is served by one pair of graphs."""
+    pipeline = small(
+        {"name": "millivid", "windows": [3, 12, 48, 192], "history": 768},
+        levels=4,
+        tokenizer={"image_size": (256, 256), "patch_size": (16, 16), "latent_channels": 32},
+        width=768, depth=1, num_heads=12, latent_channels=32, frozen_context=True,
+    )  # fmt: skip
+    folder = export_onnx(pipeline, tmp_path / "made")
+    plan = json.loads((folder / "plan.json").read_text())
+    print(f"\nplan.json: {(folder / 'plan.json').stat().st_size / 1e6:.1f} MB; differences {plan['differences']}")
+    assert len(plan["graphs"]) == 1 and len(plan["steps"]) == 1 + 4 + 16 + 64
+    assert max(plan["differences"].values()) <= plan["tolerance"]
+
+
 def test_a_context_that_is_too_short_is_refused(exported: Path) -> None:
     with pytest.raises(ValueError, match="2 frames are too few; the model needs 21"):
         list(Player(exported).generate([np.zeros((16, 16, 3), np.uint8)] * 2, [0] * 9))
