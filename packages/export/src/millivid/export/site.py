@@ -22,7 +22,7 @@ from millivid.app.pipeline import VideoPipeline
 from millivid.app.pipeline_folder import chosen
 from millivid.command import REQUIRED
 from millivid.export.player import PLAN, Player
-from millivid.export.to_onnx import check_opset, export_onnx, load
+from millivid.export.to_onnx import check_opset, export_onnx, load, write_plan
 from millivid.files import file_hash, read_json, replacing, replacing_folder, write_json
 from millivid.files.values import check_number
 from millivid.play import in_a_world
@@ -143,7 +143,7 @@ def export_web(
         plan = read_json(made / "model" / PLAN, dict[str, Any])
         (made / "model" / "encode.onnx").unlink()  # the beginnings are encoded
         del plan["files"]["encode.onnx"]
-        write_json(made / "model" / PLAN, plan)
+        write_plan(made / "model", plan)
         (made / "page").mkdir()
         for file in [*(PAGE / name for name in SHARED), *sorted(SCRIPTS.iterdir())]:
             shutil.copyfile(file, made / "page" / file.name)

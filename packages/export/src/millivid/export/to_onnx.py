@@ -1,9 +1,10 @@
 """`millivid export onnx`: a pipeline as ONNX graphs of fixed shapes, and a plan of how to run them."""
 
 import copy
+import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from millivid.diffusion import VideoDiT
 from millivid.export.graphs import Decode, Denoise, DenoiseJoint, Encode, Network, Read, Tables
 from millivid.export.player import FORMAT, PLAN, VERSION
 from millivid.export.steps import PlannedParts, conditions, describe_sampler, describe_step
-from millivid.files import file_hash, replacing_folder, write_json
+from millivid.files import file_hash, replacing_folder, write_text
 
 TOLERANCE = 1e-4
 """Between a graph and torch, of the largest number that torch gives: both sum in float32, in another order."""
@@ -156,8 +157,13 @@ def export_onnx(
                 path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in sorted(made.iterdir())
             },
         }
-        write_json(made / PLAN, plan)
+        write_plan(made, plan)
     return folder
+
+
+def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write `plan.json`, whose columns are long, without a line for each number."""
+    write_text(folder / PLAN, json.dumps(plan, separators=(",", ":"), allow_nan=False) + "\n")
 
 
 def _statistics(model: VideoDiT) -> dict[str, list[list[float]]]:
