@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -270,10 +271,14 @@ def test_going_back_and_keys_at_once(page: Any) -> None:
         before = shown(page)
         page.wait_for_function(f"window.millivid.engine.session.shown > {before}", timeout=30_000)
     page.evaluate("window.millivid.engine.restart(1234)")  # none of the two worlds' numbers
-    page.evaluate("window.millivid.engine.press(0)")
-    page.wait_for_function(
-        "window.millivid.settings.seed == 0 && window.millivid.engine.session.shown > 87", timeout=30_000
-    )
+    page.evaluate("window.millivid.engine.press(1)")
+    page.wait_for_function("window.millivid.engine.session.shown == 84", timeout=30_000)
+    assert page.evaluate("window.millivid.settings.seed") == 0
+    time.sleep(0.5)
+    assert page.evaluate("[window.millivid.engine.held, window.millivid.engine.session.shown]") == [None, 84]
+    page.keyboard.down("ArrowUp")
+    wait_until_shown(page, 88)
+    page.keyboard.up("ArrowUp")
 
 
 def test_it_needs_no_network_once_it_is_there(browser: Any, serve: Any, site: Path) -> None:

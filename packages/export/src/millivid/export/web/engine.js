@@ -130,7 +130,6 @@ export class LocalEngine {
     this.wish = {};
     if (wish.restart !== undefined) {
       this.start(wish.restart);
-      if (wish.action !== undefined) this.press(wish.action); // a key that was pressed since
       return true;
     }
     const { session } = this;

@@ -33,6 +33,7 @@ const engine = makeEngine({
     for (const kind of ["save", "gif", "mp4"]) at(kind).hidden = !found.keeps.includes(kind);
     allMinds = found.minds.length > 1;
     at("minds").setAttribute("aria-pressed", String(allMinds));
+    engine.press(null); // who begins anew lets go of all keys, also of one that was pressed since
     if (withTruth) engine.truth(true);
     makeViews();
     makeKeys();
