@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from millivid.app.poses import Pose, given_poses, next_pose
 from millivid.data import Clip, ClipWriter
 from millivid.data.clip import POSE_NAMES
 from millivid.diffusion import LiveLatents
@@ -24,7 +25,6 @@ from millivid.rollout import PlannedStep, Role, cuts
 from millivid.tokenizer import HierarchicalTokenizer
 
 Action = int | Sequence[float] | Tensor
-Pose = tuple[float, ...]
 SNAPSHOT_EVERY = 16
 """Frames between two moments from which the walk can be written again, at least."""
 
@@ -100,7 +100,7 @@ class LiveSession:
         self.shown = self._start = len(frames)
         self._frames = deque(map(_as_bytes, frames), maxlen=keep)
         self._actions = deque(actions.cpu().unbind(0), maxlen=keep)
-        self._poses = deque(_poses(actions, poses, odometry), maxlen=keep)
+        self._poses = deque(given_poses(actions, poses, odometry), maxlen=keep)
         self._ready = deque[_Ready]()
         self._presses: list[_Press] = []
         self._states: list[tuple[int, dict[str, Tensor]]] = []
@@ -259,7 +259,7 @@ class LiveSession:
             frame = self._decode(ready.latents, 0) if ready.frame is None else ready.frame
             self._frames.append(_as_bytes(frame))
             self._actions.append(ready.action)
-            self._poses.append(_walk(self._poses[-1], ready.action, self._odometry))
+            self._poses.append(next_pose(self._poses[-1], ready.action, self._odometry))
             self.shown += 1
             while len(self._states) > 1 and self._states[1][0] <= self.oldest:
                 del self._states[0]
@@ -373,29 +373,3 @@ class LiveSession:
 
 def _as_bytes(frame: Float[Tensor, "3 h w"]) -> NDArray[np.uint8]:
     return (frame * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def _poses(actions: Tensor, poses: Tensor | None, odometry: Sequence[tuple[float, float]] | None) -> list[Pose]:
-    """Those of the context: as given, else by odometry from the origin, else none."""
-    if poses is not None and odometry is not None:
-        return [tuple(pose) for pose in poses.tolist()]
-    found: list[Pose] = [(0.0,) * 5 if odometry is not None else ()]
-    for action in actions:
-        found.append(_walk(found[-1], action, odometry))
-    return found[1:]
-
-
-def _walk(pose: Pose, action: Tensor, odometry: Sequence[tuple[float, float]] | None) -> Pose:
-    """The pose after an action of known distance and turn (in degrees, to the left): first the turn, then the way."""
-    if odometry is None:
-        return ()
-    x, y, z, yaw, pitch = pose
-    distance, turn = odometry[int(action)]
-    yaw = (yaw - turn) % 360
-    return (
-        x - distance * math.sin(math.radians(yaw)),
-        y,
-        z + distance * math.cos(math.radians(yaw)),
-        yaw,
-        pitch,
-    )
